@@ -1,0 +1,60 @@
+/** Fetches a bearer token with client credentials (RFC 6749 section 4.4). */
+
+import { exception, parsed } from './answer.ts'
+import { type Granted, isSendable } from './bearer.ts'
+import { readText } from './body.ts'
+import { ApiException } from './errors.ts'
+import { exchange, type Outgoing } from './exchange.ts'
+import { Leash } from './leash.ts'
+import { limitsOf } from './options.ts'
+import type { ClientCredentials, Settings } from './settings.ts'
+import type { CallerTokenAnswer, CallerTokenRequest } from './wire.ts'
+
+/** Seconds that a token is kept whose answer does not say how long it lasts. One that ends sooner is refused, and then fetched anew. */
+const LIFETIME_UNSAID = 300
+
+/** Serves every call that waits for a token, so the limits are the client's and no single call's signal ends it. */
+export async function fetchCallerToken(
+  settings: Settings,
+  { id, secret, scope, audience }: ClientCredentials,
+  closed: AbortSignal,
+): Promise<Granted> {
+  // Id and secret go into the form: servers disagree about how HTTP Basic is to encode them.
+  const form: CallerTokenRequest = {
+    grant_type: 'client_credentials',
+    client_id: id,
+    client_secret: secret,
+    ...(audience !== undefined && { audience }),
+    ...(scope !== undefined && { scope }),
+  }
+  const outgoing: Outgoing = {
+    method: 'POST',
+    url: `${settings.host}/oauth2/token`,
+    title: 'POST /oauth2/token',
+    headers: { accept: 'application/json', 'content-type': 'application/x-www-form-urlencoded' },
+    body: new URLSearchParams({ ...form }).toString(),
+  }
+  const limits = limitsOf(settings.timeout)
+  const leash = new Leash([closed])
+  leash.limitTotal(limits.total)
+  try {
+    return await exchange(settings, outgoing, leash, limits, async (response) => {
+      const text = await readText(response, { title: outgoing.title, leash, silence: limits.silence })
+      if (!response.ok) throw exception(response, text, [secret])
+      return granted(response, parsed(response, text, { promises: ['access_token'] }) as Partial<CallerTokenAnswer>)
+    })
+  } finally {
+    leash.release()
+  }
+}
+
+function granted(response: Response, { access_token, expires_in }: Partial<CallerTokenAnswer>): Granted {
+  if (!isSendable(access_token)) {
+    throw new ApiException(response.status, response.statusText, undefined, response.headers, {
+      message: 'POST /oauth2/token: its access_token is no token',
+    })
+  }
+  // Some servers send the number as text.
+  const lifetime = Number(expires_in ?? LIFETIME_UNSAID)
+  return { token: access_token, lifetime: Number.isFinite(lifetime) ? Math.max(0, lifetime) : LIFETIME_UNSAID }
+}

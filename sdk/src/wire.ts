@@ -1,0 +1,321 @@
+/**
+ * What goes over the wire: every request and answer of the Connected Apps API and of Latchstring's additions, as types.
+ *
+ * Nothing here exists at run time. The broker imports these types too, so that the compiler holds it to what is published.
+ * Moments are RFC 3339 strings in UTC (`2026-01-31T12:00:00.000Z`). Ids of users and organisations are text even when they are all digits.
+ */
+
+// ── Errors ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Every code a Latchstring broker answers with. `docs/errors.md` says what to do about each. */
+export type ErrorCode =
+  | 'INVALID_CREDENTIALS'
+  | 'INSUFFICIENT_SCOPE'
+  | 'INVALID_REQUEST'
+  | 'MISSING_OWNER'
+  | 'INVALID_CALLBACK_URL'
+  | 'APP_NOT_FOUND'
+  | 'NOT_FOUND'
+  | 'METHOD_NOT_ALLOWED'
+  | 'CONFLICT'
+  | 'INVALID_SESSION'
+  | 'SESSION_PENDING'
+  | 'SESSION_EXPIRED'
+  | 'ACCESS_DENIED'
+  | 'CONNECT_FAILED'
+  | 'RECONNECT_REQUIRED'
+  | 'INVALID_COMPLETION'
+  | 'PROVIDER_UNAVAILABLE'
+  | 'APP_CREDENTIALS_REJECTED'
+  | 'TOO_MANY_REQUESTS'
+  | 'PAYLOAD_TOO_LARGE'
+  | 'URI_TOO_LONG'
+  | 'HEADERS_TOO_LARGE'
+  | 'UNSUPPORTED_MEDIA_TYPE'
+  | 'INTEGRITY_FAILURE'
+  | 'INTERNAL'
+
+/** A code as a client must expect it: one of ours, or one that a newer or another broker made up. */
+export type AnyErrorCode = ErrorCode | (string & {})
+
+export interface ErrorItem<Code extends string = ErrorCode> {
+  readonly code: Code
+  /** For people. Its wording may change; programs look at `code`. */
+  readonly message: string
+}
+
+/** The body of every answer that is not a success, except those of `/oauth2/token`. */
+export interface ErrorBody<Code extends string = ErrorCode> {
+  /** The first error's message: the oldest clients read nothing else. */
+  readonly result: string
+  readonly errors: readonly ErrorItem<Code>[]
+}
+
+/** What a change without anything to show for it answers. */
+export interface ResultAnswer {
+  readonly result: string
+  readonly message: 'Success'
+  readonly code: 'OK'
+}
+
+// ── /api/v1/connected_apps ───────────────────────────────────────────────────────────────────────────────────────────
+
+/** `GET /api/v1/connected_apps/auth_url`. Needs `read:connected_apps`. Neither `user_id` nor `org_code`: `MISSING_OWNER`. */
+export interface AuthUrlQuery {
+  /** The app to connect, by the name it was registered under. */
+  readonly key_code_ref: string
+  /** Whom the connection will belong to, in the application's own words. */
+  readonly user_id?: string
+  readonly org_code?: string
+  /** Where the browser goes afterwards: character for character one that the app lists. */
+  readonly override_callback_url?: string
+  /** A broken connection to connect again under the same `session_id`. */
+  readonly session_id?: string
+}
+
+export interface AuthUrlAnswer {
+  /** Where to send the user's browser. */
+  readonly url: string
+  /** Names the connection from now on. Under `user_binding: callback` the one that the browser brings back takes its place. */
+  readonly session_id: string
+}
+
+/** `GET /api/v1/connected_apps/token`. Needs `read:connected_apps`. */
+export interface TokenQuery {
+  readonly session_id: string
+}
+
+export interface TokenAnswer {
+  /** The provider's own token. */
+  readonly access_token: string
+  /** When it ends; left out when it does not, or the provider never said. */
+  readonly access_token_expiry?: string
+}
+
+/** `POST /api/v1/connected_apps/revoke`, in the query; there is no body. Needs `create:connected_apps`. */
+export interface RevokeQuery {
+  readonly session_id: string
+}
+
+export type RevokeAnswer = ResultAnswer
+
+/**
+ * `POST /api/v1/connected_apps/complete`, as JSON: finishes a connection of an app with `user_binding: complete`.
+ * Needs `create:connected_apps`. Answers the connection. Whatever does not match burns the attempt.
+ */
+export type CompleteRequest = {
+  readonly session_id: string
+  /** As the browser brought it to the app's callback; good once. */
+  readonly completion_code: string
+} & (
+  | { /** The user who is logged in where the browser arrived. */ readonly user_id: string; readonly org_code?: string }
+  | { /** The organisation, exactly as `auth_url` was given it. */ readonly org_code: string; readonly user_id?: string }
+)
+
+/** What the browser brings to the app's callback, in the query. */
+export interface CallbackQuery {
+  readonly session_id: string
+  /** Only with `user_binding: complete`. */
+  readonly completion_code?: string
+  /** An OAuth error code, `access_denied` when the user said no. */
+  readonly error?: string
+  readonly error_description?: string
+}
+
+// ── /api/v1/connections ──────────────────────────────────────────────────────────────────────────────────────────────
+
+/**
+ * pending: the user has not finished · connected: works · failing: renewals do not work at the moment; its token may still do
+ * · broken: the user must connect again · revoked: over.
+ */
+export type ConnectionState = 'pending' | 'connected' | 'failing' | 'broken' | 'revoked'
+
+export interface ConnectionItem {
+  readonly session_id: string
+  readonly key_code_ref: string
+  readonly provider: string
+  /** The owner: at least one of these two is set. */
+  readonly user_id: string | null
+  readonly org_code: string | null
+  /** The application's own note about it. */
+  readonly label: string | null
+  readonly state: ConnectionState
+  /** Why it is failing or broken; null while all is well. */
+  readonly reason: string | null
+  readonly granted_scopes: readonly string[]
+  /** Asked for and not granted. */
+  readonly missing_scopes: readonly string[]
+  /** Who it is at the provider, where the provider says so. */
+  readonly account: AccountItem | null
+  /** null: it does not end, or the provider never said. */
+  readonly access_token_expiry: string | null
+  readonly created_at: string
+  /** null while pending. */
+  readonly connected_at: string | null
+  readonly last_renewed_at: string | null
+}
+
+export interface AccountItem {
+  readonly id: string
+  /** A name that a person knows the account by. */
+  readonly label: string | null
+}
+
+/** How to walk a list: `next_token` of one answer asks for the next page. */
+export interface PageQuery {
+  readonly page_size?: number
+  readonly next_token?: string
+}
+
+/** `GET /api/v1/connections`, newest first. Needs `read:connections`. Filters narrow each other. */
+export interface ConnectionListQuery extends PageQuery {
+  readonly user_id?: string
+  readonly org_code?: string
+  readonly key_code_ref?: string
+  readonly state?: ConnectionState
+  readonly label?: string
+}
+
+export interface ConnectionListAnswer {
+  readonly connections: readonly ConnectionItem[]
+  /** null: this was the last page. */
+  readonly next_token: string | null
+}
+
+/** `PATCH /api/v1/connections/{session_id}`, as JSON. Needs `write:connections`. Answers the connection. */
+export interface ConnectionChange {
+  /** null takes the label away. */
+  readonly label: string | null
+}
+
+/** `DELETE /api/v1/connections/{session_id}`. Needs `write:connections`. */
+export type ConnectionDeleteAnswer = ResultAnswer
+
+// ── /api/v1/apps, /api/v1/providers, /api/v1/callers ─────────────────────────────────────────────────────────────────
+
+/** How the broker makes sure that the browser that finishes belongs to the user who started; weakest first. */
+export type UserBinding = 'none' | 'confirm' | 'callback' | 'complete'
+
+/** A registration at a provider. Secrets go in and never come out. */
+export interface AppItem {
+  readonly key_code_ref: string
+  readonly tenant: string
+  readonly provider: string
+  readonly name: string
+  readonly client_id: string
+  readonly scopes: readonly string[]
+  /** Where browsers go afterwards; null: they stay on a page of the broker. */
+  readonly callback_url: string | null
+  readonly allowed_callback_urls: readonly string[]
+  readonly user_binding: UserBinding
+  /** What to register at the provider as redirect URI. */
+  readonly redirect_uri: string
+  readonly created_at: string
+  readonly updated_at: string
+}
+
+export interface AppListAnswer {
+  readonly apps: readonly AppItem[]
+  readonly next_token: string | null
+}
+
+/** Makes an app so, or changes it to be so. */
+export interface AppRequest {
+  readonly key_code_ref: string
+  readonly provider: string
+  readonly name?: string
+  readonly client_id: string
+  /** Left out: the one that is stored stays. */
+  readonly client_secret?: string
+  readonly scopes?: readonly string[]
+  readonly callback_url?: string
+  readonly allowed_callback_urls?: readonly string[]
+  /** Left out: `confirm`. */
+  readonly user_binding?: UserBinding
+}
+
+/** A service that can be connected. */
+export interface ProviderItem {
+  readonly id: string
+  readonly name: string
+  /** How it hands out credentials: `oauth2` … */
+  readonly mode: string
+  /** Its own pages about it. */
+  readonly docs: readonly string[]
+}
+
+export interface ProviderListAnswer {
+  readonly providers: readonly ProviderItem[]
+  readonly next_token: string | null
+}
+
+/** Somebody who may ask the broker. */
+export interface CallerItem {
+  readonly client_id: string
+  readonly tenant: string
+  readonly scopes: readonly string[]
+  /** The person or team that answers for it. */
+  readonly owner: string
+  /** null: never. */
+  readonly expires: string | null
+  readonly disabled: boolean
+  readonly created_at: string
+}
+
+export interface CallerListAnswer {
+  readonly callers: readonly CallerItem[]
+  readonly next_token: string | null
+}
+
+/** Makes a caller so, or changes it to be so. */
+export interface CallerRequest {
+  readonly client_id: string
+  /** 40 to 60 letters and digits. Left out: a new caller gets one, which the answer shows this once. */
+  readonly client_secret?: string
+  readonly scopes: readonly string[]
+  readonly owner: string
+  /** A date or a moment. */
+  readonly expires?: string | null
+}
+
+export interface CallerAnswer extends CallerItem {
+  /** Only in the answer that made it, and only when the broker did. */
+  readonly client_secret?: string
+}
+
+// ── /oauth2/token ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** `POST /oauth2/token`, form-encoded. Id and secret travel here or as HTTP Basic. */
+export interface CallerTokenRequest {
+  readonly grant_type: 'client_credentials'
+  readonly client_id?: string
+  readonly client_secret?: string
+  /** `<issuer>/api`. */
+  readonly audience?: string
+  /** Separated by spaces; left out or empty: all that the caller has. */
+  readonly scope?: string
+}
+
+export interface CallerTokenAnswer {
+  readonly access_token: string
+  readonly token_type: string
+  /** Seconds. */
+  readonly expires_in: number
+  readonly scope?: string
+}
+
+/** RFC 6749 section 5.2. */
+export type CallerTokenErrorCode =
+  | 'invalid_client'
+  | 'unauthorized_client'
+  | 'invalid_scope'
+  | 'invalid_request'
+  | 'unsupported_grant_type'
+  | 'invalid_grant'
+  | 'temporarily_unavailable'
+  | 'server_error'
+
+export interface CallerTokenError<Code extends string = CallerTokenErrorCode> {
+  readonly error: Code
+  readonly error_description?: string
+}

@@ -1,0 +1,139 @@
+/** What must be true of apps and callers beyond their shape. */
+
+import type { Provider } from '../core/provider.ts'
+import { fieldProblem, placeholderProblem } from '../core/provider-url.ts'
+import { callbackUrlProblem, DEFAULT_TENANT } from '../core/setup.ts'
+import { type Mistake, mistakeAt, mistakeAtKey, nearest, type Path, type Source } from './mistake.ts'
+import { isDay, urlsOf } from './provider-rules.ts'
+import type { AppDefinition, CallerDefinition } from './setup-schema.ts'
+
+const MOMENT = /^\d{4}-\d{2}-\d{2}T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d+)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$/
+
+/** A provider that is null is there, but wrong: nothing can be said of what an app gives to it. */
+export function appRules(
+  app: AppDefinition,
+  providers: ReadonlyMap<string, Provider | null>,
+  source: Source,
+  base: Path,
+): Mistake[] {
+  const provider = providers.get(app.provider)
+  const told = [...callbacks(app, source, base)]
+  if (provider === null) return told
+  if (provider) return [...told, ...secrets(app, provider, source, base), ...configValues(app, provider, source, base)]
+  const meant = nearest(app.provider, [...providers.keys()])
+  const hint = meant ? `did you mean ${meant}?` : 'put it under providers, or take one of the catalogue'
+  return [
+    ...told,
+    mistakeAt(source, [...base, 'provider'], `${app.provider} is neither in the catalogue nor under providers: ${hint}`),
+  ]
+}
+
+export function callerRules(caller: CallerDefinition, source: Source, base: Path): Mistake[] {
+  if (caller.expires === undefined) {
+    const operator = caller.scopes.find((scope) => !scope.endsWith(':connected_apps'))
+    return operator
+      ? [mistakeAt(source, [...base, 'expires'], `is missing: a caller with the scope ${operator} must expire some day`)]
+      : []
+  }
+  return momentOf(caller.expires) === null
+    ? [
+        mistakeAt(
+          source,
+          [...base, 'expires'],
+          'must be a day that exists, such as 2027-06-01, or a moment, such as 2027-06-01T12:00:00Z',
+        ),
+      ]
+    : []
+}
+
+/** Milliseconds since the epoch; a day begins at midnight UTC. null: it is neither a day nor a moment. */
+export function momentOf(text: string): number | null {
+  if (!isDay(text.slice(0, 10))) return null
+  return text.length === 10 || MOMENT.test(text) ? Date.parse(text) : null
+}
+
+/** The second of two with the same name, told with the line of the first. */
+export function duplicates(names: readonly string[], what: string, source: Source, pathOf: (index: number) => Path): Mistake[] {
+  return names.flatMap((name, index) => {
+    const first = names.indexOf(name)
+    if (first === index) return []
+    const line = source.valueAt(pathOf(first))?.line
+    return [mistakeAt(source, pathOf(index), `is ${what} as the one ${line === undefined ? 'before' : `on line ${line}`}`)]
+  })
+}
+
+function callbacks(app: AppDefinition, source: Source, base: Path): Mistake[] {
+  const further = (app.allowed_callback_urls ?? []).map((url, index) => ({ path: ['allowed_callback_urls', index], url }))
+  const all = app.callback_url === undefined ? further : [{ path: ['callback_url'], url: app.callback_url }, ...further]
+  const told = all.flatMap(({ path, url }) => {
+    const problem = callbackUrlProblem(url)
+    return problem ? [mistakeAt(source, [...base, ...path], problem)] : []
+  })
+  const needed = app.user_binding === 'callback' || app.user_binding === 'complete'
+  if (needed && all.length === 0) {
+    told.push(
+      mistakeAt(source, [...base, 'callback_url'], `is missing: user_binding: ${app.user_binding} ends at the app's callback`),
+    )
+  }
+  return told
+}
+
+function secrets(app: AppDefinition, { id, client_auth = 'basic' }: Provider, source: Source, base: Path): Mistake[] {
+  const told: Mistake[] = []
+  const wantsKey = client_auth === 'private_key_jwt'
+  if (app.client_secret === undefined && !wantsKey && client_auth !== 'none') {
+    told.push(
+      mistakeAt(source, [...base, 'client_secret'], `is missing: ${id} authenticates its clients (client_auth: ${client_auth})`),
+    )
+  }
+  if (wantsKey && app.private_key === undefined) {
+    told.push(mistakeAt(source, [...base, 'private_key'], `is missing: ${id} wants private_key_jwt`))
+  }
+  if (!wantsKey && app.private_key !== undefined) {
+    told.push(
+      mistakeAtKey(source, [...base, 'private_key'], `is of no use: ${id} has client_auth: ${client_auth}, not private_key_jwt`),
+    )
+  }
+  if (app.private_key !== undefined && !looksLikeKey(app.private_key)) {
+    told.push(mistakeAt(source, [...base, 'private_key'], 'must be PKCS #8 PEM (-----BEGIN PRIVATE KEY-----) or a JWK as JSON'))
+  }
+  return told
+}
+
+function configValues(app: AppDefinition, provider: Provider, source: Source, base: Path): Mistake[] {
+  const told: Mistake[] = []
+  const given = app.config ?? {}
+  const declared = provider.config ?? {}
+  for (const [name, value] of Object.entries(given)) {
+    const path = [...base, 'config', name]
+    const field = Object.hasOwn(declared, name) ? declared[name] : undefined
+    if (!field) {
+      const meant = nearest(name, Object.keys(declared))
+      told.push(mistakeAtKey(source, path, `is unknown to ${provider.id}${meant ? `: did you mean ${meant}?` : ''}`))
+      continue
+    }
+    const texts = [...urlsOf(provider).map(({ url }) => url), ...(provider.hosts ?? []).map((host) => `https://${host}`)]
+    const problem =
+      texts.map((url) => placeholderProblem(url, name, value)).find((found) => found !== null) ?? fieldProblem(field, value)
+    if (problem) told.push(mistakeAt(source, path, problem))
+  }
+  for (const [name, { title, default: otherwise, example }] of Object.entries(declared)) {
+    if (otherwise !== undefined || Object.hasOwn(given, name)) continue
+    told.push(mistakeAt(source, [...base, 'config', name], `is missing: ${title}${example ? `, such as ${example}` : ''}`))
+  }
+  return told
+}
+
+export function tenantOf({ tenant }: { tenant?: string }): string {
+  return tenant ?? DEFAULT_TENANT
+}
+
+function looksLikeKey(text: string): boolean {
+  if (text.trimStart().startsWith('-----BEGIN PRIVATE KEY-----')) return true
+  try {
+    const key: unknown = JSON.parse(text)
+    return typeof key === 'object' && key !== null && 'kty' in key && 'd' in key
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,91 @@
+/** What `latchstring.yaml` may say, field by field. */
+
+import Type, { type Static, type TSchema } from 'typebox'
+import { SCOPES } from '../core/caller.ts'
+import { fields, ID, providerSchema, scopes, text } from './schema.ts'
+
+const REFERENCE = {
+  pattern: '^[A-Za-z0-9._-]{1,64}$',
+  patternErrorMessage: 'must be letters, digits, dots, - and _, at most 64',
+}
+const CLIENT_ID = {
+  pattern: '^[\\x21-\\x7E]{1,512}$',
+  patternErrorMessage: 'must be printable ASCII without spaces, at most 512',
+}
+/** Some stock clients refuse any other before they send anything. */
+const CALLER_SECRET = { pattern: '^[a-zA-Z0-9]{40,60}$', patternErrorMessage: 'must be 40 to 60 letters and digits' }
+
+const tenant = Type.Optional(text('Whose it is. Default: `default`.', REFERENCE))
+
+export const appSchema = fields(
+  {
+    key_code_ref: text('What callers name it by.', REFERENCE),
+    provider: text('The id of a provider of the catalogue, or of one under `providers`.', ID),
+    name: Type.Optional(text('What users read when they are asked. Default: the name of the provider.')),
+    client_id: text('The client id that the provider gave to you.', CLIENT_ID),
+    client_secret: Type.Optional(text('Its secret: `${env:NAME}`. Left out where the provider wants none.')),
+    private_key: Type.Optional(text('PKCS #8 PEM, or a JWK as JSON, for `client_auth: private_key_jwt`: `${env:NAME}`.')),
+    scopes: Type.Optional(scopes('What to ask users for. Default: what the provider has as `scopes.default`.')),
+    callback_url: Type.Optional(text('Where the browser goes at the end. Left out: it stays on a page of ours.')),
+    allowed_callback_urls: Type.Optional(
+      Type.Array(text('A URL.'), {
+        description: 'What else `override_callback_url` may be, character for character.',
+        uniqueItems: true,
+      }),
+    ),
+    user_binding: Type.Optional(
+      Type.Enum(['none', 'confirm', 'callback', 'complete'], {
+        description:
+          'How sure it is made that the browser that finishes is the user who started, weakest first. Default: `confirm`.',
+      }),
+    ),
+    config: Type.Optional(
+      Type.Record(Type.String(), text('A value.'), { description: "Values for the placeholders in the provider's URLs." }),
+    ),
+    one_per_owner: Type.Optional(
+      Type.Boolean({ description: "Whether a newly connected account replaces the owner's earlier ones. Default: false." }),
+    ),
+    shared_redirect_uri: Type.Optional(
+      Type.Boolean({
+        description: 'Whether the provider sends browsers to the plain `/connected_apps/callback`. Default: false.',
+      }),
+    ),
+    tenant,
+  },
+  'Your registration at a provider.',
+)
+
+export const callerSchema = fields(
+  {
+    client_id: text('What it calls itself.', REFERENCE),
+    client_secret: Type.Optional(
+      text('40 to 60 letters and digits: `${env:NAME}`. Left out: generated, and printed once.', CALLER_SECRET),
+    ),
+    scopes: Type.Array(Type.Enum(SCOPES), { description: 'What it may do.', minItems: 1, uniqueItems: true }),
+    owner: text('The person or team that answers for it.'),
+    expires: Type.Optional(
+      text(
+        'The day (YYYY-MM-DD, UTC) or moment (RFC 3339) from which it is refused. Only a caller with nothing but connected_apps scopes may go without.',
+      ),
+    ),
+    tenant,
+  },
+  'A program that asks Latchstring for tokens.',
+)
+
+/** An empty `apps:` is no mistake. */
+function listOf<Item extends TSchema>(item: Item, description: string) {
+  return Type.Optional(Type.Unsafe<Static<Item>[] | null>({ type: ['array', 'null'], items: item, description }))
+}
+
+export const setupSchema = fields(
+  {
+    providers: listOf(providerSchema, 'Your own providers, besides the catalogue.'),
+    apps: listOf(appSchema, 'Your registrations at providers.'),
+    callers: listOf(callerSchema, 'Who may ask Latchstring for tokens.'),
+  },
+  'What Latchstring is to know: `latchstring apply -f` makes it so.',
+)
+
+export type AppDefinition = Static<typeof appSchema>
+export type CallerDefinition = Static<typeof callerSchema>

@@ -1,0 +1,130 @@
+/** The environment and the command line in, a frozen Config out; every mistake is told at once. The only reader of the environment. */
+
+import { readFileSync } from 'node:fs'
+import { Secret } from './core/secret.ts'
+
+export interface Config {
+  readonly host: string
+  readonly port: number
+  /** What browsers and providers reach, and the issuer of caller tokens; no trailing slash. */
+  readonly publicUrl: string
+  readonly database: { readonly kind: 'sqlite'; readonly path: string } | { readonly kind: 'memory' }
+  readonly masterKeys: Secret
+  /** `latchstring.yaml`, if there is one to apply at the start. */
+  readonly setupFile: string | null
+  readonly logLevel: 'debug' | 'info' | 'warn' | 'error'
+  readonly failedGuessesPerMinute: number
+  /** What `${env:NAME}` in the setup file may name. */
+  readonly environment: Readonly<Record<string, string | undefined>>
+}
+
+export type Environment = Readonly<Record<string, string | undefined>>
+
+/** Every variable, for `--help` and the documentation. */
+export const VARIABLES = [
+  { name: 'LATCHSTRING_HOST', fallback: '127.0.0.1', meaning: 'address to listen on' },
+  { name: 'LATCHSTRING_PORT', fallback: '4400', meaning: 'port to listen on; 0 takes a free one' },
+  { name: 'LATCHSTRING_PUBLIC_URL', fallback: 'http://localhost:<port>', meaning: 'what browsers and providers reach; the issuer of caller tokens' },
+  { name: 'LATCHSTRING_DATABASE_URL', fallback: 'sqlite:data/latchstring.db', meaning: 'where everything is kept' },
+  { name: 'LATCHSTRING_MASTER_KEY', fallback: 'none', meaning: '32 bytes in base64; several, newest first, while rotating' },
+  { name: 'LATCHSTRING_MASTER_KEY_FILE', fallback: 'none', meaning: 'a file with the same' },
+  { name: 'LATCHSTRING_CONFIG', fallback: 'none', meaning: 'latchstring.yaml to apply at the start; the same as --config' },
+  { name: 'LATCHSTRING_LOG_LEVEL', fallback: 'info', meaning: 'debug, info, warn or error' },
+  { name: 'LATCHSTRING_FAILED_GUESSES_PER_MINUTE', fallback: '60', meaning: 'wrong tokens, secrets and links taken from one address' },
+] as const
+
+type Name = (typeof VARIABLES)[number]['name']
+
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError'
+  readonly mistakes: readonly string[]
+
+  constructor(mistakes: readonly string[]) {
+    super(mistakes.join('\n'))
+    this.mistakes = mistakes
+  }
+}
+
+/** `port` 0 leaves `publicUrl` to be settled when the port is known. Throws `ConfigError` with every mistake. */
+export function readConfig(overrides: { setupFile?: string | undefined } = {}, environment: Environment = process.env): Config {
+  const mistakes: string[] = []
+  const said = (name: Name): string | undefined => environment[name]?.trim() || undefined
+  const checked = <T>(name: Name, fallback: T, read: (value: string) => T): T => {
+    const value = said(name)
+    if (value === undefined) return fallback
+    try {
+      return read(value)
+    } catch (error) {
+      mistakes.push(`${name} ${(error as Error).message}`)
+      return fallback
+    }
+  }
+
+  const port = checked('LATCHSTRING_PORT', 4400, (value) => wholeNumber(value, 0, 65_535))
+  const config: Config = {
+    host: said('LATCHSTRING_HOST') ?? '127.0.0.1',
+    port,
+    publicUrl: checked('LATCHSTRING_PUBLIC_URL', `http://localhost:${port}`, publicUrlOf),
+    database: checked('LATCHSTRING_DATABASE_URL', { kind: 'sqlite', path: 'data/latchstring.db' }, databaseOf),
+    masterKeys: masterKeysOf(said('LATCHSTRING_MASTER_KEY'), said('LATCHSTRING_MASTER_KEY_FILE'), mistakes),
+    setupFile: overrides.setupFile ?? said('LATCHSTRING_CONFIG') ?? null,
+    logLevel: checked('LATCHSTRING_LOG_LEVEL', 'info', logLevelOf),
+    failedGuessesPerMinute: checked('LATCHSTRING_FAILED_GUESSES_PER_MINUTE', 60, (value) => wholeNumber(value, 1, 1_000_000)),
+    environment,
+  }
+  mistakes.push(...unknownVariables(environment))
+  if (mistakes.length > 0) throw new ConfigError(mistakes)
+  return Object.freeze(config)
+}
+
+function wholeNumber(value: string, min: number, max: number): number {
+  const number = Number(value)
+  if (/^\d+$/.test(value) && number >= min && number <= max) return number
+  throw new Error(`must be a whole number from ${min} to ${max}`)
+}
+
+function publicUrlOf(value: string): string {
+  const url = URL.canParse(value) ? new URL(value) : null
+  if (!url || !/^https?:$/.test(url.protocol)) throw new Error('must be a URL such as https://connect.example.com')
+  if (url.username || url.password || url.search || url.hash) throw new Error('must have no user, query or fragment')
+  const local = ['localhost', '127.0.0.1', '[::1]'].includes(url.hostname)
+  if (url.protocol === 'http:' && !local) throw new Error('must be https: tokens and cookies travel over it (http only for localhost)')
+  return url.href.replace(/\/+$/, '')
+}
+
+function databaseOf(value: string): Config['database'] {
+  if (value === 'memory:') return { kind: 'memory' }
+  const path = /^sqlite:(?:\/\/)?(.+)$/.exec(value)?.[1]
+  if (path) return { kind: 'sqlite', path }
+  throw new Error('must be sqlite:PATH, such as sqlite:data/latchstring.db')
+}
+
+function logLevelOf(value: string): Config['logLevel'] {
+  if (value === 'debug' || value === 'info' || value === 'warn' || value === 'error') return value
+  throw new Error('must be debug, info, warn or error')
+}
+
+const HOW_TO_MAKE = 'make one with `openssl rand -base64 32` and keep it safe: without it nothing that is stored can be opened'
+
+function masterKeysOf(value: string | undefined, file: string | undefined, mistakes: string[]): Secret {
+  if (value !== undefined && file !== undefined) mistakes.push('LATCHSTRING_MASTER_KEY and LATCHSTRING_MASTER_KEY_FILE are both set; set one')
+  if (value !== undefined) return new Secret(value)
+  if (file === undefined) {
+    mistakes.push(`LATCHSTRING_MASTER_KEY is not set, and nothing is ever stored unsealed: ${HOW_TO_MAKE}`)
+    return new Secret('')
+  }
+  try {
+    return new Secret(readFileSync(file, 'utf8'))
+  } catch (error) {
+    mistakes.push(`LATCHSTRING_MASTER_KEY_FILE cannot be read (${(error as NodeJS.ErrnoException).code ?? 'unknown error'}); ${HOW_TO_MAKE}`)
+    return new Secret('')
+  }
+}
+
+/** A mistyped name would be a setting that silently does nothing. `LATCHSTRING_TEST_…` is for the project's own tests. */
+function unknownVariables(environment: Environment): string[] {
+  const known = new Set<string>(VARIABLES.map(({ name }) => name))
+  return Object.keys(environment)
+    .filter((name) => name.startsWith('LATCHSTRING_') && !name.startsWith('LATCHSTRING_TEST_') && !known.has(name))
+    .map((name) => `${name} is not a variable that is known here`)
+}

@@ -1,0 +1,177 @@
+/** Makes providers, apps and callers as a setup says: all or nothing, the same setup twice changes nothing. */
+
+import { randomInt } from 'node:crypto'
+import type { App } from './app.ts'
+import type { CallerRecord } from './caller.ts'
+import { BrokerError } from './errors.ts'
+import { sameDigest } from './one-time.ts'
+import type { Fact, Ports, RecordChange } from './ports.ts'
+import type { Provider } from './provider.ts'
+import { appRow } from './registration.ts'
+import { Secret } from './secret.ts'
+import type { AppSetup, CallerSetup, Setup } from './setup.ts'
+
+export interface Applied {
+  readonly changes: readonly AppliedChange[]
+  /** Secrets that were generated, by client id: this is the only time that they can be seen. */
+  readonly generated: ReadonlyMap<string, Secret>
+}
+
+export interface AppliedChange {
+  readonly kind: 'provider' | 'app' | 'caller'
+  readonly id: string
+  readonly tenant: string
+  readonly change: 'created' | 'updated' | 'unchanged'
+  /** Names of the fields that differ; values may be secret. */
+  readonly fields: readonly string[]
+}
+
+/** Throws `INVALID_REQUEST` when an app names a provider that is nowhere, `CONFLICT` when a client id belongs to another tenant. */
+export async function apply(ports: Ports, actor: string, setup: Setup): Promise<Applied> {
+  const plans = [
+    ...(await planProviders(ports, setup.providers)),
+    ...(await planApps(ports, setup)),
+    ...(await planCallers(ports, setup.callers)),
+  ]
+  const changed = plans.filter(({ report }) => report.change !== 'unchanged')
+  if (changed.length > 0) {
+    await ports.store.records.change(
+      changed.map(({ record }) => record),
+      changed.map(({ report }) => factOf(ports, actor, report)),
+    )
+    ports.registry.forget()
+  }
+  return {
+    changes: plans.map(({ report }) => report),
+    generated: new Map(plans.flatMap(({ report, generated }) => (generated ? [[report.id, generated] as const] : []))),
+  }
+}
+
+interface Plan {
+  readonly record: RecordChange
+  readonly report: AppliedChange
+  readonly generated?: Secret
+}
+
+async function planProviders(ports: Ports, providers: readonly Provider[]): Promise<Plan[]> {
+  const known = new Map((await ports.store.records.providers()).map((provider) => [provider.id, provider]))
+  return providers.map((provider) => ({
+    record: { put: 'provider', provider },
+    report: report('provider', provider.id, '*', known.get(provider.id) ?? null, provider),
+  }))
+}
+
+async function planApps(ports: Ports, { apps, providers }: Setup): Promise<Plan[]> {
+  const offered = new Set([...(await ports.registry.providers()), ...providers].map(({ id }) => id))
+  return Promise.all(
+    apps.map(async (app): Promise<Plan> => {
+      if (!offered.has(app.provider)) {
+        throw new BrokerError('INVALID_REQUEST', `the app ${app.keyCodeRef} names the provider ${app.provider}, which is not there`)
+      }
+      const known = await ports.store.records.app(app.tenant, app.keyCodeRef)
+      const sealed = await sealedSecrets(ports, app, known)
+      const { clientSecret: _, privateKey: __, ...plain } = app
+      const now = ports.now()
+      const next: App = { ...plain, sealed: sealed.secrets, createdAt: known?.createdAt ?? now, updatedAt: now }
+      return {
+        record: { put: 'app', app: next },
+        report: report('app', app.keyCodeRef, app.tenant, known && comparable(known), comparable(next), sealed.changed),
+      }
+    }),
+  )
+}
+
+/** Sealed bytes differ each time, so secrets are compared opened; unchanged ones are left as they lie. */
+async function sealedSecrets(ports: Ports, app: AppSetup, known: App | null): Promise<{ secrets: App['sealed']; changed: string[] }> {
+  const before = known && (await ports.seal.load(appRow(known), known.sealed.dataKey))
+  const old = {
+    clientSecret: before && known.sealed.clientSecret ? before.open('client_secret', known.sealed.clientSecret) : null,
+    privateKey: before && known.sealed.privateKey ? before.open('private_key', known.sealed.privateKey) : null,
+  }
+  const changed = [
+    ...(sameSecret(old.clientSecret, app.clientSecret) ? [] : ['client_secret']),
+    ...(sameSecret(old.privateKey, app.privateKey) ? [] : ['private_key']),
+  ]
+  if (known && changed.length === 0) return { secrets: known.sealed, changed }
+  const row = await ports.seal.create(appRow(app))
+  const secrets = {
+    dataKey: row.dataKey,
+    clientSecret: app.clientSecret && row.seal('client_secret', app.clientSecret),
+    privateKey: app.privateKey && row.seal('private_key', app.privateKey),
+  }
+  return { secrets, changed }
+}
+
+function sameSecret(a: Secret | null, b: Secret | null): boolean {
+  return a === null || b === null ? a === b : sameDigest(a.digest(), b.digest())
+}
+
+async function planCallers(ports: Ports, callers: readonly CallerSetup[]): Promise<Plan[]> {
+  return Promise.all(
+    callers.map(async ({ clientSecret, ...plain }): Promise<Plan> => {
+      const known = await ports.store.records.caller(plain.clientId)
+      if (known && known.tenant !== plain.tenant) {
+        throw new BrokerError('CONFLICT', `the client id ${plain.clientId} belongs to the tenant ${known.tenant} already`)
+      }
+      const generated = clientSecret === null && !known ? generateSecret() : null
+      const secret = clientSecret ?? generated
+      const next: CallerRecord = {
+        ...plain,
+        secretHash: secret ? ports.hashOf(secret) : known!.secretHash,
+        disabled: known?.disabled ?? false,
+        createdAt: known?.createdAt ?? ports.now(),
+      }
+      const { secretHash: before, ...knownPlain } = known ?? { secretHash: null }
+      const { secretHash: after, ...nextPlain } = next
+      return {
+        record: { put: 'caller', caller: next },
+        report: report('caller', next.clientId, next.tenant, known && knownPlain, nextPlain, sameDigest(before, after) ? [] : ['client_secret']),
+        ...(generated && { generated }),
+      }
+    }),
+  )
+}
+
+const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789'
+
+/** 48 letters and digits (285 bits): one stock client refuses anything but 40 to 60 of them. */
+export function generateSecret(): Secret {
+  return new Secret(Array.from({ length: 48 }, () => ALPHABET[randomInt(ALPHABET.length)]).join(''))
+}
+
+/** Without what differs by nature. */
+function comparable({ sealed: _, createdAt: __, updatedAt: ___, ...app }: App): object {
+  return app
+}
+
+function report(
+  kind: AppliedChange['kind'],
+  id: string,
+  tenant: string,
+  before: object | null,
+  after: object,
+  secretFields: readonly string[] = [],
+): AppliedChange {
+  if (!before) return { kind, id, tenant, change: 'created', fields: [] }
+  const fields = [...differing(before, after), ...secretFields]
+  return { kind, id, tenant, change: fields.length > 0 ? 'updated' : 'unchanged', fields }
+}
+
+function differing(before: object, after: object): string[] {
+  const old: Readonly<Record<string, unknown>> = { ...before }
+  const next: Readonly<Record<string, unknown>> = { ...after }
+  return [...new Set([...Object.keys(old), ...Object.keys(next)])].filter((key) => canonical(old[key]) !== canonical(next[key]))
+}
+
+/** JSON with sorted keys: the order that a store or a file happens to give means nothing. */
+function canonical(value: unknown): string {
+  return JSON.stringify(value ?? null, (_key, inner: unknown) =>
+    typeof inner === 'object' && inner !== null && !Array.isArray(inner)
+      ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : inner,
+  )
+}
+
+function factOf({ now }: Ports, actor: string, { kind, id, tenant, change, fields }: AppliedChange): Fact {
+  return { tenant, at: now(), actor, action: `${kind}.applied`, subject: id, reason: [change, ...fields].join(' ') }
+}

@@ -1,0 +1,91 @@
+/** Whose connections there are and how they are: listing, reading, naming, deleting. No secret is opened here. */
+
+import { type Attempt, isPending } from './attempt.ts'
+import { allow, type Caller } from './caller.ts'
+import type { Connection, Health } from './connection.ts'
+import { BrokerError } from './errors.ts'
+import type { ConnectionFilter, Cursor, Ports } from './ports.ts'
+import { revokeConnection } from './revoke.ts'
+
+export const PAGE_SIZE = 50
+export const PAGE_SIZE_MAX = 500
+const LABEL_LENGTH_MAX = 200
+
+/** `pending` is a connection that is not one yet. */
+export type Listed = { readonly kind: 'connection'; readonly connection: Connection } | { readonly kind: 'pending'; readonly attempt: Attempt }
+
+export interface ConnectionPage {
+  readonly items: readonly Listed[]
+  /** Where the next page begins; null: this is the last. */
+  readonly next: Cursor | null
+}
+
+/** Pending ones are listed only when asked for by that state. */
+export async function listConnections(
+  ports: Ports,
+  caller: Caller,
+  filter: Omit<ConnectionFilter, 'state'> & { readonly state?: Health['state'] | 'pending' },
+  page: { readonly after: Cursor | null; readonly size: number },
+): Promise<ConnectionPage> {
+  await allow(ports, caller, 'read:connections', 'connections')
+  const { store } = ports
+  // One more than asked tells whether there is more.
+  const wanted = { after: page.after, limit: page.size + 1 }
+  const { state, ...rest } = filter
+  if (state === 'pending') {
+    const attempts = rest.label === undefined ? await store.attempts.pending(caller.tenant, rest, ports.now(), wanted) : []
+    return paged(attempts, page.size, (attempt) => ({ kind: 'pending', attempt }))
+  }
+  const connections = await store.connections.list(caller.tenant, { ...rest, ...(state && { state }) }, wanted)
+  return paged(connections, page.size, (connection) => ({ kind: 'connection', connection }))
+}
+
+export async function readConnection(ports: Ports, caller: Caller, session: string): Promise<Listed> {
+  await allow(ports, caller, 'read:connections', session)
+  const connection = await ports.store.connections.find(caller.tenant, session)
+  if (connection) return { kind: 'connection', connection }
+  const attempt = await ports.store.attempts.find(caller.tenant, session)
+  if (attempt && isPending(attempt, ports.now())) return { kind: 'pending', attempt }
+  throw new BrokerError('NOT_FOUND', `no connection ${session}`)
+}
+
+export async function relabel(ports: Ports, caller: Caller, session: string, label: string | null): Promise<Connection> {
+  await allow(ports, caller, 'write:connections', session)
+  if (label !== null && (label.length === 0 || label.length > LABEL_LENGTH_MAX)) {
+    throw new BrokerError('INVALID_REQUEST', `label must have 1 to ${LABEL_LENGTH_MAX} characters, or be null`)
+  }
+  for (;;) {
+    const found = await existing(ports, caller, session)
+    const next = { ...found, label }
+    const told = { tenant: found.tenant, at: ports.now(), actor: caller.name, subject: session, reason: null }
+    // A renewal under way owns the row: taking its lease for a label would throw away what the provider is about to answer.
+    const free = !found.lease || found.lease.until <= ports.now()
+    if (free && (await ports.store.connections.save(found, next, [{ ...told, action: 'connection.relabelled' }]))) return next
+    await ports.pause(25)
+  }
+}
+
+/** Revokes it first, here and at the provider. */
+export async function deleteConnection(ports: Ports, caller: Caller, session: string): Promise<void> {
+  await allow(ports, caller, 'write:connections', session)
+  let found = await existing(ports, caller, session)
+  while (found.health.state !== 'revoked') {
+    await revokeConnection(ports, caller.name, found)
+    found = await existing(ports, caller, session)
+  }
+  // Whether the provider took it back is the last thing that is known of it.
+  const told = { tenant: found.tenant, at: ports.now(), actor: caller.name, subject: session, reason: found.health.upstream }
+  await ports.store.connections.remove(found.tenant, session, [{ ...told, action: 'connection.deleted' }])
+}
+
+async function existing(ports: Ports, caller: Caller, session: string): Promise<Connection> {
+  const found = await ports.store.connections.find(caller.tenant, session)
+  if (!found) throw new BrokerError('NOT_FOUND', `no connection ${session}`)
+  return found
+}
+
+function paged<T extends Cursor>(found: readonly T[], size: number, listed: (row: T) => Listed): ConnectionPage {
+  const shown = found.slice(0, size)
+  const last = shown.at(-1)
+  return { items: shown.map(listed), next: found.length > size && last ? { createdAt: last.createdAt, id: last.id } : null }
+}

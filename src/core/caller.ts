@@ -1,0 +1,48 @@
+/** Who is asking, and what they may do. Deciding and recording a refusal are one step, so neither is forgotten. */
+
+import { BrokerError } from './errors.ts'
+import type { Ports } from './ports.ts'
+
+export const SCOPES = [
+  'read:connected_apps',
+  'create:connected_apps',
+  'read:connections',
+  'write:connections',
+  'read:apps',
+  'write:apps',
+  'read:callers',
+  'write:callers',
+  'read:events',
+  'write:events',
+  'read:audit',
+  'write:audit',
+] as const
+
+export type Scope = (typeof SCOPES)[number]
+
+/** Somebody with credentials of ours, as stored. */
+export interface CallerRecord {
+  readonly clientId: string
+  readonly tenant: string
+  readonly secretHash: string
+  readonly scopes: readonly Scope[]
+  /** A person or team that answers for it. */
+  readonly owner: string
+  readonly expiresAt: number | null
+  readonly disabled: boolean
+  readonly createdAt: number
+}
+
+/** Somebody asking, now, with what their token allows. */
+export interface Caller {
+  readonly name: string
+  readonly tenant: string
+  readonly scopes: ReadonlySet<Scope>
+}
+
+export async function allow(ports: Pick<Ports, 'store' | 'now'>, caller: Caller, scope: Scope, subject: string): Promise<void> {
+  if (caller.scopes.has(scope)) return
+  const { tenant, name: actor } = caller
+  await ports.store.record([{ tenant, at: ports.now(), actor, action: 'access.refused', subject, reason: scope }])
+  throw new BrokerError('INSUFFICIENT_SCOPE', `this needs the scope ${scope}`)
+}

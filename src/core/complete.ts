@@ -1,0 +1,91 @@
+/** The strongest way to finish: the app names the user it has logged in, and only then is the code redeemed. */
+
+import { type Attempt, attemptFact, attemptRow, emptied } from './attempt.ts'
+import { allow, type Caller } from './caller.ts'
+import { type Connection, type Owner, sameOwner } from './connection.ts'
+import { BrokerError } from './errors.ts'
+import { sameDigest } from './one-time.ts'
+import type { Ports } from './ports.ts'
+import { redeem } from './redeem.ts'
+import { Secret } from './secret.ts'
+
+export interface Completion {
+  readonly session: string
+  readonly completionCode: Secret
+  /** Whom the application has logged in in the browser that brought the code. */
+  readonly owner: Owner
+}
+
+/**
+ * Whatever is wrong burns the attempt, and the provider is never asked. Throws `NOT_FOUND` to whoever did not start it,
+ * `INVALID_COMPLETION`, `SESSION_EXPIRED`, or `CONNECT_FAILED` with the provider's reason.
+ */
+export async function complete(ports: Ports, caller: Caller, completion: Completion): Promise<Connection> {
+  await allow(ports, caller, 'create:connected_apps', completion.session)
+  const held = await ports.store.attempts.held(completion.session)
+  const attempt = held.find(({ completionHash }) => sameDigest(completionHash, completion.completionCode.digest()))
+  if (!attempt) {
+    await burn(ports, held, caller, 'wrong_completion_code')
+    throw missed(held, caller)
+  }
+  const mismatch = mismatchOf(attempt, caller, completion.owner, ports.now())
+  if (mismatch) {
+    await burn(ports, [attempt], caller, mismatch.reason)
+    throw mismatch.error
+  }
+
+  const returned: Attempt = { ...attempt, stage: 'returned', completionHash: null }
+  if (!(await ports.store.attempts.move('held', returned, []))) {
+    throw new BrokerError('INVALID_COMPLETION', 'this completion code has been used')
+  }
+  const redeemed = await redeem(ports, returned, await heldAnswer(ports, attempt))
+  if (redeemed.outcome === 'connected') return redeemed.connection
+  const { reason, detail } = redeemed
+  throw new BrokerError('CONNECT_FAILED', detail ? `${reason}: ${detail}` : reason)
+}
+
+interface Mismatch {
+  readonly reason: string
+  readonly error: BrokerError
+}
+
+function mismatchOf(attempt: Attempt, caller: Caller, owner: Owner, now: number): Mismatch | null {
+  if (!startedBy(attempt, caller)) return { reason: 'foreign_caller', error: notFound() }
+  if (!sameOwner(attempt.owner, owner)) {
+    const message = 'this connection was started for somebody else than the user named here; it is void'
+    return { reason: 'wrong_user', error: new BrokerError('INVALID_COMPLETION', message) }
+  }
+  if (attempt.expiresAt <= now) {
+    return { reason: 'expired', error: new BrokerError('SESSION_EXPIRED', 'this took longer than ten minutes; start again with auth_url') }
+  }
+  return null
+}
+
+/** A foreign caller learns nothing, not even that there is something. */
+function missed(held: readonly Attempt[], caller: Caller): BrokerError {
+  if (!held.some((attempt) => startedBy(attempt, caller))) return notFound()
+  return new BrokerError('INVALID_COMPLETION', 'this completion code is not the one the browser was given; the attempt is void')
+}
+
+function startedBy(attempt: Attempt, caller: Caller): boolean {
+  return attempt.tenant === caller.tenant && attempt.caller === caller.name
+}
+
+function notFound(): BrokerError {
+  return new BrokerError('NOT_FOUND', 'no connection of that session_id waits to be completed')
+}
+
+async function burn(ports: Ports, attempts: readonly Attempt[], caller: Caller, reason: string): Promise<void> {
+  for (const attempt of attempts) {
+    const told = attemptFact(ports, attempt, caller.name, 'attempt.binding_mismatch', reason)
+    await ports.store.attempts.move('held', emptied({ ...attempt, stage: 'burned', reason }), [told])
+  }
+}
+
+async function heldAnswer(ports: Ports, attempt: Attempt): Promise<{ code: Secret; kept: Readonly<Record<string, string>> }> {
+  const { dataKey, answer } = attempt.sealed
+  if (!answer) throw new BrokerError('INTERNAL', 'a held attempt holds no answer')
+  const row = await ports.seal.load(attemptRow(attempt), dataKey)
+  const { code, kept } = row.open('answer', answer).parseJson<{ code: string; kept: Record<string, string> }>()
+  return { code: new Secret(code), kept }
+}

@@ -1,0 +1,250 @@
+/** Making a connection: from `auth_url`, by way of the provider, to the browser's return. Only the browser that was meant to finish can. */
+
+import type { App } from './app.ts'
+import { ATTEMPT_LIFE_MS, type Attempt, attemptFact, attemptRow, emptied, type SealedAttempt } from './attempt.ts'
+import { allow, type Caller } from './caller.ts'
+import type { Owner } from './connection.ts'
+import { BrokerError } from './errors.ts'
+import { mint, mintId } from './one-time.ts'
+import type { Ports } from './ports.ts'
+import { redeem } from './redeem.ts'
+import { registrationOf } from './registration.ts'
+import { Secret } from './secret.ts'
+
+export interface AuthUrlInput {
+  readonly keyCodeRef: string
+  readonly owner: Owner
+  /** Instead of the app's own callback: one that the app lists. */
+  readonly callbackUrl: string | null
+  /** The connection whose consent is renewed, keeping its id. */
+  readonly reconnects: string | null
+}
+
+/** Where to send the browser: to a page of ours that asks first, or to the provider. */
+export type Link = { readonly to: 'page'; readonly handle: Secret } | { readonly to: 'provider'; readonly url: string }
+
+/** Throws `APP_NOT_FOUND`, `MISSING_OWNER`, `INVALID_CALLBACK_URL`, `INVALID_SESSION`; `PROVIDER_UNAVAILABLE` when its metadata cannot be had. */
+export async function authUrl(ports: Ports, caller: Caller, input: AuthUrlInput): Promise<{ link: Link; session: string }> {
+  await allow(ports, caller, 'read:connected_apps', input.keyCodeRef)
+  const { app, registration } = await registrationOf(ports, caller.tenant, input.keyCodeRef)
+  if (input.owner.userId === null && input.owner.orgCode === null) {
+    throw new BrokerError('MISSING_OWNER', 'say whose connection it will be: user_id, org_code, or both')
+  }
+  const callbackUrl = chosenCallback(app, input.callbackUrl)
+  if (input.reconnects !== null) await assertReconnectable(ports, caller, app, input.owner, input.reconnects)
+
+  const mode = ports.modeOf(registration.provider)
+  const now = ports.now()
+  const id = mintId()
+  // In `callback` binding a known id must not become usable, not even one that was usable before.
+  const reconnects = app.userBinding === 'callback' ? null : input.reconnects
+  const handle = mint()
+  const begun: Attempt = {
+    id,
+    session: reconnects ?? mintId(),
+    tenant: app.tenant,
+    app: app.keyCodeRef,
+    provider: app.provider,
+    owner: input.owner,
+    caller: caller.name,
+    binding: app.userBinding,
+    stage: 'begun',
+    connection: null,
+    reconnects,
+    callbackUrl,
+    redirectUri: redirectUri(ports, app),
+    scopes: app.scopes,
+    issuer: null,
+    issuerRequired: false,
+    handleHash: handle.digest(),
+    stateHash: null,
+    browserHash: null,
+    completionHash: null,
+    sealed: { dataKey: (await ports.seal.create(attemptRow({ tenant: app.tenant, id }))).dataKey, codeVerifier: null, nonce: null, answer: null },
+    reason: null,
+    createdAt: now,
+    expiresAt: now + ATTEMPT_LIFE_MS,
+  }
+
+  // `none` and `complete` go straight to the provider: the one by the operator's choice, the other because finishing proves the user.
+  // A pushed request lives for seconds only, so it is pushed when the browser leaves, from our page.
+  const straight = (app.userBinding === 'none' || app.userBinding === 'complete') && !(await mode.pushes(registration))
+  const facts = [attemptFact(ports, begun, caller.name, 'attempt.begun', app.userBinding)]
+  if (!straight) {
+    await ports.store.attempts.add(begun, facts)
+    return { link: { to: 'page', handle }, session: begun.session }
+  }
+  const { attempt, url } = await departing(ports, { ...begun, handleHash: null })
+  await ports.store.attempts.add(attempt, facts)
+  return { link: { to: 'provider', url }, session: attempt.session }
+}
+
+/** What the confirming page shows. Reading it consumes nothing. null: unknown, used or expired. */
+export async function begunAttempt(ports: Ports, handle: Secret): Promise<Attempt | null> {
+  const attempt = await ports.store.attempts.findByHandle(handle.digest())
+  return attempt?.stage === 'begun' && attempt.expiresAt > ports.now() ? attempt : null
+}
+
+/** The user pressed the button in this browser: on to the provider. null: unknown, used or expired. */
+export async function depart(ports: Ports, handle: Secret, browser: Secret): Promise<{ url: string } | null> {
+  const begun = await begunAttempt(ports, handle)
+  if (!begun) return null
+  const { attempt, url } = await departing(ports, { ...begun, browserHash: browser.digest() })
+  return (await ports.store.attempts.move('begun', attempt, [])) ? { url } : null
+}
+
+/** The user pressed Cancel on our page. null: unknown, used or expired. */
+export async function decline(ports: Ports, handle: Secret): Promise<Ending | null> {
+  const begun = await begunAttempt(ports, handle)
+  if (!begun) return null
+  return ended(ports, 'begun', begun, { code: 'access_denied', description: 'the user cancelled' })
+}
+
+/** What the provider's redirect brought. */
+export interface ProviderAnswer {
+  readonly state: Secret | null
+  readonly code: Secret | null
+  readonly error: string | null
+  readonly errorDescription: string | null
+  readonly iss: string | null
+  /** The redirect URI it arrived at. */
+  readonly redirectUri: string
+  readonly query: Readonly<Record<string, string>>
+  /** The cookie that our page gave this browser. */
+  readonly browser: Secret | null
+}
+
+/** How it ended for the browser. `lost` ends on a page of ours: there is nowhere that it could safely go. */
+export type Ending =
+  | { readonly kind: 'lost'; readonly why: 'unknown' | 'used' | 'expired' | 'wrong_place' | 'other_browser' | 'wrong_issuer' }
+  | { readonly kind: 'already_connected'; readonly attempt: Attempt }
+  | { readonly kind: 'connected'; readonly attempt: Attempt; readonly session: string }
+  | { readonly kind: 'held'; readonly attempt: Attempt; readonly completionCode: Secret }
+  | { readonly kind: 'refused'; readonly attempt: Attempt; readonly error: { readonly code: string; readonly description: string | null } }
+
+/**
+ * The browser is back. Whatever it brought, the state is spent: of any number of answers with one state, one goes further.
+ * Nothing is asked of the provider unless place, browser and issuer are the ones that this attempt went away with.
+ */
+export async function comeBack(ports: Ports, answer: ProviderAnswer): Promise<Ending> {
+  if (!answer.state) return { kind: 'lost', why: 'unknown' }
+  const attempt = await ports.store.attempts.findByState(answer.state.digest())
+  if (!attempt) return { kind: 'lost', why: 'unknown' }
+  const sameBrowser = attempt.browserHash === null || attempt.browserHash === (answer.browser?.digest() ?? null)
+  // A reload or the back button after success is answered with success, and nothing is sent again.
+  if (attempt.stage === 'connected' && sameBrowser) return { kind: 'already_connected', attempt }
+  if (attempt.stage !== 'away') return { kind: 'lost', why: 'used' }
+  if (attempt.expiresAt <= ports.now()) return { kind: 'lost', why: 'expired' }
+
+  if (answer.redirectUri !== attempt.redirectUri) return burned(ports, attempt, 'wrong_place')
+  if (!sameBrowser) return burned(ports, attempt, 'other_browser')
+  if (!issuerFits(attempt, answer.iss)) return burned(ports, attempt, 'wrong_issuer')
+
+  if (answer.error !== null) return ended(ports, 'away', attempt, { code: answer.error, description: answer.errorDescription })
+  if (answer.code === null) {
+    return ended(ports, 'away', attempt, { code: 'invalid_response', description: 'the provider sent neither a code nor an error' })
+  }
+  const { registration } = await registrationOf(ports, attempt.tenant, attempt.app)
+  const kept = picked(answer.query, registration.provider.keep_from_callback ?? [])
+  return attempt.binding === 'complete'
+    ? hold(ports, attempt, answer.code, kept)
+    : redeemAtOnce(ports, attempt, { code: answer.code, kept })
+}
+
+async function redeemAtOnce(ports: Ports, attempt: Attempt, answer: { code: Secret; kept: Record<string, string> }): Promise<Ending> {
+  const returned: Attempt = { ...attempt, stage: 'returned' }
+  if (!(await ports.store.attempts.move('away', returned, []))) return { kind: 'lost', why: 'used' }
+  const redeemed = await redeem(ports, returned, answer)
+  if (redeemed.outcome === 'connected') return { kind: 'connected', attempt: returned, session: redeemed.connection.id }
+  return { kind: 'refused', attempt: returned, error: { code: redeemed.reason, description: redeemed.detail } }
+}
+
+/** Keeps the code, sealed, until the app says who is logged in in the browser that brought it. */
+async function hold(ports: Ports, attempt: Attempt, code: Secret, kept: Record<string, string>): Promise<Ending> {
+  const row = await ports.seal.load(attemptRow(attempt), attempt.sealed.dataKey)
+  const completionCode = mint()
+  const held: Attempt = {
+    ...attempt,
+    stage: 'held',
+    completionHash: completionCode.digest(),
+    sealed: { ...attempt.sealed, answer: row.seal('answer', Secret.ofJson({ code, kept })) },
+  }
+  if (!(await ports.store.attempts.move('away', held, []))) return { kind: 'lost', why: 'used' }
+  return { kind: 'held', attempt: held, completionCode }
+}
+
+/** Mints state, verifier and nonce, and asks the mode for the URL they belong to. */
+async function departing(ports: Ports, begun: Attempt): Promise<{ attempt: Attempt; url: string }> {
+  const { registration } = await registrationOf(ports, begun.tenant, begun.app)
+  const row = await ports.seal.load(attemptRow(begun), begun.sealed.dataKey)
+  const [state, codeVerifier, nonce] = [mint(), mint(), mint()]
+  const { redirectUri, scopes } = begun
+  const { url, issuer, issuerRequired } = await ports
+    .modeOf(registration.provider)
+    .begin(registration, { state, codeVerifier, nonce, redirectUri, scopes })
+  const sealed: SealedAttempt = {
+    ...begun.sealed,
+    codeVerifier: row.seal('code_verifier', codeVerifier),
+    nonce: row.seal('nonce', nonce),
+  }
+  return { attempt: { ...begun, stage: 'away', stateHash: state.digest(), issuer, issuerRequired, sealed }, url }
+}
+
+/** Compared as plain strings, without any normalisation (RFC 9207 section 2.4). */
+function issuerFits({ issuer, issuerRequired }: Attempt, iss: string | null): boolean {
+  if (iss === null) return !issuerRequired
+  return issuer === null || iss === issuer
+}
+
+/** The attempt dies, and the browser learns nothing that came with the answer. */
+async function burned(ports: Ports, attempt: Attempt, why: 'wrong_place' | 'other_browser' | 'wrong_issuer'): Promise<Ending> {
+  const action = why === 'other_browser' ? 'attempt.binding_mismatch' : 'attempt.burned'
+  const moved = await ports.store.attempts.move('away', emptied({ ...attempt, stage: 'burned', reason: why }), [
+    attemptFact(ports, attempt, 'browser', action, why),
+  ])
+  return { kind: 'lost', why: moved ? why : 'used' }
+}
+
+/** The provider, or the user, said no: the app hears of it. */
+async function ended(
+  ports: Ports,
+  from: 'begun' | 'away',
+  attempt: Attempt,
+  error: { code: string; description: string | null },
+): Promise<Ending> {
+  const denied = error.code === 'access_denied'
+  const next = emptied({ ...attempt, stage: denied ? 'denied' : 'failed', reason: error.code })
+  const told = [attemptFact(ports, attempt, 'browser', denied ? 'attempt.denied' : 'attempt.failed', error.code)]
+  if (!(await ports.store.attempts.move(from, next, told))) return { kind: 'lost', why: 'used' }
+  return { kind: 'refused', attempt: next, error }
+}
+
+function chosenCallback(app: App, wanted: string | null): string | null {
+  if (wanted === null) return app.callbackUrl
+  // Exactly as listed: every kind of "nearly the same" has been an attack somewhere (RFC 9700 section 4.1).
+  if (wanted === app.callbackUrl || app.allowedCallbackUrls.includes(wanted)) return wanted
+  throw new BrokerError('INVALID_CALLBACK_URL', 'override_callback_url is not one that this app lists in allowed_callback_urls')
+}
+
+/** Each app has its own, so that an answer meant for one cannot be played to another (RFC 9700 section 4.4.2). */
+export function redirectUri({ publicUrl }: Pick<Ports, 'publicUrl'>, app: App): string {
+  const shared = `${publicUrl}/connected_apps/callback`
+  return app.sharedRedirectUri ? shared : `${shared}/${contextId(app)}`
+}
+
+/** The same for the same app whenever and wherever it is set up, because it is registered at the provider by hand. */
+function contextId({ tenant, keyCodeRef, provider }: App): string {
+  return new Secret(JSON.stringify([tenant, keyCodeRef, provider])).digest().slice(0, 22)
+}
+
+async function assertReconnectable(ports: Ports, caller: Caller, app: App, owner: Owner, session: string): Promise<void> {
+  const found = await ports.store.connections.find(caller.tenant, session)
+  const fits = found && found.app === app.keyCodeRef && found.health.state !== 'revoked'
+  if (!fits || found.owner.userId !== owner.userId || found.owner.orgCode !== owner.orgCode) {
+    throw new BrokerError('INVALID_SESSION', 'session_id is not a connection of this app and owner that could be reconnected')
+  }
+}
+
+function picked(query: Readonly<Record<string, string>>, names: readonly string[]): Record<string, string> {
+  return Object.fromEntries(names.flatMap((name) => (Object.hasOwn(query, name) ? [[name, query[name]!]] : [])))
+}

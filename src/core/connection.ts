@@ -1,0 +1,127 @@
+/** One owner's link to one provider: what is stored about it, what state it is in, and how long its token is good for. */
+
+import type { Secret } from './secret.ts'
+
+/** The user or organisation a connection belongs to (or the user within it), in the application's own words; never both null. */
+export interface Owner {
+  readonly userId: string | null
+  readonly orgCode: string | null
+}
+
+/** All moments are milliseconds since the epoch. */
+export interface Connection {
+  /** On the wire: `session_id`. */
+  readonly id: string
+  readonly tenant: string
+  /** `key_code_ref` of the app it was made with. */
+  readonly app: string
+  readonly provider: string
+  readonly owner: Owner
+  readonly label: string | null
+  /** Who it is at the provider, where the provider told us. */
+  readonly account: Account | null
+  readonly requestedScopes: readonly string[]
+  /** null: the provider did not say, so it is what was requested (RFC 6749 section 5.1). */
+  readonly grantedScopes: readonly string[] | null
+  /** null once revoked: nothing is left to open. */
+  readonly sealed: SealedCredentials | null
+  readonly tokenType: string
+  readonly issuedAt: number
+  /** null: the provider never said, or it does not expire. */
+  readonly expiresAt: number | null
+  readonly health: Health
+  /** Counts every write. A renewal starts only from the version it looked at. */
+  readonly version: number
+  /** Somebody is, or was, spending the refresh token. Present past its deadline: the answer may be lost. */
+  readonly lease: Lease | null
+  readonly createdAt: number
+  readonly connectedAt: number
+  readonly renewedAt: number | null
+}
+
+export interface Account {
+  readonly id: string
+  readonly label: string | null
+}
+
+/** What a store holds of credentials. Each field is bound to tenant, connection and field name. */
+export interface SealedCredentials {
+  readonly dataKey: Uint8Array
+  readonly accessToken: Uint8Array
+  readonly refreshToken: Uint8Array | null
+  /** JSON: further tokens of the answer, and kept fields. */
+  readonly extra: Uint8Array | null
+}
+
+/**
+ * The right to spend a refresh token, and the intent to: it is durable before the provider is asked.
+ * Whoever writes with a fence that is no longer the row's writes nothing.
+ */
+export interface Lease {
+  readonly holder: string
+  readonly fence: number
+  readonly startedAt: number
+  readonly until: number
+}
+
+/** Failures are facts about a connection, so they live on it; a success clears them all. */
+export type Health =
+  | { readonly state: 'connected'; readonly trouble: Trouble | null }
+  | { readonly state: 'failing'; readonly trouble: Trouble }
+  | { readonly state: 'broken'; readonly reason: string; readonly detail: string | null }
+  | { readonly state: 'revoked'; readonly upstream: Upstream }
+
+/** Renewals that did not work and may work later. */
+export interface Trouble {
+  readonly attempts: number
+  readonly since: number
+  readonly retryAt: number
+  readonly reason: string
+  /** The provider said no in a way we do not know to be final. */
+  readonly unclear: boolean
+}
+
+/** What became of a revocation at the provider. */
+export type Upstream = 'pending' | 'confirmed' | 'unsupported' | 'failed' | 'superseded'
+
+/** What a connection holds, opened. A further mode is a further member. */
+export type Credentials = {
+  readonly kind: 'oauth2'
+  readonly accessToken: Secret
+  readonly refreshToken: Secret | null
+  /** Further tokens of the same answer, by the catalogue's names for them. */
+  readonly also: Readonly<Record<string, Secret>>
+  /** Fields of the token answer and callback that are needed later; not secret, but nobody else's business. */
+  readonly kept: Readonly<Record<string, string>>
+}
+
+/**
+ * fresh: hand it out. ageing: hand it out, and renew behind it. urgent: renew first, but it still works if that fails.
+ * expired: only a renewal helps. dead: nothing helps but the user.
+ */
+export type Freshness = 'fresh' | 'ageing' | 'urgent' | 'expired' | 'dead'
+
+const MARGIN_MS_MAX = 60_000
+const URGENT_MS_MAX = 5_000
+
+/** Margins shrink with the token's whole life, so that a two-second token is not born stale. */
+export function judge({ health, issuedAt, expiresAt }: Pick<Connection, 'health' | 'issuedAt' | 'expiresAt'>, now: number): Freshness {
+  if (health.state === 'broken' || health.state === 'revoked') return 'dead'
+  if (expiresAt === null) return 'fresh'
+  const left = expiresAt - now
+  if (left <= 0) return 'expired'
+  const life = Math.max(expiresAt - issuedAt, 0)
+  if (left <= Math.min(URGENT_MS_MAX, life / 20)) return 'urgent'
+  return left <= Math.min(MARGIN_MS_MAX, life / 4) ? 'ageing' : 'fresh'
+}
+
+/** Scopes asked for and not granted; empty when the provider did not say. */
+export function missingScopes({ requestedScopes, grantedScopes }: Pick<Connection, 'requestedScopes' | 'grantedScopes'>): string[] {
+  if (grantedScopes === null) return []
+  const granted = new Set(grantedScopes)
+  return requestedScopes.filter((scope) => !granted.has(scope))
+}
+
+export function sameOwner(a: Owner, b: Owner): boolean {
+  return a.userId === b.userId && a.orgCode === b.orgCode
+}

@@ -1,0 +1,70 @@
+/** What operators do with what is set up: look, remove, disable. Making it so is `apply`. */
+
+import type { App } from './app.ts'
+import { allow, type Caller, type CallerRecord } from './caller.ts'
+import { BrokerError } from './errors.ts'
+import type { FactAction, Ports } from './ports.ts'
+
+export async function listApps(ports: Ports, caller: Caller): Promise<App[]> {
+  await allow(ports, caller, 'read:apps', 'apps')
+  return ports.store.records.apps(caller.tenant)
+}
+
+export async function readApp(ports: Ports, caller: Caller, keyCodeRef: string): Promise<App> {
+  await allow(ports, caller, 'read:apps', keyCodeRef)
+  return existingApp(ports, caller.tenant, keyCodeRef)
+}
+
+/** Throws `CONFLICT` while it has connections that are not revoked: removing it would leave them without a way to renew or revoke. */
+export async function removeApp(ports: Ports, caller: Caller, keyCodeRef: string): Promise<void> {
+  await allow(ports, caller, 'write:apps', keyCodeRef)
+  await existingApp(ports, caller.tenant, keyCodeRef)
+  const { connected, failing, broken } = await ports.store.connections.count({ tenant: caller.tenant, app: keyCodeRef })
+  if (connected + failing + broken > 0) {
+    throw new BrokerError('CONFLICT', `the app ${keyCodeRef} has ${connected + failing + broken} connections; revoke them first`)
+  }
+  await changed(ports, caller, { remove: 'app', tenant: caller.tenant, keyCodeRef }, 'app.removed', keyCodeRef)
+}
+
+export async function listCallers(ports: Ports, caller: Caller): Promise<CallerRecord[]> {
+  await allow(ports, caller, 'read:callers', 'callers')
+  return ports.store.records.callers(caller.tenant)
+}
+
+/** Takes effect at once here, and within a second in other processes: tokens that it holds stop working too. */
+export async function setCallerDisabled(ports: Ports, caller: Caller, clientId: string, disabled: boolean): Promise<CallerRecord> {
+  await allow(ports, caller, 'write:callers', clientId)
+  const found = await existingCaller(ports, caller.tenant, clientId)
+  const next = { ...found, disabled }
+  await changed(ports, caller, { put: 'caller', caller: next }, disabled ? 'caller.disabled' : 'caller.enabled', clientId)
+  return next
+}
+
+export async function removeCaller(ports: Ports, caller: Caller, clientId: string): Promise<void> {
+  await allow(ports, caller, 'write:callers', clientId)
+  await existingCaller(ports, caller.tenant, clientId)
+  await changed(ports, caller, { remove: 'caller', clientId }, 'caller.removed', clientId)
+}
+
+async function existingApp(ports: Ports, tenant: string, keyCodeRef: string): Promise<App> {
+  const app = await ports.store.records.app(tenant, keyCodeRef)
+  if (!app) throw new BrokerError('APP_NOT_FOUND', `no app with key_code_ref ${keyCodeRef}`)
+  return app
+}
+
+async function existingCaller(ports: Ports, tenant: string, clientId: string): Promise<CallerRecord> {
+  const found = await ports.store.records.caller(clientId)
+  if (found?.tenant !== tenant) throw new BrokerError('NOT_FOUND', `no caller ${clientId}`)
+  return found
+}
+
+async function changed(
+  ports: Ports,
+  caller: Caller,
+  change: Parameters<Ports['store']['records']['change']>[0][number],
+  action: FactAction,
+  subject: string,
+): Promise<void> {
+  await ports.store.records.change([change], [{ tenant: caller.tenant, at: ports.now(), actor: caller.name, action, subject, reason: null }])
+  ports.registry.forget()
+}

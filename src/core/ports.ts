@@ -1,0 +1,312 @@
+/** What the core needs from the outside world. Every other folder exists to provide one of these. */
+
+import type { App, Registration } from './app.ts'
+import type { Attempt, Stage } from './attempt.ts'
+import type { CallerRecord } from './caller.ts'
+import type { Account, Connection, Credentials, Health, Lease, Upstream } from './connection.ts'
+import type { Flights } from './flights.ts'
+import type { Provider } from './provider.ts'
+import type { Registry } from './registry.ts'
+import type { Secret } from './secret.ts'
+import type { AppSetup, CallerSetup } from './setup.ts'
+
+export interface Ports {
+  readonly store: Store
+  readonly seal: Seal
+  readonly registry: Registry
+  readonly modeOf: (provider: Provider) => Mode
+  /** Renewals under way in this process. */
+  readonly flights: Flights
+  /** Milliseconds since the epoch. */
+  readonly now: () => number
+  /** Waits that many milliseconds. */
+  readonly pause: (ms: number) => Promise<void>
+  /** Keyed hash of a caller's secret, which is all that is kept of it. */
+  readonly hashOf: (secret: Secret) => string
+  /** Read definitions that came as a request, with the same checks as in a file. Throw `INVALID_REQUEST` with every mistake. */
+  readonly checkApp: (definition: unknown) => Promise<AppSetup>
+  readonly checkCaller: (definition: unknown) => Promise<CallerSetup>
+  /** 0 up to 1, for jitter. */
+  readonly chance: () => number
+  /** Names this process in leases. */
+  readonly process: string
+  /** No trailing slash. */
+  readonly publicUrl: string
+  /** For the operator. Fields outside the log's allow-list do not get through. */
+  readonly log: (level: 'info' | 'warn' | 'error', message: string, fields?: Readonly<Record<string, unknown>>) => void
+}
+
+// ── Store ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/**
+ * Something that happened, written in the same transaction as the change it tells of; `reason` holds no secret.
+ * Audit and events are readings of these.
+ */
+export interface Fact {
+  readonly tenant: string
+  readonly at: number
+  /** The caller's name, `browser` or `broker`. */
+  readonly actor: string
+  readonly action: FactAction
+  readonly subject: string
+  readonly reason: string | null
+}
+
+export type FactAction =
+  | 'access.refused'
+  | 'attempt.begun'
+  | 'attempt.denied'
+  | 'attempt.failed'
+  | 'attempt.burned'
+  | 'attempt.binding_mismatch'
+  | 'connection.connected'
+  | 'connection.renewal_failing'
+  | 'connection.recovered'
+  | 'connection.broken'
+  | 'connection.revoked'
+  | 'connection.relabelled'
+  | 'connection.deleted'
+  | 'connection.integrity_failure'
+  | 'provider.applied'
+  | 'provider.removed'
+  | 'app.applied'
+  | 'app.removed'
+  | 'caller.applied'
+  | 'caller.disabled'
+  | 'caller.enabled'
+  | 'caller.removed'
+
+/** Every write is durable before its promise resolves, and lands whole with its facts or not at all. */
+export interface Store {
+  readonly attempts: AttemptStore
+  readonly connections: ConnectionStore
+  readonly records: RecordStore
+
+  /** Facts that change nothing else: refusals. */
+  record(facts: readonly Fact[]): Promise<void>
+  /** Newest first; `before` is the sequence number to go on from. */
+  history(tenant: string | null, page: { before: number | null; limit: number }): Promise<(Fact & { readonly seq: number })[]>
+
+  /** Resolves when the store can be read and written; rejects with why not. */
+  ping(): Promise<void>
+  close(): Promise<void>
+}
+
+export interface AttemptStore {
+  add(attempt: Attempt, facts: readonly Fact[]): Promise<void>
+  /** The newest attempt of that session; resolves to null when there is none in that tenant. */
+  find(tenant: string, session: string): Promise<Attempt | null>
+  /** Those of that session at stage `held`, in any tenant: a completion must burn a foreign attempt rather than miss it. */
+  held(session: string): Promise<Attempt[]>
+  findByHandle(handleHash: string): Promise<Attempt | null>
+  findByState(stateHash: string): Promise<Attempt | null>
+  /** Those still on their way (`PENDING_STAGES`, not expired at `now`), newest first as connections are listed. */
+  pending(tenant: string, filter: Pick<ConnectionFilter, 'userId' | 'orgCode' | 'app'>, now: number, page: { after: Cursor | null; limit: number }): Promise<Attempt[]>
+  /** Writes `next` only if the attempt is still at stage `from`; says whether it did. Of any number at once, one does. */
+  move(from: Stage, next: Attempt, facts: readonly Fact[]): Promise<boolean>
+  /** As `move` to `connected`, together with the connection it made (new, or over the one with its id). */
+  finish(from: Stage, next: Attempt, connection: Connection, facts: readonly Fact[]): Promise<boolean>
+  /** Deletes attempts that expired before the moment given, at most `limit`; resolves to how many. */
+  sweep(expiredBefore: number, limit: number): Promise<number>
+}
+
+export interface ConnectionStore {
+  /** The token path: one indexed read. Resolves to null when there is no such connection in that tenant. */
+  find(tenant: string, id: string): Promise<Connection | null>
+  /** Newest first (`createdAt`, then `id`, both descending), going on after the one named by `after`. */
+  list(tenant: string, filter: ConnectionFilter, page: { after: Cursor | null; limit: number }): Promise<Connection[]>
+  /**
+   * Takes the lease, if the connection still is at the version seen and no lease is alive; else resolves to null and nothing changed.
+   * The returned connection carries the new lease; `overdue` tells that an earlier one was never given back, so its answer may be lost.
+   */
+  claim(seen: Connection, lease: { holder: string; now: number; until: number }): Promise<{ readonly connection: Connection; readonly overdue: Lease | null } | null>
+  /** Writes what a renewal brought and gives the lease back, if its fence still is the row's; says whether it did. */
+  settle(claimed: Connection, next: Connection, facts: readonly Fact[]): Promise<boolean>
+  /** Writes a change that is no renewal, if the version still is the one seen; says whether it did. Takes the lease from whoever holds it. */
+  save(seen: Connection, next: Connection, facts: readonly Fact[]): Promise<boolean>
+  remove(tenant: string, id: string, facts: readonly Fact[]): Promise<boolean>
+  /** How many there are of each state, for metrics and `apply`. */
+  count(filter: { tenant?: string; app?: string; provider?: string }): Promise<Readonly<Record<Health['state'], number>>>
+}
+
+export interface ConnectionFilter {
+  readonly userId?: string
+  readonly orgCode?: string
+  readonly app?: string
+  readonly state?: Health['state']
+  readonly label?: string
+}
+
+export interface Cursor {
+  readonly createdAt: number
+  readonly id: string
+}
+
+/** What operators set up: few, small, read through a cache. */
+export interface RecordStore {
+  /** Changes with every write below, by any process. */
+  version(): Promise<number>
+  providers(): Promise<Provider[]>
+  apps(tenant: string | null): Promise<App[]>
+  app(tenant: string, keyCodeRef: string): Promise<App | null>
+  callers(tenant: string | null): Promise<CallerRecord[]>
+  caller(clientId: string): Promise<CallerRecord | null>
+  /** All or nothing. */
+  change(changes: readonly RecordChange[], facts: readonly Fact[]): Promise<void>
+  keys(): Promise<BrokerKey[]>
+  /** Adds the key unless there is one of its purpose already; resolves to the one that stands. */
+  addKey(key: BrokerKey): Promise<BrokerKey>
+}
+
+export type RecordChange =
+  | { readonly put: 'provider'; readonly provider: Provider }
+  | { readonly put: 'app'; readonly app: App }
+  | { readonly put: 'caller'; readonly caller: CallerRecord }
+  | { readonly remove: 'provider'; readonly id: string }
+  | { readonly remove: 'app'; readonly tenant: string; readonly keyCodeRef: string }
+  | { readonly remove: 'caller'; readonly clientId: string }
+
+/** A secret of the broker's own: what it signs caller tokens with, what it hashes caller secrets with. */
+export interface BrokerKey {
+  readonly purpose: 'sign' | 'hash'
+  readonly id: string
+  readonly dataKey: Uint8Array
+  readonly sealed: Uint8Array
+  readonly createdAt: number
+}
+
+// ── Seal ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** A row that sealed fields belong to. What is sealed for one row, tenant or field does not open for another. */
+export interface Row {
+  readonly tenant: string
+  readonly table: 'connections' | 'attempts' | 'apps' | 'broker_keys'
+  readonly id: string
+}
+
+export interface Seal {
+  /** A new data key for a row, wrapped by the newest master key. */
+  create(row: Row): Promise<RowSeal>
+  /** The data key a row has. Throws `INTEGRITY_FAILURE` when it is not that row's, or its master key is not here. */
+  load(row: Row, dataKey: Uint8Array): RowSeal | Promise<RowSeal>
+}
+
+/** Everything that can fail, such as asking a key service, was done to get one: sealing with it cannot. */
+export interface RowSeal {
+  /** Wrapped, to be stored with the row. */
+  readonly dataKey: Uint8Array
+  seal(field: string, secret: Secret): Uint8Array
+  /** Throws `INTEGRITY_FAILURE` on anything that is not exactly what was sealed for this row and field. */
+  open(field: string, sealed: Uint8Array): Secret
+}
+
+// ── Mode ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** How a provider hands out credentials. Outcomes are values; only a mistake in the set-up throws (`CONNECT_FAILED`, `PROVIDER_UNAVAILABLE`). */
+export interface Mode {
+  /** Where the browser is sent. May ask the provider for its metadata, or push the request (RFC 9126). */
+  begin(registration: Registration, request: AuthorizationRequest): Promise<Authorization>
+  /** Whether the URL that `begin` makes lives so briefly that it must be made when the browser leaves. */
+  pushes(registration: Registration): Promise<boolean>
+  /** Scheme, host and port of the authorization endpoint, which our page must allow its form to lead to. */
+  authorizeOrigin(registration: Registration): Promise<string>
+  /** Redeems a code. Codes are single use, so it is sent once. */
+  exchange(registration: Registration, answer: AuthorizationAnswer): Promise<Exchanged>
+  /**
+   * Does everything that can fail before the refresh token is spent, and returns the function that spends it, once.
+   * That function never throws. Throws `PROVIDER_UNAVAILABLE` when the preparation fails: nothing was spent.
+   */
+  prepareRenewal(registration: Registration, credentials: Credentials): Promise<() => Promise<Renewed>>
+  /** Refresh token first (RFC 7009). Never throws. */
+  revoke(registration: Registration, credentials: Credentials): Promise<Exclude<Upstream, 'pending' | 'superseded'>>
+}
+
+export interface AuthorizationRequest {
+  readonly state: Secret
+  readonly codeVerifier: Secret
+  readonly nonce: Secret
+  readonly redirectUri: string
+  readonly scopes: readonly string[]
+}
+
+export interface Authorization {
+  readonly url: string
+  /** What `iss` must be in the answer, character for character; null: unknown. */
+  readonly issuer: string | null
+  /** An answer without `iss` is to be refused. */
+  readonly issuerRequired: boolean
+}
+
+export interface AuthorizationAnswer {
+  readonly code: Secret
+  readonly codeVerifier: Secret
+  readonly nonce: Secret
+  readonly redirectUri: string
+  /** The issuer that the attempt began with; null: unknown. */
+  readonly issuer: string | null
+  /** Fields of the callback's query that the provider's file keeps. */
+  readonly kept: Readonly<Record<string, string>>
+}
+
+/** What a provider granted. */
+export interface Grant {
+  readonly credentials: Credentials
+  readonly tokenType: string
+  readonly expiresAt: number | null
+  readonly grantedScopes: readonly string[] | null
+  readonly account: Account | null
+}
+
+export type Exchanged =
+  | { readonly outcome: 'granted'; readonly grant: Grant }
+  | { readonly outcome: 'refused'; readonly reason: string; readonly detail: string | null } // the provider, or our checks, said no
+  | { readonly outcome: 'uncertain'; readonly reason: string; readonly detail: string | null } // the code may have been spent
+
+/** A provider's answer to a renewal, sorted by who can act on it. `detail` is the provider's own text, shortened, no secret in it. */
+export type Renewed =
+  | { readonly outcome: 'renewed'; readonly grant: Grant } // refreshToken null: the old one stays
+  | { readonly outcome: 'rejected'; readonly reason: string; readonly detail: string | null } // the user must reconnect
+  | { readonly outcome: 'app_rejected'; readonly reason: string; readonly detail: string | null } // the operator must act
+  | {
+      readonly outcome: 'unavailable' // try again later
+      readonly reason: string
+      readonly detail: string | null
+      readonly retryAfterMs: number | null
+      /** A refusal that we do not know to be final. */
+      readonly unclear: boolean
+    }
+
+// ── Net ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** The one way out. No redirects, no decoding, bounded in size and time, to addresses that were checked and then pinned. */
+export interface Net {
+  request(request: NetRequest): Promise<NetAnswer>
+}
+
+export interface NetRequest {
+  readonly method: 'GET' | 'POST' | 'DELETE'
+  readonly url: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly body?: string
+  readonly allowPrivateNetwork: boolean
+}
+
+export interface NetAnswer {
+  readonly status: number
+  /** Lower-case names; of repeated fields, the first. */
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: Uint8Array
+}
+
+/** Why there is no answer. `sent`: the request may have reached the provider and been acted upon. */
+export class NetError extends Error {
+  override readonly name = 'NetError'
+  readonly reason: 'address_refused' | 'unreachable' | 'timeout' | 'reset' | 'too_large' | 'encoded' | 'invalid_url'
+  readonly sent: boolean
+
+  constructor(reason: NetError['reason'], message: string, sent: boolean, options?: { cause?: unknown }) {
+    super(message, options)
+    this.reason = reason
+    this.sent = sent
+  }
+}

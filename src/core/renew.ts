@@ -1,0 +1,208 @@
+/**
+ * Renews a connection's credentials: one renewal at a time, and never a refresh token lost or spent twice.
+ *
+ * Many providers take a refresh token once, and treat a second use as theft: the whole grant dies. So there is one order,
+ * and nothing may move across the line marked below: everything that can fail, then the intent (the lease, durable),
+ * then the request, once, then the answer written under the lease's fence.
+ */
+
+import { type Connection, judge, type Trouble } from './connection.ts'
+import { BrokerError } from './errors.ts'
+import type { Fact, FactAction, Grant, Ports, Renewed, RowSeal } from './ports.ts'
+import { registrationOf } from './registration.ts'
+import { openCredentials, sealCredentials } from './vault.ts'
+
+/** Longer than a request may take, time to write included: past it the answer counts as lost. */
+const LEASE_MS = 30_000
+const BACKOFF_MS_MIN = 1000
+const BACKOFF_MS_MAX = 300_000
+const RETRY_AFTER_MS_MAX = 3_600_000
+/** Failures in a row after which a connection whose token still works is called failing. */
+const FAILING_AFTER = 3
+/** A refusal we do not understand becomes final when it keeps coming this often and this long. */
+const UNCLEAR_ATTEMPTS_MAX = 5
+const UNCLEAR_MS_MAX = 6 * 3_600_000
+const WRITE_TRIES_MAX = 8
+
+/** Resolves to the connection as it is after the attempt, renewed or not; whoever asks meanwhile shares it. */
+export function renew(ports: Ports, seen: Connection): Promise<Connection> {
+  return ports.flights.join(`renew ${seen.tenant} ${seen.id}`, () => renewOnce(ports, seen))
+}
+
+async function renewOnce(ports: Ports, seen: Connection): Promise<Connection> {
+  let current = seen
+  for (;;) {
+    if (!isDue(current, ports.now())) return current
+    if (!current.sealed?.refreshToken) return withoutRefreshToken(ports, current)
+
+    const prepared = await prepare(ports, current)
+    if ('trouble' in prepared) return noted(ports, current, prepared.trouble)
+
+    // The lease is taken only at the version looked at: if somebody renewed in between, this comes back empty and we look again.
+    const now = ports.now()
+    const claim = await ports.store.connections.claim(current, { holder: ports.process, now, until: now + LEASE_MS })
+    if (claim) {
+      // ─── From here the refresh token may be spent. Nothing below may throw before the answer is written, and nothing is aborted.
+      const answer = await prepared.spend()
+      return write(ports, claim.connection, outcome(ports, claim.connection, answer, prepared.row, claim.overdue !== null), prepared, answer)
+    }
+    current = await lookAgain(ports, current)
+  }
+}
+
+/** Stale, and not waiting for a provider that asked us to. */
+function isDue(connection: Connection, now: number): boolean {
+  const freshness = judge(connection, now)
+  if (freshness === 'fresh' || freshness === 'dead') return false
+  const trouble = troubleOf(connection)
+  return trouble === null || trouble.retryAt <= now
+}
+
+/** Somebody else is at it: waits until they are done, or their lease is over. */
+async function lookAgain(ports: Ports, { tenant, id }: Connection): Promise<Connection> {
+  for (;;) {
+    const current = await ports.store.connections.find(tenant, id)
+    if (!current) throw new BrokerError('INVALID_SESSION', 'this connection was deleted')
+    if (!current.lease || current.lease.until <= ports.now()) return current
+    await ports.pause(25)
+  }
+}
+
+type Prepared = Awaited<ReturnType<typeof prepared>>
+
+/** Everything that can fail before the refresh token is spent. What failed is told apart from what the provider said. */
+async function prepare(ports: Ports, connection: Connection): Promise<Prepared | { readonly trouble: Renewed }> {
+  try {
+    return await prepared(ports, connection)
+  } catch (error) {
+    if (!(error instanceof BrokerError) || error.code !== 'PROVIDER_UNAVAILABLE') throw error
+    return { trouble: { outcome: 'unavailable', reason: 'provider_unreachable', detail: error.message, retryAfterMs: null, unclear: false } }
+  }
+}
+
+async function prepared(ports: Ports, connection: Connection) {
+  const { credentials, row } = await openCredentials(ports, connection)
+  const { registration } = await registrationOf(ports, connection.tenant, connection.app)
+  const mode = ports.modeOf(registration.provider)
+  return { row, credentials, registration, mode, spend: await mode.prepareRenewal(registration, credentials) }
+}
+
+/** Writes the answer under the lease's fence. Storage that fails for a moment must not cost the grant, so it is tried again. */
+async function write(ports: Ports, claimed: Connection, next: Outcome, prepared: Prepared, answer: Renewed): Promise<Connection> {
+  const { tenant, id } = claimed
+  for (let tries = 1; ; tries++) {
+    try {
+      if (await ports.store.connections.settle(claimed, next.connection, next.facts)) return next.connection
+      break
+    } catch (error) {
+      ports.log('error', 'a renewal could not be written', { tenant, session: id, attempt: tries, error })
+      if (tries === WRITE_TRIES_MAX) throw error
+      await ports.pause(50 * 2 ** tries)
+    }
+  }
+  // The row moved on under us: revoked, reconnected or taken over. What we got must not stay alive behind it.
+  const current = await ports.store.connections.find(tenant, id)
+  if (answer.outcome === 'renewed' && (!current || current.health.state === 'revoked')) {
+    await prepared.mode.revoke(prepared.registration, answer.grant.credentials)
+  }
+  if (!current) throw new BrokerError('INVALID_SESSION', 'this connection was deleted')
+  return current
+}
+
+interface Outcome {
+  readonly connection: Connection
+  readonly facts: readonly Fact[]
+}
+
+/** What the answer makes of the connection. Pure, and it cannot fail: the seal was got before the request. */
+function outcome(ports: Pick<Ports, 'now' | 'chance'>, current: Connection, answer: Renewed, row: RowSeal, overdue: boolean): Outcome {
+  const now = ports.now()
+  switch (answer.outcome) {
+    case 'renewed': {
+      const connection = renewed(current, answer.grant, row, now)
+      return { connection, facts: current.health.state === 'failing' ? [fact(current, now, 'connection.recovered', null)] : [] }
+    }
+    case 'rejected': {
+      // An earlier renewal was never finished: the provider most likely gave that one a successor which we never saw.
+      const reason = overdue ? 'rotation_response_lost' : answer.reason
+      return broken(current, reason, answer.detail, now)
+    }
+    case 'app_rejected':
+      return troubled(current, { reason: 'app_rejected', retryAfterMs: null, unclear: false }, answer.detail, ports)
+    case 'unavailable':
+      return troubled(current, answer, answer.detail, ports)
+  }
+}
+
+function renewed(current: Connection, grant: Grant, row: RowSeal, now: number): Connection {
+  const sealed = sealCredentials(row, grant.credentials)
+  return {
+    ...current,
+    // Providers that do not rotate leave the refresh token out of the answer: the old one stays.
+    sealed: { ...sealed, refreshToken: sealed.refreshToken ?? current.sealed?.refreshToken ?? null, extra: sealed.extra ?? current.sealed?.extra ?? null },
+    tokenType: grant.tokenType,
+    issuedAt: now,
+    expiresAt: grant.expiresAt,
+    grantedScopes: grant.grantedScopes ?? current.grantedScopes,
+    account: current.account ?? grant.account,
+    health: { state: 'connected', trouble: null },
+    lease: null,
+    renewedAt: now,
+  }
+}
+
+function broken(current: Connection, reason: string, detail: string | null, now: number): Outcome {
+  return {
+    connection: { ...current, health: { state: 'broken', reason, detail }, lease: null },
+    facts: [fact(current, now, 'connection.broken', reason)],
+  }
+}
+
+function troubled(
+  current: Connection,
+  { reason, retryAfterMs, unclear }: { reason: string; retryAfterMs: number | null; unclear: boolean },
+  detail: string | null,
+  { now, chance }: Pick<Ports, 'now' | 'chance'>,
+): Outcome {
+  const at = now()
+  const before = troubleOf(current)
+  const attempts = (before?.attempts ?? 0) + 1
+  const since = before?.since ?? at
+  if (unclear && attempts >= UNCLEAR_ATTEMPTS_MAX && at - since >= UNCLEAR_MS_MAX) return broken(current, reason, detail, at)
+
+  const backoff = Math.min(BACKOFF_MS_MIN * 2 ** (attempts - 1), BACKOFF_MS_MAX) * (0.5 + chance() / 2)
+  const wait = Math.max(backoff, Math.min(retryAfterMs ?? 0, RETRY_AFTER_MS_MAX))
+  const trouble: Trouble = { attempts, since, retryAt: at + Math.ceil(wait), reason, unclear }
+  const usable = current.expiresAt === null || current.expiresAt > at
+  if (current.health.state === 'connected' && usable && attempts < FAILING_AFTER) {
+    return { connection: { ...current, health: { state: 'connected', trouble }, lease: null }, facts: [] }
+  }
+  const newly = current.health.state === 'connected'
+  return {
+    connection: { ...current, health: { state: 'failing', trouble }, lease: null },
+    facts: newly ? [fact(current, at, 'connection.renewal_failing', reason)] : [],
+  }
+}
+
+/** Works until the access token expires; then only the user can help. */
+async function withoutRefreshToken(ports: Ports, current: Connection): Promise<Connection> {
+  const now = ports.now()
+  if (judge(current, now) !== 'expired') return current
+  const { connection, facts } = broken(current, 'no_refresh_token', 'the provider never gave a refresh token', now)
+  return (await ports.store.connections.save(current, connection, facts)) ? connection : lookAgain(ports, current)
+}
+
+/** A failure before anything was spent: noted as any other, without a lease. */
+async function noted(ports: Ports, current: Connection, trouble: Renewed): Promise<Connection> {
+  if (trouble.outcome !== 'unavailable') return current
+  const { connection, facts } = troubled(current, trouble, trouble.detail, ports)
+  return (await ports.store.connections.save(current, connection, facts)) ? connection : lookAgain(ports, current)
+}
+
+function troubleOf({ health }: Connection): Trouble | null {
+  return health.state === 'connected' || health.state === 'failing' ? health.trouble : null
+}
+
+function fact({ tenant, id }: Connection, at: number, action: FactAction, reason: string | null): Fact {
+  return { tenant, at, actor: 'broker', action, subject: id, reason }
+}

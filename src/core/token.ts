@@ -1,0 +1,97 @@
+/** Hands out an access token that works right now, renewing it first when it must be. The path that must be fast. */
+
+import { type Attempt, isPending } from './attempt.ts'
+import { allow, type Caller } from './caller.ts'
+import { type Connection, judge } from './connection.ts'
+import { BrokerError } from './errors.ts'
+import type { Ports } from './ports.ts'
+import { renew } from './renew.ts'
+import type { Secret } from './secret.ts'
+import { openAccessToken } from './vault.ts'
+
+export interface HandedOut {
+  readonly accessToken: Secret
+  /** null: it does not expire, as far as the provider says. */
+  readonly expiresAt: number | null
+}
+
+/**
+ * Throws `INVALID_SESSION`, `SESSION_PENDING`, `SESSION_EXPIRED`, `ACCESS_DENIED`, `CONNECT_FAILED`, `RECONNECT_REQUIRED`,
+ * and, when the token expired and cannot be renewed just now, `PROVIDER_UNAVAILABLE` or `APP_CREDENTIALS_REJECTED`.
+ */
+export async function token(ports: Ports, caller: Caller, session: string): Promise<HandedOut> {
+  await allow(ports, caller, 'read:connected_apps', session)
+  const found = await ports.store.connections.find(caller.tenant, session)
+  if (!found) throw unfinished(await ports.store.attempts.find(caller.tenant, session), ports.now())
+  const connection = await usable(ports, found)
+  return { accessToken: await openAccessToken(ports, connection), expiresAt: connection.expiresAt }
+}
+
+/** The connection with a token that has life in it. */
+async function usable(ports: Ports, found: Connection): Promise<Connection> {
+  switch (judge(found, ports.now())) {
+    case 'fresh':
+      return found
+    case 'ageing':
+      renewBehind(ports, found)
+      return found
+    case 'urgent':
+    case 'expired': {
+      const connection = await renew(ports, found)
+      assertAlive(connection, ports.now())
+      return connection
+    }
+    case 'dead':
+      assertAlive(found, ports.now())
+      return found
+  }
+}
+
+/** The caller has a token that works; whatever goes wrong here is on the connection's record, or the operator's log. */
+function renewBehind(ports: Ports, found: Connection): void {
+  renew(ports, found).catch((error: unknown) => {
+    ports.log('warn', 'a renewal ahead of time failed', { tenant: found.tenant, session: found.id, error })
+  })
+}
+
+/** A renewal that failed is no reason to withhold a token that still works; an expired one is never handed out. */
+function assertAlive({ health, expiresAt }: Connection, now: number): void {
+  if (health.state === 'revoked') throw new BrokerError('INVALID_SESSION', 'this connection was revoked')
+  if (health.state === 'broken') {
+    const { reason, detail } = health
+    throw new BrokerError('RECONNECT_REQUIRED', `the user must connect again: ${detail ? `${reason} (${detail})` : reason}`)
+  }
+  if (expiresAt === null || expiresAt > now) return
+  const trouble = health.trouble
+  const retryAfterMs = Math.max((trouble?.retryAt ?? now) - now, 1000)
+  if (trouble?.reason === 'app_rejected') {
+    const message = "the provider refuses this app's client id or secret; an operator must correct it, then this connection works again"
+    throw new BrokerError('APP_CREDENTIALS_REJECTED', message, { retryAfterMs })
+  }
+  const message = `the token expired and the provider could not renew it just now: ${trouble?.reason ?? 'no answer yet'}`
+  throw new BrokerError('PROVIDER_UNAVAILABLE', message, { retryAfterMs })
+}
+
+/** Why a session id leads to no connection: it never was one, or its attempt stands or ended somewhere else. */
+function unfinished(attempt: Attempt | null, now: number): BrokerError {
+  if (!attempt) return new BrokerError('INVALID_SESSION', 'session_id points to an invalid session')
+  switch (attempt.stage) {
+    case 'denied':
+      return new BrokerError('ACCESS_DENIED', 'the user did not give consent')
+    case 'failed':
+    case 'burned':
+      return new BrokerError('CONNECT_FAILED', `connecting failed (${attempt.reason ?? 'unknown'}); start again with auth_url`)
+    case 'connected':
+      return new BrokerError(
+        'INVALID_SESSION',
+        attempt.binding === 'callback' ? 'use the session_id that the browser brought to the callback' : 'session_id points to an invalid session',
+      )
+    case 'begun':
+    case 'away':
+    case 'returned':
+    case 'held':
+      return isPending(attempt, now)
+        ? new BrokerError('SESSION_PENDING', 'the user has not finished connecting yet')
+        : new BrokerError('SESSION_EXPIRED', 'connecting was not finished within ten minutes; start again with auth_url')
+  }
+}

@@ -1,0 +1,63 @@
+/** Credentials in and out of a connection's sealed fields. */
+
+import type { Connection, Credentials, SealedCredentials } from './connection.ts'
+import { BrokerError } from './errors.ts'
+import type { Ports, Row, RowSeal } from './ports.ts'
+import { Secret } from './secret.ts'
+
+export function connectionRow({ tenant, id }: Pick<Connection, 'tenant' | 'id'>): Row {
+  return { tenant, table: 'connections', id }
+}
+
+/** The one thing the token path opens. */
+export async function openAccessToken(ports: Ports, connection: Connection): Promise<Secret> {
+  return opened(ports, connection, (row, sealed) => row.open('access_token', sealed.accessToken))
+}
+
+/** Everything a connection holds, and the seal that its successors go back under. */
+export async function openCredentials(ports: Ports, connection: Connection): Promise<{ credentials: Credentials; row: RowSeal }> {
+  return opened(ports, connection, (row, { accessToken, refreshToken, extra }) => {
+    const { also, kept } = extra ? parseExtra(row.open('extra', extra)) : { also: {}, kept: {} }
+    const credentials: Credentials = {
+      kind: 'oauth2',
+      accessToken: row.open('access_token', accessToken),
+      refreshToken: refreshToken && row.open('refresh_token', refreshToken),
+      also,
+      kept,
+    }
+    return { credentials, row }
+  })
+}
+
+/** Cannot fail: whatever can was done to get the seal. */
+export function sealCredentials(row: RowSeal, { accessToken, refreshToken, also, kept }: Credentials): SealedCredentials {
+  const hasExtra = Object.keys(also).length > 0 || Object.keys(kept).length > 0
+  return {
+    dataKey: row.dataKey,
+    accessToken: row.seal('access_token', accessToken),
+    refreshToken: refreshToken && row.seal('refresh_token', refreshToken),
+    extra: hasExtra ? row.seal('extra', Secret.ofJson({ also, kept })) : null,
+  }
+}
+
+/** What does not open is told to the operator, and to the history, before the caller gets an error. */
+async function opened<T>(ports: Ports, connection: Connection, open: (row: RowSeal, sealed: SealedCredentials) => T): Promise<T> {
+  const { tenant, id, sealed } = connection
+  if (!sealed) throw new BrokerError('INVALID_SESSION', 'this connection holds nothing any more')
+  try {
+    const loading = ports.seal.load(connectionRow(connection), sealed.dataKey)
+    return open(loading instanceof Promise ? await loading : loading, sealed)
+  } catch (error) {
+    if (!(error instanceof BrokerError) || error.code !== 'INTEGRITY_FAILURE') throw error
+    ports.log('error', 'sealed credentials do not open', { tenant, session: id, reason: error.message })
+    await ports.store.record([
+      { tenant, at: ports.now(), actor: 'broker', action: 'connection.integrity_failure', subject: id, reason: error.message },
+    ])
+    throw error
+  }
+}
+
+function parseExtra(extra: Secret): Pick<Credentials, 'also' | 'kept'> {
+  const { also, kept } = extra.parseJson<{ also: Record<string, string>; kept: Record<string, string> }>()
+  return { also: Object.fromEntries(Object.entries(also).map(([name, token]) => [name, new Secret(token)])), kept }
+}

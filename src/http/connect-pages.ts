@@ -1,0 +1,200 @@
+/** What a browser meets: the page that asks before the provider is visited, and the provider's way back. */
+
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { Attempt } from '../core/attempt.ts'
+import { begunAttempt, comeBack, decline, depart, type Ending } from '../core/connect.ts'
+import { BrokerError } from '../core/errors.ts'
+import { sameDigest } from '../core/one-time.ts'
+import type { Ports } from '../core/ports.ts'
+import { registrationOf } from '../core/registration.ts'
+import { Secret } from '../core/secret.ts'
+import { browserCookie, csrfToken } from './browser-cookie.ts'
+import type { Guesses } from './guesses.ts'
+import { connectScript } from './page-script.ts'
+import { confirmPage, connectedPage, expiredPage, failedPage, FORM, type Page } from './pages.ts'
+
+export function connectPages(app: FastifyInstance, ports: Ports, guesses: Guesses): void {
+  const cookie = browserCookie(ports.publicUrl)
+
+  // Looking at the page consumes nothing and goes nowhere: mail scanners and chat previews look too.
+  app.route<{ Params: { handle: string } }>({
+    method: ['GET', 'HEAD'],
+    url: '/connect/:handle',
+    handler: async (request, reply) => {
+      const handle = new Secret(request.params.handle)
+      const attempt = await begunAttempt(ports, handle)
+      if (!attempt) return gone(request, reply)
+      const browser = cookie.ensure(request, reply)
+      return sendPage(reply, 200, await confirmation(attempt, handle, browser))
+    },
+  })
+
+  app.post<{ Params: { handle: string } }>('/connect/:handle', async (request, reply) => {
+    const handle = new Secret(request.params.handle)
+    const browser = cookie.read(request)
+    const form = request.body instanceof URLSearchParams ? request.body : new URLSearchParams()
+    if (!browser || !fromOurPage(request, form, csrfToken(browser, handle))) return sendPage(reply, 403, notFromOurPage)
+    if (form.get(FORM.decision) === FORM.cancel) {
+      const ending = await decline(ports, handle)
+      return ending ? end(reply, ending) : gone(request, reply)
+    }
+    const departure = await depart(ports, handle, browser)
+    return departure ? goTo(reply, departure.url) : gone(request, reply)
+  })
+
+  app.get(connectScript.path, async (_request, reply) => reply.headers(connectScript.headers).send(Buffer.from(connectScript.body)))
+
+  for (const url of ['/connected_apps/callback', '/connected_apps/callback/:context']) {
+    app.get(url, async (request, reply) => {
+      const query = request.query as Record<string, string | string[]>
+      const twice = Object.values(query).some((value) => typeof value !== 'string')
+      if (twice) return sendPage(reply, 400, unreadable)
+      const single = query as Record<string, string>
+      const ending = await comeBack(ports, {
+        state: secretOrNull(single['state']),
+        code: secretOrNull(single['code']),
+        error: single['error'] || null,
+        errorDescription: single['error_description'] || null,
+        iss: single['iss'] ?? null,
+        redirectUri: `${ports.publicUrl}${pathOf(request)}`,
+        query: single,
+        browser: cookie.read(request),
+      })
+      if (ending.kind === 'lost' && guesses.failed(request.ip)) return sendPage(reply, 429, tooMany)
+      return end(reply, ending)
+    })
+  }
+
+  function gone(request: FastifyRequest, reply: FastifyReply): FastifyReply {
+    return guesses.failed(request.ip) ? sendPage(reply, 429, tooMany) : sendPage(reply, 410, expiredPage({}))
+  }
+
+  async function confirmation(attempt: Attempt, handle: Secret, browser: Secret): Promise<Page> {
+    const { app: asking, registration } = await registrationOf(ports, attempt.tenant, attempt.app)
+    return confirmPage({
+      appName: asking.name,
+      providerName: registration.provider.name,
+      userId: attempt.owner.userId,
+      orgCode: attempt.owner.orgCode,
+      scopes: attempt.scopes,
+      action: `/connect/${encodeURIComponent(handle.reveal())}`,
+      csrf: csrfToken(browser, handle),
+      providerOrigin: await ports.modeOf(registration.provider).authorizeOrigin(registration),
+      returnOrigin: attempt.callbackUrl ?? undefined,
+      expiresInMinutes: Math.max(1, Math.floor((attempt.expiresAt - ports.now()) / 60_000)),
+    })
+  }
+
+  /** Back to the app wherever it has a callback; otherwise, and whenever something is not as it should be, a page of ours. */
+  async function end(reply: FastifyReply, ending: Ending): Promise<FastifyReply> {
+    switch (ending.kind) {
+      case 'lost':
+        return ending.why === 'expired' ? sendPage(reply, 410, expiredPage({})) : sendPage(reply, 400, lost(ending.why))
+      case 'already_connected':
+        return sendPage(reply, 200, connectedPage(await names(ending.attempt)))
+      case 'connected':
+        return back(reply, ending.attempt, { session_id: ending.session }, async () => connectedPage(await names(ending.attempt)))
+      case 'held': {
+        const told = { session_id: ending.attempt.session, completion_code: ending.completionCode.reveal() }
+        return back(reply, ending.attempt, told, async () => lost('unknown'))
+      }
+      case 'refused': {
+        const { code, description } = ending.error
+        const told = { session_id: ending.attempt.session, error: code, ...(description && { error_description: description }) }
+        return back(reply, ending.attempt, told, async () => refusedPage(await names(ending.attempt), ending.error))
+      }
+    }
+  }
+
+  async function names({ tenant, app: keyCodeRef, provider }: Attempt) {
+    const [asking, connecting] = await Promise.all([ports.registry.app(tenant, keyCodeRef), ports.registry.provider(provider)])
+    return { appName: asking?.name ?? keyCodeRef, providerName: connecting?.name ?? provider, accountLabel: null }
+  }
+}
+
+/** The callback was listed by the operator, and is used as it was listed; what we add goes into its query. */
+async function back(reply: FastifyReply, attempt: Attempt, told: Readonly<Record<string, string>>, page: () => Promise<Page>): Promise<FastifyReply> {
+  if (attempt.callbackUrl === null) return sendPage(reply, 'error' in told ? 400 : 200, await page())
+  const url = new URL(attempt.callbackUrl)
+  for (const [name, value] of Object.entries(told)) url.searchParams.set(name, value.slice(0, TOLD_MAX))
+  return goTo(reply, url.href)
+}
+
+/** Of what a provider says, as much as a person reads. */
+const TOLD_MAX = 500
+
+/** 303, so that a POST becomes a GET. Nothing of where the browser has been goes along. */
+function goTo(reply: FastifyReply, url: string): FastifyReply {
+  return reply.code(303).headers({ location: url, 'referrer-policy': 'no-referrer', 'cache-control': 'no-store' }).send()
+}
+
+export function sendPage(reply: FastifyReply, status: number, { html, headers }: Page): FastifyReply {
+  return reply.code(status).headers(headers).send(Buffer.from(html))
+}
+
+function fromOurPage(request: FastifyRequest, form: URLSearchParams, expected: string): boolean {
+  const site = request.headers['sec-fetch-site']
+  if (site !== undefined && site !== 'same-origin') return false
+  return sameDigest(form.get(FORM.csrf), expected)
+}
+
+function pathOf(request: FastifyRequest): string {
+  const path = request.url.split('?', 1)[0] ?? ''
+  return path.replace(/\/{2,}/g, '/')
+}
+
+function secretOrNull(value: string | undefined): Secret | null {
+  return value ? new Secret(value) : null
+}
+
+const START_AGAIN = 'Go back to the app you came from and start again there.'
+
+const unreadable = failedPage({ what: 'The answer that came back could not be read.', remedy: START_AGAIN })
+const tooMany = failedPage({ what: 'There were too many attempts from where you are.', remedy: 'Wait a minute, then start again in the app.' })
+const notFromOurPage = failedPage({
+  what: 'We could not tell that this came from our page in this browser.',
+  remedy: 'Allow cookies for this site, go back to the app you came from and start again there.',
+})
+
+function lost(why: Extract<Ending, { kind: 'lost' }>['why']): Page {
+  switch (why) {
+    case 'unknown':
+      return failedPage({ what: 'This answer belongs to nothing that was started here.', remedy: START_AGAIN, reference: 'unknown_state' })
+    case 'used':
+      return failedPage({ what: 'This answer has been used already.', remedy: START_AGAIN, reference: 'used_state' })
+    case 'expired':
+      return expiredPage({})
+    case 'other_browser':
+      return failedPage({
+        what: 'This was started in another browser, so nothing was connected.',
+        remedy: 'Start again in the app, and stay in one browser until you are done.',
+        reference: 'other_browser',
+      })
+    case 'wrong_place':
+    case 'wrong_issuer':
+      return failedPage({ what: 'The answer did not come from where you were sent, so nothing was connected.', remedy: START_AGAIN, reference: why })
+  }
+}
+
+/** What a provider says is told as its words, and only when they came with the right state from the right issuer. */
+function refusedPage({ providerName }: { providerName: string }, { code, description }: { code: string; description: string | null }): Page {
+  if (code === 'access_denied') {
+    return failedPage({ title: 'Not connected', what: `You did not allow the connection to ${providerName}.`, remedy: 'If that was a mistake, start again in the app.' })
+  }
+  return failedPage({
+    what: `${providerName} did not complete the connection.`,
+    said: description === null ? undefined : { by: providerName, words: description },
+    remedy: START_AGAIN,
+    reference: code,
+  })
+}
+
+/** For pages: an error that the user can do nothing about but come again. */
+export function brokenPage(error: BrokerError): Page {
+  const unavailable = error.code === 'PROVIDER_UNAVAILABLE'
+  return failedPage({
+    what: unavailable ? 'The service you want to connect does not answer at the moment.' : 'Something went wrong on our side.',
+    remedy: 'Wait a little, then start again in the app.',
+    reference: error.code.toLowerCase(),
+  })
+}

@@ -1,0 +1,34 @@
+/** Counts failed guesses (bearers, client secrets, connect links, states) by address. Only those who guess wrong are ever told to wait. */
+
+import { BrokerError } from '../core/errors.ts'
+
+const WINDOW_MS = 60_000
+/** Addresses counted at once; past it the whole window starts anew, which costs an attacker more than it gives. */
+const ADDRESSES_MAX = 50_000
+
+export class Guesses {
+  readonly #max: number
+  readonly #now: () => number
+  readonly #counts = new Map<string, number>()
+  #windowEnds = 0
+
+  constructor(perMinute: number, now: () => number) {
+    this.#max = perMinute
+    this.#now = now
+  }
+
+  /** Notes a failure; an error to answer with instead, when there were too many. */
+  failed(address: string): BrokerError | null {
+    const now = this.#now()
+    if (now >= this.#windowEnds || this.#counts.size >= ADDRESSES_MAX) {
+      this.#counts.clear()
+      this.#windowEnds = now + WINDOW_MS
+    }
+    const count = (this.#counts.get(address) ?? 0) + 1
+    this.#counts.set(address, count)
+    if (count <= this.#max) return null
+    return new BrokerError('TOO_MANY_REQUESTS', 'too many failed attempts from this address; wait, then try again', {
+      retryAfterMs: this.#windowEnds - now,
+    })
+  }
+}

@@ -1,0 +1,169 @@
+/** What each operation of the API does: read the request, call one use case, show the result. */
+
+import type { Static } from 'typebox'
+import type * as wire from '../../sdk/src/wire.ts'
+import { apply } from '../core/apply.ts'
+import { deleteConnection, listConnections, PAGE_SIZE, PAGE_SIZE_MAX, readConnection, relabel } from '../core/browse.ts'
+import { allow, type Caller } from '../core/caller.ts'
+import { complete } from '../core/complete.ts'
+import { authUrl, type Link } from '../core/connect.ts'
+import { BrokerError } from '../core/errors.ts'
+import { listApps, listCallers, readApp, removeApp, removeCaller, setCallerDisabled } from '../core/manage.ts'
+import type { Cursor, Ports } from '../core/ports.ts'
+import { revoke } from '../core/revoke.ts'
+import { Secret } from '../core/secret.ts'
+import { token } from '../core/token.ts'
+import { appItem, callerItem, connectionItem, moment, providerItem, pendingItem } from './items.ts'
+import type * as schemas from './schemas.ts'
+
+/** A request that fits its route's schemas. */
+export interface Input<Query = unknown, Body = unknown> {
+  readonly query: Query
+  readonly body: Body
+  readonly params: Readonly<Record<string, string>>
+}
+
+const DONE = { message: 'Success', code: 'OK' } as const
+
+// ── /api/v1/connected_apps ───────────────────────────────────────────────────────────────────────────────────────────
+
+export async function getAuthUrl(ports: Ports, caller: Caller, { query }: Input<Static<typeof schemas.AuthUrlQuery>>): Promise<wire.AuthUrlAnswer> {
+  const { link, session } = await authUrl(ports, caller, {
+    keyCodeRef: query.key_code_ref,
+    owner: ownerOf(query),
+    callbackUrl: query.override_callback_url ?? null,
+    reconnects: query.session_id ?? null,
+  })
+  return { url: urlOf(ports, link), session_id: session }
+}
+
+export async function getToken(ports: Ports, caller: Caller, { query }: Input<Static<typeof schemas.SessionQuery>>): Promise<wire.TokenAnswer> {
+  const { accessToken, expiresAt } = await token(ports, caller, query.session_id)
+  return { access_token: accessToken.reveal(), ...(expiresAt !== null && { access_token_expiry: moment(expiresAt) }) }
+}
+
+export async function postRevoke(ports: Ports, caller: Caller, { query }: Input<Static<typeof schemas.SessionQuery>>): Promise<wire.RevokeAnswer> {
+  return { result: `revoked; upstream: ${await revoke(ports, caller, query.session_id)}`, ...DONE }
+}
+
+export async function postComplete(ports: Ports, caller: Caller, { body }: Input<unknown, Static<typeof schemas.CompleteBody>>): Promise<wire.ConnectionItem> {
+  const completionCode = new Secret(body.completion_code)
+  return connectionItem(await complete(ports, caller, { session: body.session_id, completionCode, owner: ownerOf(body) }))
+}
+
+function ownerOf({ user_id, org_code }: { user_id?: string | undefined; org_code?: string | undefined }) {
+  // Old clients send an empty parameter where newer ones send none.
+  if (!user_id && !org_code) {
+    throw new BrokerError('MISSING_OWNER', 'say whose connection it is: user_id, org_code, or both')
+  }
+  return { userId: user_id || null, orgCode: org_code || null }
+}
+
+function urlOf({ publicUrl }: Ports, link: Link): string {
+  return link.to === 'page' ? `${publicUrl}/connect/${link.handle.reveal()}` : link.url
+}
+
+// ── /api/v1/connections ──────────────────────────────────────────────────────────────────────────────────────────────
+
+export async function getConnections(
+  ports: Ports,
+  caller: Caller,
+  { query }: Input<Static<typeof schemas.ConnectionListQuery>>,
+): Promise<wire.ConnectionListAnswer> {
+  const { user_id, org_code, key_code_ref, state, label, page_size, next_token } = query
+  const filter = {
+    ...(user_id !== undefined && { userId: user_id }),
+    ...(org_code !== undefined && { orgCode: org_code }),
+    ...(key_code_ref !== undefined && { app: key_code_ref }),
+    ...(label !== undefined && { label }),
+  }
+  const page = { after: cursorOf(next_token), size: Math.min(Number(page_size ?? PAGE_SIZE), PAGE_SIZE_MAX) }
+  const { items, next } = await listConnections(ports, caller, { ...filter, ...(state !== undefined && { state }) }, page)
+  return {
+    connections: items.map((item) => (item.kind === 'pending' ? pendingItem(item.attempt) : connectionItem(item.connection))),
+    next_token: next && cursorText(next),
+  }
+}
+
+export async function getConnection(ports: Ports, caller: Caller, { params }: Input): Promise<wire.ConnectionItem> {
+  const found = await readConnection(ports, caller, params['session_id']!)
+  return found.kind === 'pending' ? pendingItem(found.attempt) : connectionItem(found.connection)
+}
+
+export async function patchConnection(ports: Ports, caller: Caller, { params, body }: Input<unknown, Static<typeof schemas.RelabelBody>>): Promise<wire.ConnectionItem> {
+  return connectionItem(await relabel(ports, caller, params['session_id']!, body.label))
+}
+
+export async function removeConnection(ports: Ports, caller: Caller, { params }: Input): Promise<wire.ConnectionDeleteAnswer> {
+  await deleteConnection(ports, caller, params['session_id']!)
+  return { result: 'deleted', ...DONE }
+}
+
+/** Opaque to clients; a row's moment and id, which are no secrets. */
+function cursorText({ createdAt, id }: Cursor): string {
+  return Buffer.from(JSON.stringify([createdAt, id])).toString('base64url')
+}
+
+function cursorOf(text: string | undefined): Cursor | null {
+  if (text === undefined) return null
+  try {
+    const [createdAt, id] = JSON.parse(Buffer.from(text, 'base64url').toString('utf8')) as [unknown, unknown]
+    if (Number.isSafeInteger(createdAt) && typeof id === 'string') return { createdAt: createdAt as number, id }
+  } catch {
+    // Falls through to the one refusal.
+  }
+  throw new BrokerError('INVALID_REQUEST', 'next_token is not one that a page of this list answered')
+}
+
+// ── /api/v1/apps, /api/v1/providers, /api/v1/callers ─────────────────────────────────────────────────────────────────
+
+export async function getApps(ports: Ports, caller: Caller): Promise<wire.AppListAnswer> {
+  return { apps: (await listApps(ports, caller)).map((app) => appItem(ports, app)), next_token: null }
+}
+
+export async function getApp(ports: Ports, caller: Caller, { params }: Input): Promise<wire.AppItem> {
+  return appItem(ports, await readApp(ports, caller, params['key_code_ref']!))
+}
+
+export async function postApp(ports: Ports, caller: Caller, { body }: Input<unknown, Static<typeof schemas.AppBody>>): Promise<wire.AppItem> {
+  await allow(ports, caller, 'write:apps', body.key_code_ref)
+  const wanted = await ports.checkApp({ ...body, tenant: caller.tenant })
+  await apply(ports, caller.name, { providers: [], apps: [wanted], callers: [] })
+  return appItem(ports, await readApp(ports, { ...caller, scopes: new Set(['read:apps']) }, body.key_code_ref))
+}
+
+export async function deleteApp(ports: Ports, caller: Caller, { params }: Input): Promise<wire.ResultAnswer> {
+  await removeApp(ports, caller, params['key_code_ref']!)
+  return { result: 'removed', ...DONE }
+}
+
+export async function getProviders(ports: Ports, caller: Caller): Promise<wire.ProviderListAnswer> {
+  await allow(ports, caller, 'read:apps', 'providers')
+  return { providers: (await ports.registry.providers()).map(providerItem), next_token: null }
+}
+
+export async function getCallers(ports: Ports, caller: Caller): Promise<wire.CallerListAnswer> {
+  return { callers: (await listCallers(ports, caller)).map(callerItem), next_token: null }
+}
+
+export async function postCaller(ports: Ports, caller: Caller, { body }: Input<unknown, Static<typeof schemas.CallerBody>>): Promise<wire.CallerAnswer> {
+  await allow(ports, caller, 'write:callers', body.client_id)
+  const excess = body.scopes.filter((scope) => !caller.scopes.has(scope))
+  if (excess.length > 0) throw new BrokerError('INSUFFICIENT_SCOPE', `nobody can give what they do not have: ${excess.join(' ')}`)
+  const { expires, ...rest } = body
+  const wanted = await ports.checkCaller({ ...rest, ...(expires && { expires }), tenant: caller.tenant })
+  const { generated } = await apply(ports, caller.name, { providers: [], apps: [], callers: [wanted] })
+  const record = await ports.registry.caller(body.client_id)
+  if (!record) throw new BrokerError('NOT_FOUND', `no caller ${body.client_id}`)
+  const secret = generated.get(body.client_id)
+  return { ...callerItem(record), ...(secret && { client_secret: secret.reveal() }) }
+}
+
+export async function patchCaller(ports: Ports, caller: Caller, { params, body }: Input<unknown, Static<typeof schemas.CallerChangeBody>>): Promise<wire.CallerItem> {
+  return callerItem(await setCallerDisabled(ports, caller, params['client_id']!, body.disabled))
+}
+
+export async function deleteCaller(ports: Ports, caller: Caller, { params }: Input): Promise<wire.ResultAnswer> {
+  await removeCaller(ports, caller, params['client_id']!)
+  return { result: 'removed', ...DONE }
+}

@@ -1,0 +1,106 @@
+/** Records as they stand on the wire: snake_case, RFC 3339, and never a secret. */
+
+import type * as wire from '../../sdk/src/wire.ts'
+import type { App } from '../core/app.ts'
+import type { Attempt } from '../core/attempt.ts'
+import type { CallerRecord } from '../core/caller.ts'
+import { redirectUri } from '../core/connect.ts'
+import { type Connection, missingScopes } from '../core/connection.ts'
+import type { Ports } from '../core/ports.ts'
+import type { Provider } from '../core/provider.ts'
+
+export function moment(ms: number): string {
+  return new Date(ms).toISOString()
+}
+
+function momentOrNull(ms: number | null): string | null {
+  return ms === null ? null : moment(ms)
+}
+
+export function connectionItem(connection: Connection): wire.ConnectionItem {
+  const { health } = connection
+  return {
+    session_id: connection.id,
+    key_code_ref: connection.app,
+    provider: connection.provider,
+    user_id: connection.owner.userId,
+    org_code: connection.owner.orgCode,
+    label: connection.label,
+    state: health.state,
+    reason: reasonOf(health),
+    granted_scopes: [...(connection.grantedScopes ?? connection.requestedScopes)],
+    missing_scopes: missingScopes(connection),
+    account: connection.account,
+    access_token_expiry: health.state === 'revoked' ? null : momentOrNull(connection.expiresAt),
+    created_at: moment(connection.createdAt),
+    connected_at: moment(connection.connectedAt),
+    last_renewed_at: momentOrNull(connection.renewedAt),
+  }
+}
+
+function reasonOf(health: Connection['health']): string | null {
+  switch (health.state) {
+    case 'connected':
+      return null
+    case 'failing':
+      return health.trouble.reason
+    case 'broken':
+      return health.reason
+    case 'revoked':
+      return `upstream: ${health.upstream}`
+  }
+}
+
+/** A connection that is not one yet. */
+export function pendingItem(attempt: Attempt): wire.ConnectionItem {
+  return {
+    session_id: attempt.session,
+    key_code_ref: attempt.app,
+    provider: attempt.provider,
+    user_id: attempt.owner.userId,
+    org_code: attempt.owner.orgCode,
+    label: null,
+    state: 'pending',
+    reason: null,
+    granted_scopes: [],
+    missing_scopes: [...attempt.scopes],
+    account: null,
+    access_token_expiry: null,
+    created_at: moment(attempt.createdAt),
+    connected_at: null,
+    last_renewed_at: null,
+  }
+}
+
+export function appItem(ports: Pick<Ports, 'publicUrl'>, app: App): wire.AppItem {
+  return {
+    key_code_ref: app.keyCodeRef,
+    tenant: app.tenant,
+    provider: app.provider,
+    name: app.name,
+    client_id: app.clientId,
+    scopes: app.scopes,
+    callback_url: app.callbackUrl,
+    allowed_callback_urls: app.allowedCallbackUrls,
+    user_binding: app.userBinding,
+    redirect_uri: redirectUri(ports, app),
+    created_at: moment(app.createdAt),
+    updated_at: moment(app.updatedAt),
+  }
+}
+
+export function callerItem(caller: CallerRecord): wire.CallerItem {
+  return {
+    client_id: caller.clientId,
+    tenant: caller.tenant,
+    scopes: caller.scopes,
+    owner: caller.owner,
+    expires: momentOrNull(caller.expiresAt),
+    disabled: caller.disabled,
+    created_at: moment(caller.createdAt),
+  }
+}
+
+export function providerItem({ id, name, mode, docs }: Provider): wire.ProviderItem {
+  return { id, name, mode, docs: docs ?? [] }
+}

@@ -1,0 +1,109 @@
+/** `POST /oauth2/token`: client credentials in, a caller token out; errors in the form of RFC 6749 section 5.2. */
+
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { CallerTokenAnswer, CallerTokenError, CallerTokenErrorCode } from '../../sdk/src/wire.ts'
+import type { CallerRecord, Scope } from '../core/caller.ts'
+import { sameDigest } from '../core/one-time.ts'
+import type { Ports } from '../core/ports.ts'
+import { Secret } from '../core/secret.ts'
+import { type CallerTokens, isActive, TOKEN_LIFE_S } from './caller-token.ts'
+import type { Guesses } from './guesses.ts'
+import { sendError, sendJson } from './reply.ts'
+
+class TokenRefusal extends Error {
+  readonly code: CallerTokenErrorCode
+
+  constructor(code: CallerTokenErrorCode, message: string) {
+    super(message)
+    this.code = code
+  }
+}
+
+export function oauth2Token(ports: Ports, tokens: CallerTokens, guesses: Guesses) {
+  return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
+    try {
+      const form = formOf(request.body)
+      return sendJson(reply, 200, await grant(ports, tokens, form, request.headers.authorization))
+    } catch (error) {
+      if (!(error instanceof TokenRefusal)) throw error
+      if (error.code !== 'invalid_client') return refuse(reply, 400, error)
+      const tooMany = guesses.failed(request.ip)
+      if (tooMany) return sendError(reply, tooMany)
+      // 401 only answers whoever tried HTTP Basic; some clients treat any 401 as a challenge.
+      return refuse(reply.header('www-authenticate', 'Basic realm="latchstring"'), 401, error)
+    }
+  }
+}
+
+function refuse(reply: FastifyReply, status: number, { code, message }: TokenRefusal): FastifyReply {
+  const body: CallerTokenError = { error: code, error_description: message }
+  return sendJson(reply, status, body)
+}
+
+async function grant(ports: Ports, tokens: CallerTokens, form: URLSearchParams, authorization: string | undefined): Promise<CallerTokenAnswer> {
+  const { id, secret } = presented(form, authorization)
+  const record = await authenticated(ports, id, secret)
+  const grantType = form.get('grant_type')
+  if (grantType === null) throw new TokenRefusal('invalid_request', 'grant_type is missing; send grant_type=client_credentials')
+  if (grantType !== 'client_credentials') {
+    throw new TokenRefusal('unsupported_grant_type', 'callers use client_credentials; end users have no account here')
+  }
+  assertAudience(form.get('audience'))
+  const scopes = grantedScopes(record, form.get('scope'))
+  return { access_token: await tokens.issue(record.clientId, scopes), token_type: 'bearer', expires_in: TOKEN_LIFE_S, scope: scopes.join(' ') }
+}
+
+/** Basic is taken percent-encoded and raw alike: with the secrets that we issue the two are the same (RFC 6749 section 2.3.1). */
+function presented(form: URLSearchParams, authorization: string | undefined): { id: string; secret: Secret } {
+  const basic = /^Basic +([A-Za-z0-9+/=]+) *$/i.exec(authorization ?? '')
+  if (basic) {
+    const [, id, secret] = /^([^:]*):(.*)$/s.exec(Buffer.from(basic[1]!, 'base64').toString('utf8')) ?? []
+    if (id === undefined || secret === undefined) throw invalidClient()
+    return { id: decoded(id), secret: new Secret(decoded(secret)) }
+  }
+  const [id, secret] = [form.get('client_id'), form.get('client_secret')]
+  if (!id || !secret) throw invalidClient()
+  return { id, secret: new Secret(secret) }
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text.replaceAll('+', ' '))
+  } catch {
+    return text
+  }
+}
+
+/** An unknown id, a wrong secret, a disabled caller: the same words after the same work. */
+async function authenticated(ports: Ports, id: string, secret: Secret): Promise<CallerRecord> {
+  const record = await ports.registry.caller(id)
+  const matches = sameDigest(record?.secretHash ?? 'none', ports.hashOf(secret))
+  if (!record || !matches || !isActive(record, ports.now())) throw invalidClient()
+  return record
+}
+
+function invalidClient(): TokenRefusal {
+  return new TokenRefusal('invalid_client', 'unknown client, wrong secret, or the client is disabled or expired')
+}
+
+/** Clients name the host they know us by, which need not be the public one; the token is for our API in any case. */
+function assertAudience(audience: string | null): void {
+  if (!audience) return
+  const path = URL.canParse(audience) ? new URL(audience).pathname.replace(/^\/+|\/+$/g, '') : null
+  if (path !== 'api') throw new TokenRefusal('invalid_request', 'the only audience here is <issuer>/api')
+}
+
+function grantedScopes({ scopes }: CallerRecord, asked: string | null): readonly Scope[] {
+  const wanted = (asked ?? '').split(' ').filter((scope) => scope !== '')
+  if (wanted.length === 0) return scopes
+  const excess = wanted.filter((scope) => !(scopes as readonly string[]).includes(scope))
+  if (excess.length > 0) throw new TokenRefusal('invalid_scope', `this client may not have: ${excess.slice(0, 5).join(' ').slice(0, 200)}`)
+  return scopes.filter((scope) => wanted.includes(scope))
+}
+
+function formOf(body: unknown): URLSearchParams {
+  if (!(body instanceof URLSearchParams)) throw new TokenRefusal('invalid_request', 'send the parameters as application/x-www-form-urlencoded')
+  const twice = [...new Set(body.keys())].find((name) => body.getAll(name).length > 1)
+  if (twice) throw new TokenRefusal('invalid_request', `${twice.slice(0, 50)} is given more than once`)
+  return body
+}

@@ -1,0 +1,77 @@
+/** Turns what a use case returns or throws into an answer. The only place that knows status codes. */
+
+import type { FastifyReply } from 'fastify'
+import type { ErrorBody } from '../../sdk/src/wire.ts'
+import { BrokerError, type ErrorCode } from '../core/errors.ts'
+
+/** A new error code does not compile until it has a status. 403 where others say 401: the contract wants it so. */
+export const STATUS: Record<ErrorCode, number> = {
+  INVALID_CREDENTIALS: 403,
+  INSUFFICIENT_SCOPE: 403,
+  INVALID_REQUEST: 400,
+  MISSING_OWNER: 400,
+  INVALID_CALLBACK_URL: 400,
+  APP_NOT_FOUND: 404,
+  NOT_FOUND: 404,
+  METHOD_NOT_ALLOWED: 405,
+  CONFLICT: 409,
+  PAYLOAD_TOO_LARGE: 413,
+  URI_TOO_LONG: 414,
+  HEADERS_TOO_LARGE: 431,
+  UNSUPPORTED_MEDIA_TYPE: 415,
+  TOO_MANY_REQUESTS: 429,
+  INVALID_SESSION: 400,
+  SESSION_PENDING: 400,
+  SESSION_EXPIRED: 400,
+  ACCESS_DENIED: 400,
+  CONNECT_FAILED: 400,
+  INVALID_COMPLETION: 400,
+  RECONNECT_REQUIRED: 400,
+  PROVIDER_UNAVAILABLE: 503,
+  APP_CREDENTIALS_REJECTED: 503,
+  INTEGRITY_FAILURE: 500,
+  INTERNAL: 500,
+}
+
+/** As bytes, because the framework adds a charset to text, and the oldest clients refuse `application/json; charset=utf-8`. */
+export function sendJson(reply: FastifyReply, status: number, body: unknown): FastifyReply {
+  return reply
+    .code(status)
+    .headers(JSON_HEADERS)
+    .send(Buffer.from(JSON.stringify(body)))
+}
+
+/** An access token must not lie in anybody's cache (RFC 6749 section 5.1). */
+const JSON_HEADERS = {
+  'content-type': 'application/json',
+  'cache-control': 'no-store',
+  pragma: 'no-cache',
+  'x-content-type-options': 'nosniff',
+}
+
+/** `result` is for the oldest clients, `errors` for the others. */
+export function errorBody({ code, message }: Pick<BrokerError, 'code' | 'message'>): ErrorBody {
+  return { result: message, errors: [{ code, message }] }
+}
+
+export function sendError(reply: FastifyReply, error: BrokerError): FastifyReply {
+  if (error.retryAfterMs !== null) {
+    const seconds = String(Math.ceil(error.retryAfterMs / 1000))
+    reply.header('retry-after', seconds)
+    if (error.code === 'TOO_MANY_REQUESTS') reply.header('ratelimit-reset', seconds)
+  }
+  return sendJson(reply, STATUS[error.code], errorBody(error))
+}
+
+/** Whatever was thrown, as one of ours. Details of a bug are for the operator's log, never for the caller. */
+export function asBrokerError(thrown: unknown): BrokerError {
+  if (thrown instanceof BrokerError) return thrown
+  const { statusCode, code, validation } = (typeof thrown === 'object' && thrown !== null ? thrown : {}) as Record<string, unknown>
+  if (validation !== undefined && thrown instanceof Error) return new BrokerError('INVALID_REQUEST', thrown.message)
+  if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') return new BrokerError('PAYLOAD_TOO_LARGE', 'the body is larger than this server takes')
+  if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') return new BrokerError('UNSUPPORTED_MEDIA_TYPE', 'send the body as application/json')
+  if (typeof statusCode === 'number' && statusCode >= 400 && statusCode < 500) {
+    return new BrokerError('INVALID_REQUEST', 'the request cannot be read: its body or path is not well-formed')
+  }
+  return new BrokerError('INTERNAL', 'something went wrong on our side', { cause: thrown })
+}

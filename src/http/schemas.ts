@@ -1,0 +1,170 @@
+/** The shapes of requests, checked before a handler sees them, and of answers, for the published description. */
+
+import { type Static, type TSchema, Type } from 'typebox'
+import type * as wire from '../../sdk/src/wire.ts'
+import { SCOPES } from '../core/caller.ts'
+
+/** Lengths that no honest value reaches. */
+const ID_MAX = 512
+const URL_MAX = 2048
+
+const id = (description: string) => Type.String({ minLength: 1, maxLength: ID_MAX, description })
+const nullable = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()])
+const moment = (description: string) => Type.String({ format: 'date-time', description })
+const strict = { additionalProperties: false }
+
+// ── Requests ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+export const AuthUrlQuery = Type.Object({
+  key_code_ref: id('The app to connect.'),
+  user_id: Type.Optional(Type.String({ maxLength: ID_MAX, description: 'Whom the connection belongs to, as text; digits are kept as they are.' })),
+  org_code: Type.Optional(Type.String({ maxLength: ID_MAX, description: 'The organisation it belongs to; with user_id, the user within it.' })),
+  override_callback_url: Type.Optional(Type.String({ maxLength: URL_MAX, description: 'Character for character one that the app lists.' })),
+  session_id: Type.Optional(id('A connection to be connected again under the same id.')),
+})
+
+export const SessionQuery = Type.Object({ session_id: id('As auth_url answered it, or as the browser brought it to the callback.') })
+
+export const CompleteBody = Type.Object(
+  {
+    session_id: id('As the browser brought it.'),
+    completion_code: Type.String({ minLength: 1, maxLength: 200, description: 'As the browser brought it; good once.' }),
+    user_id: Type.Optional(id('The user who is logged in where the browser arrived.')),
+    org_code: Type.Optional(id('The organisation that the connection was started for.')),
+  },
+  strict,
+)
+
+export const PageQuery = {
+  page_size: Type.Optional(Type.String({ pattern: '^[1-9][0-9]{0,2}$', description: 'At most 500; 50 when left out.' })),
+  next_token: Type.Optional(Type.String({ maxLength: 200, description: 'As the page before answered it.' })),
+}
+
+export const ConnectionState = Type.Union(
+  (['pending', 'connected', 'failing', 'broken', 'revoked'] as const).map((state) => Type.Literal(state)) as [
+    ReturnType<typeof Type.Literal<'pending'>>,
+    ReturnType<typeof Type.Literal<'connected'>>,
+    ReturnType<typeof Type.Literal<'failing'>>,
+    ReturnType<typeof Type.Literal<'broken'>>,
+    ReturnType<typeof Type.Literal<'revoked'>>,
+  ],
+)
+
+export const ConnectionListQuery = Type.Object(
+  {
+    user_id: Type.Optional(id('Only this user’s.')),
+    org_code: Type.Optional(id('Only this organisation’s.')),
+    key_code_ref: Type.Optional(id('Only those made with this app.')),
+    state: Type.Optional(ConnectionState),
+    label: Type.Optional(Type.String({ maxLength: 200 })),
+    ...PageQuery,
+  },
+  strict,
+)
+
+export const RelabelBody = Type.Object({ label: nullable(Type.String({ minLength: 1, maxLength: 200 })) }, strict)
+
+export const AppBody = Type.Object(
+  {
+    key_code_ref: id('What auth_url is asked for.'),
+    provider: id('Of the catalogue, or one’s own.'),
+    name: Type.Optional(Type.String({ minLength: 1, maxLength: 200, description: 'As users know it; it stands on the page that asks them.' })),
+    client_id: id('At the provider.'),
+    client_secret: Type.Optional(Type.String({ minLength: 1, maxLength: 4096, description: 'Left out: the one that is stored stays.' })),
+    private_key: Type.Optional(Type.String({ minLength: 1, maxLength: 16384, description: 'PKCS #8 PEM or a JWK, for private_key_jwt.' })),
+    scopes: Type.Optional(Type.Array(Type.String({ maxLength: ID_MAX }), { maxItems: 200 })),
+    callback_url: Type.Optional(Type.String({ maxLength: URL_MAX })),
+    allowed_callback_urls: Type.Optional(Type.Array(Type.String({ maxLength: URL_MAX }), { maxItems: 100 })),
+    user_binding: Type.Optional(Type.Union([Type.Literal('none'), Type.Literal('confirm'), Type.Literal('callback'), Type.Literal('complete')])),
+    config: Type.Optional(Type.Record(Type.String(), Type.String({ maxLength: ID_MAX }))),
+    one_per_owner: Type.Optional(Type.Boolean()),
+    shared_redirect_uri: Type.Optional(Type.Boolean()),
+  },
+  strict,
+)
+
+export const CallerBody = Type.Object(
+  {
+    client_id: id('Chosen by you.'),
+    client_secret: Type.Optional(Type.String({ pattern: '^[a-zA-Z0-9]{40,60}$', description: 'Left out: generated, and shown in this answer only.' })),
+    scopes: Type.Array(Type.Enum([...SCOPES]), { minItems: 1 }),
+    owner: Type.String({ minLength: 1, maxLength: 200, description: 'The person or team that answers for it.' }),
+    expires: Type.Optional(nullable(Type.String({ description: 'A date or a moment; null: never.' }))),
+  },
+  strict,
+)
+
+export const CallerChangeBody = Type.Object({ disabled: Type.Boolean() }, strict)
+
+// ── Answers ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+export const AuthUrlAnswer = Type.Object({ url: Type.String(), session_id: Type.String() })
+export const TokenAnswer = Type.Object({
+  access_token: Type.String({ description: 'The provider’s own token.' }),
+  access_token_expiry: Type.Optional(moment('Left out when it does not expire.')),
+})
+export const ResultAnswer = Type.Object({ result: Type.String(), message: Type.Literal('Success'), code: Type.Literal('OK') })
+export const ErrorAnswer = Type.Object({
+  result: Type.String({ description: 'The message again, for the oldest clients.' }),
+  errors: Type.Array(Type.Object({ code: Type.String(), message: Type.String() })),
+})
+export const ConnectionItem = Type.Object({
+  session_id: Type.String(),
+  key_code_ref: Type.String(),
+  provider: Type.String(),
+  user_id: nullable(Type.String()),
+  org_code: nullable(Type.String()),
+  label: nullable(Type.String()),
+  state: ConnectionState,
+  reason: nullable(Type.String()),
+  granted_scopes: Type.Array(Type.String()),
+  missing_scopes: Type.Array(Type.String()),
+  account: nullable(Type.Object({ id: Type.String(), label: nullable(Type.String()) })),
+  access_token_expiry: nullable(Type.String()),
+  created_at: Type.String(),
+  connected_at: nullable(Type.String()),
+  last_renewed_at: nullable(Type.String()),
+})
+const next_token = nullable(Type.String({ description: 'null: this is the last page.' }))
+export const ConnectionListAnswer = Type.Object({ connections: Type.Array(ConnectionItem), next_token })
+export const AppItem = Type.Object({
+  key_code_ref: Type.String(),
+  tenant: Type.String(),
+  provider: Type.String(),
+  name: Type.String(),
+  client_id: Type.String(),
+  scopes: Type.Array(Type.String()),
+  callback_url: nullable(Type.String()),
+  allowed_callback_urls: Type.Array(Type.String()),
+  user_binding: Type.Union([Type.Literal('none'), Type.Literal('confirm'), Type.Literal('callback'), Type.Literal('complete')]),
+  redirect_uri: Type.String({ description: 'To be registered at the provider.' }),
+  created_at: Type.String(),
+  updated_at: Type.String(),
+})
+export const AppListAnswer = Type.Object({ apps: Type.Array(AppItem), next_token })
+export const ProviderItem = Type.Object({ id: Type.String(), name: Type.String(), mode: Type.String(), docs: Type.Array(Type.String()) })
+export const ProviderListAnswer = Type.Object({ providers: Type.Array(ProviderItem), next_token })
+export const CallerItem = Type.Object({
+  client_id: Type.String(),
+  tenant: Type.String(),
+  scopes: Type.Array(Type.String()),
+  owner: Type.String(),
+  expires: nullable(Type.String()),
+  disabled: Type.Boolean(),
+  created_at: Type.String(),
+  client_secret: Type.Optional(Type.String({ description: 'Only in the answer that made it, when the broker did.' })),
+})
+export const CallerListAnswer = Type.Object({ callers: Type.Array(CallerItem), next_token })
+
+// The published types and these schemas say the same, or this does not compile.
+type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : never) : never
+type Mutable<T> = T extends object ? { -readonly [K in keyof T]: Mutable<T[K]> } : T
+export type HeldToTheContract = [
+  Same<Static<typeof AuthUrlAnswer>, Mutable<wire.AuthUrlAnswer>>,
+  Same<Static<typeof TokenAnswer>, Mutable<wire.TokenAnswer>>,
+  Same<Static<typeof ResultAnswer>, Mutable<wire.ResultAnswer>>,
+  Same<Static<typeof ConnectionItem>, Mutable<wire.ConnectionItem>>,
+  Same<Static<typeof ConnectionListAnswer>, Mutable<wire.ConnectionListAnswer>>,
+  Same<Static<typeof AppItem>, Mutable<wire.AppItem>>,
+  Same<Static<typeof ProviderItem>, Mutable<wire.ProviderItem>>,
+]

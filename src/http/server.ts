@@ -1,0 +1,171 @@
+/** The HTTP server: its limits, who is let in, and how every failure is answered. What it offers stands in `routes.ts`. */
+
+import cookie from '@fastify/cookie'
+import type { Socket } from 'node:net'
+import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
+import type { Caller } from '../core/caller.ts'
+import { BrokerError } from '../core/errors.ts'
+import type { Ports } from '../core/ports.ts'
+import { readBodies } from './bodies.ts'
+import { type CallerTokens, refused } from './caller-token.ts'
+import { brokenPage, connectPages, sendPage } from './connect-pages.ts'
+import { Guesses } from './guesses.ts'
+import type { Input } from './handlers.ts'
+import { oauth2Token } from './oauth2-token.ts'
+import { type Meter, operations, type Readiness } from './operations.ts'
+import { notFoundPage } from './pages.ts'
+import { asBrokerError, errorBody, sendError, sendJson, STATUS } from './reply.ts'
+import { ROUTES, type Route } from './routes.ts'
+import { wellKnown } from './well-known.ts'
+
+const BODY_BYTES_MAX = 64 * 1024
+const URL_LENGTH_MAX = 8 * 1024
+const HEADER_BYTES_MAX = 16 * 1024
+
+export interface ServerOptions {
+  readonly tokens: CallerTokens
+  readonly readiness: Readiness
+  readonly meter: Meter
+  readonly failedGuessesPerMinute: number
+}
+
+export async function createServer(ports: Ports, options: ServerOptions): Promise<FastifyInstance> {
+  const app = Fastify({
+    logger: false,
+    bodyLimit: BODY_BYTES_MAX,
+    requestTimeout: 30_000,
+    keepAliveTimeout: 72_000,
+    forceCloseConnections: 'idle',
+    exposeHeadRoutes: false,
+    // A host with a trailing slash makes clients ask for //api/v1/…
+    routerOptions: { ignoreDuplicateSlashes: true, ignoreTrailingSlash: true, maxParamLength: 512 },
+    http: { maxHeaderSize: HEADER_BYTES_MAX },
+    ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false } },
+    schemaErrorFormatter: (errors, part) => new BrokerError('INVALID_REQUEST', mistakeOf(errors[0], part)),
+    clientErrorHandler,
+  })
+  const guesses = new Guesses(options.failedGuessesPerMinute, ports.now)
+  readBodies(app)
+  await app.register(cookie)
+
+  app.addHook('onRequest', async (request) => {
+    if (request.raw.url && request.raw.url.length > URL_LENGTH_MAX) throw new BrokerError('URI_TOO_LONG', 'the address is longer than this server takes')
+  })
+  app.addHook('onResponse', (request, reply, done) => {
+    const route = request.routeOptions.url ?? 'none'
+    options.meter.answered(route, request.method, reply.statusCode, reply.elapsedTime / 1000)
+    done()
+  })
+  app.setErrorHandler((thrown, request, reply) => {
+    const error = asBrokerError(thrown)
+    if (STATUS[error.code] >= 500) logFailure(ports, request, error)
+    return isPage(request) ? sendPage(reply, STATUS[error.code], brokenPage(error)) : sendError(reply, error)
+  })
+  app.setNotFoundHandler((request, reply) => {
+    const wantsPage = request.headers.accept?.includes('text/html') && !request.url.startsWith('/api/')
+    if (wantsPage) return sendPage(reply, 404, notFoundPage())
+    return sendError(reply, new BrokerError('NOT_FOUND', 'there is nothing at this address'))
+  })
+
+  operations(app, ports, options.readiness, options.meter)
+  wellKnown(app, ports, options.tokens)
+  connectPages(app, ports, guesses)
+  app.post('/oauth2/token', oauth2Token(ports, options.tokens, guesses))
+  const identify = bearer(options.tokens, guesses)
+  app.decorateRequest('caller', null)
+  for (const route of ROUTES) add(app, ports, route, identify)
+  refuseOtherMethods(app, [...ROUTES, { method: 'POST', path: '/oauth2/token' }])
+  return app
+}
+
+function add(app: FastifyInstance, ports: Ports, route: Route, identify: (request: FastifyRequest) => unknown): void {
+  app.route({
+    method: route.method,
+    url: route.path,
+    schema: { ...(route.query && { querystring: route.query }), ...(route.body && { body: route.body }) },
+    // Before anything is read or judged: who is unknown here learns nothing of what would be right.
+    onRequest: async (request) => {
+      const caller = identify(request)
+      request.setDecorator('caller', caller instanceof Promise ? await caller : caller)
+    },
+    handler: async (request, reply) => {
+      const { query, body, params } = request
+      return sendJson(reply, 200, await route.handle(ports, request.getDecorator<Caller>('caller'), { query, body, params } as Input))
+    },
+  })
+}
+
+/** A missing bearer is answered like a wrong one. */
+function bearer(tokens: CallerTokens, guesses: Guesses): (request: FastifyRequest) => Caller | Promise<Caller> {
+  const failed = (request: FastifyRequest) => (error: unknown) => {
+    throw (error instanceof BrokerError && error.code === 'INVALID_CREDENTIALS' && guesses.failed(request.ip)) || error
+  }
+  return (request) => {
+    const header = request.headers.authorization
+    const token = header !== undefined && /^bearer /i.test(header) ? header.slice(7).trim() : ''
+    try {
+      if (token === '') throw refused()
+      const caller = tokens.verify(token)
+      return caller instanceof Promise ? caller.catch(failed(request)) : caller
+    } catch (error) {
+      return failed(request)(error)
+    }
+  }
+}
+
+const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const
+
+function refuseOtherMethods(app: FastifyInstance, routes: readonly Pick<Route, 'method' | 'path'>[]): void {
+  for (const path of new Set(routes.map((route) => route.path))) {
+    const allowed: readonly string[] = routes.filter((route) => route.path === path).map(({ method }) => method)
+    app.route({
+      method: METHODS.filter((method) => !allowed.includes(method)),
+      url: path,
+      // Before the body is read: what it holds does not matter.
+      onRequest: async (_request, reply) => {
+        reply.header('allow', allowed.join(', '))
+        throw new BrokerError('METHOD_NOT_ALLOWED', `this address takes ${allowed.join(' and ')}`)
+      },
+      handler: async (_request, reply) => reply,
+    })
+  }
+}
+
+function isPage(request: FastifyRequest): boolean {
+  return /^\/connect(\/|ed_apps\/)/.test(request.routeOptions.url ?? '')
+}
+
+function logFailure(ports: Ports, request: FastifyRequest, error: BrokerError): void {
+  const level = error.code === 'INTERNAL' || error.code === 'INTEGRITY_FAILURE' ? 'error' : 'warn'
+  ports.log(level, 'a request failed', { route: request.routeOptions.url, method: request.method, code: error.code, error: error.cause ?? error })
+}
+
+interface SchemaMistake {
+  readonly instancePath?: string
+  readonly message?: string
+  readonly params?: Readonly<Record<string, unknown>>
+}
+
+/** What is wrong and where, in the names that the caller used; never the value. */
+function mistakeOf(mistake: SchemaMistake | undefined, part: string): string {
+  const where = [part === 'querystring' ? 'query' : part, ...(mistake?.instancePath ?? '').split('/').filter(Boolean)].join('.')
+  const extra = mistake?.params?.['additionalProperty']
+  if (typeof extra === 'string') return `${where} has the field ${extra.slice(0, 50)}, which is not known here`
+  const choices = mistake?.params?.['allowedValues']
+  return `${where} ${mistake?.message ?? 'is not as it should be'}${Array.isArray(choices) ? `: ${choices.join(', ')}` : ''}`
+}
+
+/** What cannot even be parsed as HTTP never becomes a request; it is answered on the socket, in the form of all others. */
+function clientErrorHandler(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) return
+  const [status, reason, refusal] =
+    error.code === 'HPE_HEADER_OVERFLOW'
+      ? ([431, 'Request Header Fields Too Large', { code: 'HEADERS_TOO_LARGE', message: 'the headers are larger than this server takes' }] as const)
+      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? ([408, 'Request Timeout', { code: 'INVALID_REQUEST', message: 'the request took too long to arrive' }] as const)
+        : ([400, 'Bad Request', { code: 'INVALID_REQUEST', message: 'this is not an HTTP request that can be read' }] as const)
+  const body = JSON.stringify(errorBody(refusal))
+  socket.end(
+    `HTTP/1.1 ${status} ${reason}\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+  )
+}

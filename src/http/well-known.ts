@@ -1,0 +1,26 @@
+/** What others need to verify our caller tokens: the key set at both paths that clients look at, and discovery. */
+
+import type { FastifyInstance } from 'fastify'
+import { exportJWK } from 'jose'
+import { SCOPES } from '../core/caller.ts'
+import type { Ports } from '../core/ports.ts'
+import type { CallerTokens } from './caller-token.ts'
+import { sendJson } from './reply.ts'
+
+export function wellKnown(app: FastifyInstance, { publicUrl }: Ports, tokens: CallerTokens): void {
+  const keySet = exportJWK(tokens.publicKey).then((jwk) => ({ keys: [{ ...jwk, kid: tokens.kid, alg: 'RS256', use: 'sig' }] }))
+  for (const path of ['/.well-known/jwks', '/.well-known/jwks.json']) app.get(path, async (_request, reply) => sendJson(reply, 200, await keySet))
+
+  const discovery = {
+    issuer: publicUrl,
+    token_endpoint: `${publicUrl}/oauth2/token`,
+    jwks_uri: `${publicUrl}/.well-known/jwks.json`,
+    grant_types_supported: ['client_credentials'],
+    token_endpoint_auth_methods_supported: ['client_secret_basic', 'client_secret_post'],
+    response_types_supported: [],
+    subject_types_supported: ['public'],
+    id_token_signing_alg_values_supported: ['RS256'],
+    scopes_supported: SCOPES,
+  }
+  app.get('/.well-known/openid-configuration', async (_request, reply) => sendJson(reply, 200, discovery))
+}

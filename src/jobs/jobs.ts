@@ -1,0 +1,40 @@
+/** What runs by the clock: noticing what other processes changed, and sweeping away attempts that are long over. */
+
+import type { Ports } from '../core/ports.ts'
+
+/** How long a change by another process, such as a disabled caller, can go unnoticed. */
+const NOTICE_MS = 1000
+const SWEEP_MS = 60_000
+/** Attempts stay this long past their end, so that a late question is answered with what happened. */
+const KEPT_MS = 3_600_000
+const SWEEP_ROWS_MAX = 1000
+
+/** Resolves `stop` when nothing runs any more. */
+export function startJobs(ports: Ports): { stop(): Promise<void> } {
+  const jobs = [
+    every(NOTICE_MS, ports, 'changes by other processes could not be looked for', () => ports.registry.refresh()),
+    every(SWEEP_MS, ports, 'old attempts could not be swept away', async () => {
+      await ports.store.attempts.sweep(ports.now() - KEPT_MS, SWEEP_ROWS_MAX)
+    }),
+  ]
+  return {
+    async stop() {
+      await Promise.all(jobs.map((stop) => stop()))
+    },
+  }
+}
+
+/** One run at a time; a run that fails is told and the next one comes all the same. */
+function every(ms: number, ports: Ports, failure: string, work: () => Promise<void>): () => Promise<void> {
+  let running: Promise<void> | null = null
+  const timer = setInterval(() => {
+    running ??= work()
+      .catch((error: unknown) => ports.log('warn', failure, { error }))
+      .finally(() => (running = null))
+  }, ms)
+  timer.unref()
+  return async () => {
+    clearInterval(timer)
+    await running
+  }
+}

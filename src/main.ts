@@ -1,0 +1,151 @@
+/** Builds every port from the config and introduces them to each other; starts http and jobs, and stops them in reverse. */
+
+import { randomBytes } from 'node:crypto'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import type { DestinationStream } from 'pino'
+import { checkApp, checkCaller, readSetup } from './catalog/file.ts'
+import { loadCatalog } from './catalog/load.ts'
+import { CatalogError } from './catalog/mistake.ts'
+import type { Config } from './config.ts'
+import { type Applied, apply } from './core/apply.ts'
+import { BrokerError } from './core/errors.ts'
+import { Flights } from './core/flights.ts'
+import type { Mode, Ports, Store } from './core/ports.ts'
+import type { Provider } from './core/provider.ts'
+import { Registry } from './core/registry.ts'
+import { CallerTokens } from './http/caller-token.ts'
+import { createServer } from './http/server.ts'
+import { startJobs } from './jobs/jobs.ts'
+import { createLog } from './log.ts'
+import { createMetrics, type Metrics } from './metrics.ts'
+import { createOAuth2Mode } from './modes/oauth2.ts'
+import { createNet } from './net/fetch.ts'
+import { type BrokerKeys, loadBrokerKeys } from './seal/broker-keys.ts'
+import { createSeal } from './seal/envelope.ts'
+import { parseMasterKeys } from './seal/keyring.ts'
+import { memoryStore } from './store/memory.ts'
+import { openSqliteStore } from './store/sqlite.ts'
+
+export const PROVIDERS_FOLDER = join(import.meta.dirname, '..', 'providers')
+
+/** Everything but the server: for commands that work on the store, and for `serve`. */
+export interface Broker {
+  readonly ports: Ports
+  readonly keys: BrokerKeys
+  readonly metrics: Metrics
+  /** Makes the setup file so; null: none is configured. Throws `CatalogError` with every mistake before anything is changed. */
+  applySetup(path?: string): Promise<Applied | null>
+  close(): Promise<void>
+}
+
+export interface BrokerOptions {
+  /** Instead of the system's clock, for tests. */
+  readonly now?: () => number
+  /** Where the log goes. Default: standard error. */
+  readonly logTo?: DestinationStream
+}
+
+export async function openBroker(config: Config, { now = Date.now, logTo }: BrokerOptions = {}): Promise<Broker> {
+  // What can be wrong with the set-up is found before the store is opened, and so before it is made.
+  const masterKeys = parseMasterKeys(config.masterKeys.reveal())
+  const catalog = await loadCatalog(PROVIDERS_FOLDER)
+  const log = createLog(config.logLevel, logTo)
+  const store = await openStore(config)
+  try {
+    const seal = createSeal({ masterKeys })
+    const registry = new Registry(store.records, catalog)
+    const keys = await loadBrokerKeys(store.records, seal, now)
+    const flights = new Flights()
+    const metrics = createMetrics(() => flights.size)
+    const net = createNet()
+    const oauth2 = createOAuth2Mode({ net, now })
+    const modes = new Map<string, Mode>()
+    const ports: Ports = {
+      store,
+      seal,
+      registry,
+      modeOf: (provider) => remembered(modes, provider.id, () => metrics.counted(oauth2, provider)),
+      flights,
+      now,
+      pause: (ms) => pause(ms),
+      hashOf: keys.hashOf,
+      checkApp: async (definition) => asRequest(async () => checkApp(definition, await providersById(registry), 'body')),
+      checkCaller: async (definition) => asRequest(async () => checkCaller(definition, 'body')),
+      chance: Math.random,
+      process: `${process.pid}-${randomBytes(6).toString('base64url')}`,
+      publicUrl: config.publicUrl,
+      log,
+    }
+    return {
+      ports,
+      keys,
+      metrics,
+      async applySetup(path = config.setupFile ?? undefined) {
+        if (path === undefined) return null
+        return apply(ports, 'operator', await readSetup(path, config.environment, catalog))
+      },
+      async close() {
+        await flights.landed()
+        await net.close()
+        await store.close()
+      },
+    }
+  } catch (error) {
+    await store.close()
+    throw error
+  }
+}
+
+export interface RunningServer {
+  /** Where it listens: `http://127.0.0.1:4400`. */
+  readonly address: string
+  /** Refuses what is new, lets what runs finish, renewals included, then closes the store. */
+  stop(): Promise<void>
+}
+
+/** Listens. Everything that could be wrong with the set-up was wrong before this. */
+export async function serve(broker: Broker, config: Pick<Config, 'host' | 'port' | 'failedGuessesPerMinute'>): Promise<RunningServer> {
+  const { ports, keys, metrics } = broker
+  const readiness = { accepting: true }
+  const tokens = new CallerTokens(keys.signing, { issuer: ports.publicUrl, registry: ports.registry, now: ports.now })
+  const { failedGuessesPerMinute } = config
+  const server = await createServer(ports, { tokens, readiness, meter: metrics, failedGuessesPerMinute })
+  const address = await server.listen({ host: config.host, port: config.port })
+  const jobs = startJobs(ports)
+  return {
+    address,
+    async stop() {
+      readiness.accepting = false
+      await server.close()
+      await jobs.stop()
+      await broker.close()
+    },
+  }
+}
+
+async function openStore({ database }: Config): Promise<Store> {
+  return database.kind === 'memory' ? memoryStore() : openSqliteStore(database.path)
+}
+
+async function providersById(registry: Registry): Promise<ReadonlyMap<string, Provider>> {
+  return new Map((await registry.providers()).map((provider) => [provider.id, provider]))
+}
+
+/** Mistakes in a request's body are the caller's to read. */
+async function asRequest<T>(check: () => Promise<T>): Promise<T> {
+  try {
+    return await check()
+  } catch (error) {
+    if (error instanceof CatalogError) throw new BrokerError('INVALID_REQUEST', error.message)
+    throw error
+  }
+}
+
+function remembered<T>(map: Map<string, T>, key: string, make: () => T): T {
+  const known = map.get(key)
+  if (known) return known
+  const made = make()
+  map.set(key, made)
+  return made
+}

@@ -1,0 +1,72 @@
+/** What is counted, in the Prometheus format. Labels are routes, methods, providers and outcomes: never an id, never a token. */
+
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from '@prometheus-io/client'
+import type { Mode } from './core/ports.ts'
+import type { Provider } from './core/provider.ts'
+
+export interface Metrics {
+  answered(route: string, method: string, status: number, seconds: number): void
+  /** The same mode, counted. */
+  counted(mode: Mode, provider: Provider): Mode
+  show(): Promise<{ contentType: string; text: string }>
+}
+
+export function createMetrics(renewalsRunning: () => number): Metrics {
+  const registry = new Registry()
+  collectDefaultMetrics({ register: registry, prefix: 'latchstring_' })
+  const registers = [registry]
+  const duration = new Histogram({
+    name: 'latchstring_http_request_duration_seconds',
+    help: 'Time from a request to its answer, by route, method and status.',
+    labelNames: ['route', 'method', 'status'],
+    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10],
+    registers,
+  })
+  const asked = new Counter({
+    name: 'latchstring_provider_requests_total',
+    help: 'What providers were asked for, and how it ended.',
+    labelNames: ['provider', 'operation', 'outcome'],
+    registers,
+  })
+  new Gauge({
+    name: 'latchstring_renewals_running',
+    help: 'Renewals under way in this process.',
+    registers,
+    collect() {
+      this.set(renewalsRunning())
+    },
+  })
+
+  return {
+    answered(route, method, status, seconds) {
+      duration.labels(route, method, String(status)).observe(seconds)
+    },
+    counted(mode, { id: provider }) {
+      const count = (operation: string, outcome: string): void => asked.labels(provider, operation, outcome).inc()
+      return {
+        ...mode,
+        async exchange(...args) {
+          const exchanged = await mode.exchange(...args)
+          count('exchange', exchanged.outcome)
+          return exchanged
+        },
+        async prepareRenewal(...args) {
+          const spend = await mode.prepareRenewal(...args)
+          return async () => {
+            const renewed = await spend()
+            count('renew', renewed.outcome)
+            return renewed
+          }
+        },
+        async revoke(...args) {
+          const upstream = await mode.revoke(...args)
+          count('revoke', upstream)
+          return upstream
+        },
+      }
+    },
+    async show() {
+      return { contentType: registry.contentType, text: await registry.metrics() }
+    },
+  }
+}

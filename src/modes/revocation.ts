@@ -1,0 +1,101 @@
+/** Takes a grant back at the provider: RFC 7009 with the refresh token first, or the way that the provider's file describes. */
+
+import type { Registration } from '../core/app.ts'
+import type { Credentials } from '../core/connection.ts'
+import type { NetRequest } from '../core/ports.ts'
+import type { Secret } from '../core/secret.ts'
+import { type Fields, readFields } from './answer-body.ts'
+import { type ClientProof, clientAuthOf, proveClient } from './client-auth.ts'
+import { type Endpoints, endpointsOf } from './endpoints.ts'
+import { refusalOf, saysError } from './refusal.ts'
+import type { Means } from './token-endpoint.ts'
+import { carrying, lowerCased, renamed } from './token-request.ts'
+
+export type Revoked = 'confirmed' | 'unsupported' | 'failed'
+
+type Kind = 'refresh' | 'access'
+
+/** Codes that say: there was nothing left to revoke. */
+const GONE = ['invalid_token', 'token_revoked', 'already_revoked']
+
+/** Never throws: what could not be done can be tried again. */
+export async function revoke(means: Means, registration: Registration, credentials: Credentials): Promise<Revoked> {
+  try {
+    return await revokeGrant(means, registration, credentials)
+  } catch {
+    return 'failed'
+  }
+}
+
+async function revokeGrant({ net, now, metadataOf }: Means, registration: Registration, credentials: Credentials): Promise<Revoked> {
+  const endpoints = await endpointsOf(registration, metadataOf, ['revoke_url'])
+  const url = endpoints.find('revoke_url')
+  if (url === null) return 'unsupported'
+  for (const kind of kindsToTry(registration, credentials)) {
+    const token = kind === 'refresh' ? credentials.refreshToken : credentials.accessToken
+    if (!token) continue
+    const request = await revocationRequest(registration, endpoints, url, credentials, token, kind, now())
+    const answer = await net.request(request)
+    const fields = readFields(answer)
+    const refusal = refusalOf(registration.provider, answer, fields, [])
+    if (refusal.code === 'unsupported_token_type') continue
+    return isGone(registration, credentials, kind, answer.status, fields, refusal.code) ? 'confirmed' : 'failed'
+  }
+  return 'failed'
+}
+
+/** Revoking the refresh token ends the grant with all its access tokens; some servers only know how to revoke the latter. */
+function kindsToTry({ provider }: Registration, { refreshToken }: Credentials): Kind[] {
+  if (provider.revoke?.token) return [provider.revoke.token]
+  return refreshToken ? ['refresh', 'access'] : ['access']
+}
+
+function isGone(
+  { provider }: Registration,
+  { refreshToken }: Credentials,
+  kind: Kind,
+  status: number,
+  fields: Fields | null,
+  code: string,
+): boolean {
+  if (fields && saysError(provider, fields)) {
+    if (provider.revoke?.gone?.includes(code)) return true
+    // A dead access token does not mean a dead grant: the refresh token may be alive.
+    return GONE.includes(code) && (kind === 'refresh' || !refreshToken)
+  }
+  return provider.revoke?.ok?.includes(status) ?? (status >= 200 && status <= 299)
+}
+
+async function revocationRequest(
+  registration: Registration,
+  endpoints: Endpoints,
+  url: string,
+  { accessToken }: Credentials,
+  token: Secret,
+  kind: Kind,
+  now: number,
+): Promise<NetRequest> {
+  const { provider } = registration
+  const { method = 'POST', body = 'form', token_param = 'token' } = provider.revoke ?? {}
+  const proof = await proofFor(registration, endpoints, accessToken, now)
+  const hint: Record<string, string> = provider.revoke ? {} : { token_type_hint: kind === 'refresh' ? 'refresh_token' : 'access_token' }
+  const params = { ...(token_param !== 'none' && { [token_param]: token.reveal() }), ...hint, ...renamed(provider, proof.params) }
+  const headers = { accept: 'application/json', ...lowerCased(provider.api_headers), ...proof.headers }
+  const carried = body === 'none' ? { url, headers } : carrying(body, url, params, headers)
+  return { method, allowPrivateNetwork: provider.allow_private_network ?? false, ...carried }
+}
+
+async function proofFor(registration: Registration, endpoints: Endpoints, accessToken: Secret, now: number): Promise<ClientProof> {
+  const { revoke } = registration.provider
+  switch (revoke?.auth ?? 'client') {
+    case 'none':
+      return { headers: {}, params: {} }
+    case 'bearer':
+      return { headers: { authorization: `Bearer ${accessToken.reveal()}` }, params: {} }
+    case 'client': {
+      const { metadata } = endpoints
+      const audience = endpoints.issuer ?? endpoints.find('token_url') ?? endpoints.need('revoke_url')
+      return proveClient(registration, revoke?.client_auth ?? clientAuthOf(registration, metadata), audience, now, metadata)
+    }
+  }
+}

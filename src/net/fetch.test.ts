@@ -1,0 +1,358 @@
+/** What the one way out lets through and what it cuts off, against real servers on this machine. */
+
+import assert from 'node:assert/strict'
+import type { LookupAddress } from 'node:dns'
+import { createServer, type RequestListener, type Server } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
+import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net'
+import { test } from 'node:test'
+import { brotliCompressSync, gzipSync } from 'node:zlib'
+import { selfSigned } from '../../test/certificate.ts'
+import { NetError, type NetRequest } from '../core/ports.ts'
+import { type ClosableNet, createNet, type NetOptions } from './fetch.ts'
+
+const LOOPBACK: LookupAddress[] = [{ address: '127.0.0.1', family: 4 }]
+
+test('an answer comes back as raw bytes with its status and headers, names in lower case', async () => {
+  await using server = await listening((request, response) => {
+    response.writeHead(201, { 'X-Asked': `${request.method} ${request.url}`, 'Set-Cookie': ['a=1', 'b=2'] })
+    response.end(Buffer.from([0xef, 0xbb, 0xbf, 0x00, 0xff]))
+  })
+  await using net = opened()
+  const { status, headers, body } = await net.request(get(`${server.url}/path?q=a%20b`))
+  assert.equal(status, 201)
+  assert.equal(headers['x-asked'], 'GET /path?q=a%20b')
+  assert.equal(headers['set-cookie'], 'a=1')
+  assert.deepEqual([...body], [0xef, 0xbb, 0xbf, 0x00, 0xff])
+})
+
+test('a body and headers arrive as given, and no encoding is asked for', async () => {
+  await using server = await listening(async (request, response) => {
+    let body = ''
+    for await (const chunk of request) body += chunk
+    response.end(JSON.stringify({ body, type: request.headers['content-type'], encoding: request.headers['accept-encoding'] }))
+  })
+  await using net = opened()
+  const headers = { 'content-type': 'application/x-www-form-urlencoded', 'accept-encoding': 'gzip' }
+  const answer = await net.request({ method: 'POST', url: server.url, headers, body: 'a=ä+b', allowPrivateNetwork: true })
+  assert.deepEqual(json(answer.body), { body: 'a=ä+b', type: headers['content-type'], encoding: 'identity' })
+})
+
+test('S-39 private, loopback, link-local and reserved addresses are refused before anything is sent', async () => {
+  await using net = opened()
+  const hosts = ['127.0.0.1', '[::1]', '10.0.0.1', '172.16.0.1', '192.168.0.1', '100.64.0.1', '169.254.169.254', '[fd00::1]', '[fe80::1]']
+  const disguised = ['[::ffff:127.0.0.1]', '2130706433', '0x7f000001', '0177.0.0.1', '127.1', '0.0.0.0', '[64:ff9b::a00:1]', '[2002:a00:1::]']
+  for (const host of [...hosts, ...disguised]) {
+    await refusedAs('address_refused', false, net.request({ ...get(`https://${host}/token`), allowPrivateNetwork: false }))
+  }
+})
+
+test('S-39 names that lead to private addresses are refused, localhost. among them', async () => {
+  await using server = await listening((_, response) => response.end())
+  await using real = opened()
+  await using net = opened({ lookup: async () => [{ address: '::1', family: 6 }, ...LOOPBACK] })
+  const request = (host: string): NetRequest => ({ ...get(`https://${host}:${server.port}/`), allowPrivateNetwork: false })
+  await refusedAs('address_refused', false, real.request(request('localhost')))
+  for (const host of ['localhost.', 'LOCALHOST', 'a.localhost', 'inside.example']) {
+    await refusedAs('address_refused', false, net.request(request(host)))
+  }
+  assert.equal(server.connections(), 0)
+})
+
+test('S-39 where private networks are allowed, loopback works and metadata services still do not', async () => {
+  await using server = await listening((_, response) => response.end('here'))
+  await using net = opened({ lookup: async (name) => [{ address: name === 'sly.example' ? '169.254.169.254' : '127.0.0.1', family: 4 }] })
+  assert.equal((await net.request(get(`http://inside.example:${server.port}/`))).status, 200)
+  for (const host of ['169.254.169.254', '0.0.0.0', '[fe80::1]', '[fd00:ec2::254]', '100.100.100.200', 'sly.example']) {
+    await refusedAs('address_refused', false, net.request(get(`http://${host}:${server.port}/`)))
+  }
+})
+
+test('S-39 a permission for one provider opens no door for another: connections are not shared', async () => {
+  await using server = await listening((_, response) => response.end())
+  await using net = opened({ lookup: async () => LOOPBACK })
+  await net.request(get(`http://shared.example:${server.port}/`))
+  const url = `https://shared.example:${server.port}/`
+  await refusedAs('address_refused', false, net.request({ ...get(url), allowPrivateNetwork: false }))
+})
+
+test('S-40 the address that was checked is the one connected to, however the name answers the next time', async () => {
+  await using server = await listening((_, response) => response.end('inside'))
+  const answers = [[{ address: '93.184.215.14', family: 4 }], LOOPBACK]
+  let lookups = 0
+  await using net = opened({ lookup: async () => answers[lookups++]!, connectTimeoutMs: 300, timeoutMs: 600 })
+  const url = `https://rebinding.example:${server.port}/`
+  // The first answer is public and is used as it is: nobody listens there, or nobody can be reached from here.
+  const first = await net.request({ ...get(url), allowPrivateNetwork: false }).catch((error: unknown) => error)
+  assert(first instanceof NetError)
+  assert.notEqual(first.reason, 'address_refused')
+  assert.equal(lookups, 1)
+  // The second one is checked again, and refused.
+  await refusedAs('address_refused', false, net.request({ ...get(url), allowPrivateNetwork: false }))
+  assert.equal(lookups, 2)
+  assert.equal(server.connections(), 0)
+})
+
+test('S-40 of several addresses only those that may be reached are tried', async () => {
+  await using server = await listening((_, response) => response.end('ok'))
+  const mixed = [{ address: '169.254.169.254', family: 4 }, ...LOOPBACK]
+  await using net = opened({ lookup: async () => mixed })
+  assert.equal((await net.request(get(`http://mixed.example:${server.port}/`))).status, 200)
+})
+
+test('S-41 a redirect is an answer, and is not followed', async () => {
+  await using server = await listening((request, response) => {
+    if (request.url !== '/') return response.end('followed')
+    return response.writeHead(307, { location: '/elsewhere' }).end('redirect')
+  })
+  await using net = opened()
+  const answer = await net.request({ method: 'POST', url: server.url, headers: {}, body: 'secret', allowPrivateNetwork: true })
+  assert.equal(answer.status, 307)
+  assert.equal(answer.headers['location'], '/elsewhere')
+  assert.equal(server.requests(), 1)
+})
+
+test('S-42 an answer longer than the limit is cut, announced or not', async () => {
+  const long = Buffer.alloc(4096)
+  await using server = await listening((request, response) => {
+    if (request.url === '/announced') return response.end(long)
+    for (let sent = 0; sent < 8; sent++) response.write(long)
+    return response.end()
+  })
+  await using net = opened({ bodyBytesMax: 4095 })
+  await refusedAs('too_large', true, net.request(get(`${server.url}/announced`)))
+  await refusedAs('too_large', true, net.request(get(`${server.url}/streamed`)))
+})
+
+test('S-42 an answer of exactly the limit, one mebibyte by default, comes through', async () => {
+  await using server = await listening((request, response) => response.end(Buffer.alloc(1_048_576 + Number(request.url?.slice(1)))))
+  await using net = opened()
+  assert.equal((await net.request(get(`${server.url}/0`))).body.length, 1_048_576)
+  await refusedAs('too_large', true, net.request(get(`${server.url}/1`)))
+})
+
+test('S-42 a body that drips is cut when the whole request has had its time', async () => {
+  await using server = await listening((_, response) => {
+    const drip = setInterval(() => response.write('.'), 10)
+    response.on('close', () => clearInterval(drip))
+  })
+  await using net = opened({ timeoutMs: 150 })
+  const begun = performance.now()
+  await refusedAs('timeout', true, net.request(get(server.url)))
+  assert(performance.now() - begun < 2000)
+})
+
+test('S-42 a server that takes the connection and never answers is left, and so are the requests queued behind it', async () => {
+  await using server = await listening(() => {})
+  await using net = opened({ timeoutMs: 120, connectionsPerOriginMax: 1 })
+  const [first, second] = await Promise.allSettled([net.request(get(server.url)), net.request(get(server.url))])
+  assert(first.status === 'rejected' && second.status === 'rejected')
+  assert.deepEqual([first.reason.reason, first.reason.sent], ['timeout', true])
+  assert.deepEqual([second.reason.reason, second.reason.sent], ['timeout', false])
+  assert.equal(server.requests(), 1)
+})
+
+test('S-42 a compressed body is refused, whatever it would unpack to', async () => {
+  const bomb = Buffer.alloc(1_000_000)
+  const bodies = { gzip: gzipSync(bomb), br: brotliCompressSync(bomb), deflate: Buffer.from('x'), 'identity, gzip': Buffer.from('x') }
+  await using server = await listening((request, response) => {
+    const encoding = decodeURIComponent(request.url!.slice(1)) as keyof typeof bodies
+    response.writeHead(200, { 'content-encoding': encoding }).end(bodies[encoding])
+  })
+  await using net = opened()
+  for (const encoding of Object.keys(bodies)) {
+    await refusedAs('encoded', true, net.request(get(`${server.url}/${encodeURIComponent(encoding)}`)))
+  }
+})
+
+test('an encoding called identity is none', async () => {
+  await using server = await listening((_, response) => response.writeHead(200, { 'content-encoding': 'Identity' }).end('plain'))
+  await using net = opened()
+  assert.equal(text((await net.request(get(server.url))).body), 'plain')
+})
+
+test('S-42 headers without end are cut', async () => {
+  await using server = await rawListening((socket) => {
+    socket.write('HTTP/1.1 200 OK\r\n')
+    const line = `x-more: ${'a'.repeat(1000)}\r\n`
+    const flood = setInterval(() => socket.write(line), 1)
+    socket.on('close', () => clearInterval(flood))
+  })
+  await using net = opened()
+  await refusedAs('too_large', true, net.request(get(server.url)))
+})
+
+test('S-44 a certificate that nobody trusts is refused, and nothing is sent', async () => {
+  await using server = await tlsListening(selfSigned('tls.example'))
+  await using net = opened({ lookup: async () => LOOPBACK })
+  await refusedAs('unreachable', false, net.request(get(`https://tls.example:${server.port}/`)))
+  assert.equal(server.requests(), 0)
+})
+
+test('S-44 a certificate for another name, or one that has expired, is refused even from a trusted authority', async () => {
+  const other = selfSigned('other.example')
+  const expired = selfSigned('tls.example', { notAfter: new Date(Date.now() - 60_000) })
+  for (const certificate of [other, expired]) {
+    await using server = await tlsListening(certificate)
+    await using net = opened({ lookup: async () => LOOPBACK, ca: certificate.cert })
+    await refusedAs('unreachable', false, net.request(get(`https://tls.example:${server.port}/`)))
+    assert.equal(server.requests(), 0)
+  }
+})
+
+test('S-44 no environment variable switches the check of certificates off', async () => {
+  await using server = await tlsListening(selfSigned('tls.example'))
+  await using net = opened({ lookup: async () => LOOPBACK })
+  const before = process.env['NODE_TLS_REJECT_UNAUTHORIZED']
+  process.env['NODE_TLS_REJECT_UNAUTHORIZED'] = '0'
+  try {
+    await refusedAs('unreachable', false, net.request(get(`https://tls.example:${server.port}/`)))
+  } finally {
+    if (before === undefined) delete process.env['NODE_TLS_REJECT_UNAUTHORIZED']
+    else process.env['NODE_TLS_REJECT_UNAUTHORIZED'] = before
+  }
+  assert.equal(server.requests(), 0)
+})
+
+test('a valid certificate of a trusted authority is accepted', async () => {
+  const certificate = selfSigned('tls.example')
+  await using server = await tlsListening(certificate)
+  await using net = opened({ lookup: async () => LOOPBACK, ca: certificate.cert })
+  assert.equal((await net.request(get(`https://tls.example:${server.port}/`))).status, 200)
+})
+
+test('plain http goes to private addresses only, and only where they are allowed', async () => {
+  await using net = opened({ lookup: async () => [{ address: '93.184.215.14', family: 4 }] })
+  await refusedAs('invalid_url', false, net.request({ ...get('http://public.example/'), allowPrivateNetwork: false }))
+  await refusedAs('address_refused', false, net.request(get('http://public.example/')))
+  await refusedAs('address_refused', false, net.request(get('http://1.1.1.1/')))
+})
+
+test('what is no http(s) URL, or carries credentials, is refused', async () => {
+  await using net = opened()
+  for (const url of ['', 'token', 'file:///etc/passwd', 'ftp://x.example/', 'https://user:hunter2@x.example/', 'http://user@127.0.0.1/']) {
+    const error = await refusedAs('invalid_url', false, net.request(get(url)))
+    assert(!error.message.includes('hunter2'))
+  }
+})
+
+test('a header that would end its line is refused', async () => {
+  await using net = opened()
+  const request = { ...get('http://127.0.0.1:9/'), headers: { authorization: 'Bearer canary\r\nx-injected: 1' } }
+  const error = await refusedAs('invalid_url', false, net.request(request))
+  assert(!JSON.stringify([error.message, String(error.cause)]).includes('canary'))
+})
+
+test('F-12 a name that does not resolve, and a port where nobody listens, tell that nothing was sent', async () => {
+  const closed = await listening(() => {})
+  await closed[Symbol.asyncDispose]()
+  await using net = opened({
+    lookup: async (name) => {
+      if (name === 'nowhere.example') throw Object.assign(new Error('not found'), { code: 'ENOTFOUND' })
+      return LOOPBACK
+    },
+  })
+  await refusedAs('unreachable', false, net.request(get('http://nowhere.example/')))
+  await refusedAs('unreachable', false, net.request(get(closed.url)))
+})
+
+test('F-12 a connection that breaks once the request is out tells that it may have been acted upon', async () => {
+  await using server = await rawListening((socket) => socket.once('data', () => socket.destroy()))
+  await using net = opened()
+  await refusedAs('reset', true, net.request({ method: 'POST', url: server.url, headers: {}, body: 'a=1', allowPrivateNetwork: true }))
+})
+
+test('an answer that is no HTTP counts as one that was lost', async () => {
+  await using server = await rawListening((socket) => socket.once('data', () => socket.end('SSH-2.0-OpenSSH_9\r\n')))
+  await using net = opened()
+  await refusedAs('reset', true, net.request(get(server.url)))
+})
+
+test('connections are kept and used again, and never more of them than the limit', async () => {
+  await using server = await listening((_, response) => response.end('ok'))
+  await using net = opened({ connectionsPerOriginMax: 2 })
+  await Promise.all(Array.from({ length: 40 }, () => net.request(get(server.url))))
+  await net.request(get(server.url))
+  assert.equal(server.requests(), 41)
+  assert(server.connections() <= 2, `${server.connections()} connections`)
+})
+
+test('after close nothing goes out any more', async () => {
+  await using server = await listening((_, response) => response.end('ok'))
+  const net = createNet()
+  await net.request(get(server.url))
+  await net.close()
+  await refusedAs('unreachable', false, net.request(get(server.url)))
+  assert.equal(server.requests(), 1)
+})
+
+function opened(options?: NetOptions): ClosableNet & AsyncDisposable {
+  const net = createNet(options)
+  return { ...net, [Symbol.asyncDispose]: () => net.close() }
+}
+
+function get(url: string): NetRequest {
+  return { method: 'GET', url, headers: {}, allowPrivateNetwork: true }
+}
+
+async function refusedAs(reason: NetError['reason'], sent: boolean, request: Promise<unknown>): Promise<NetError> {
+  const error = await request.then(
+    () => assert.fail('it went through'),
+    (thrown: unknown) => thrown,
+  )
+  assert(error instanceof NetError, String(error))
+  assert.deepEqual({ reason: error.reason, sent: error.sent }, { reason, sent }, error.message)
+  return error
+}
+
+interface Listening extends AsyncDisposable {
+  readonly url: string
+  readonly port: number
+  readonly requests: () => number
+  readonly connections: () => number
+}
+
+function listening(answer: RequestListener): Promise<Listening> {
+  return started(createServer(answer))
+}
+
+function tlsListening({ cert, key }: { cert: string; key: string }): Promise<Listening> {
+  return started(createTlsServer({ cert, key }, (_, response) => response.end('ok')) as Server)
+}
+
+async function started(server: Server): Promise<Listening> {
+  let requests = 0
+  let connections = 0
+  server.on('request', () => requests++)
+  server.on('connection', () => connections++)
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  const close = () => {
+    server.closeAllConnections()
+    return new Promise<void>((resolve) => server.close(() => resolve()))
+  }
+  const url = `http://127.0.0.1:${port}`
+  return { url, port, requests: () => requests, connections: () => connections, [Symbol.asyncDispose]: close }
+}
+
+async function rawListening(onSocket: (socket: Socket) => void): Promise<AsyncDisposable & { url: string }> {
+  const sockets = new Set<Socket>()
+  const server = createTcpServer((socket) => {
+    sockets.add(socket.on('error', () => {}))
+    onSocket(socket)
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const close = () => {
+    for (const socket of sockets) socket.destroy()
+    return new Promise<void>((resolve) => server.close(() => resolve()))
+  }
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, [Symbol.asyncDispose]: close }
+}
+
+function text(body: Uint8Array): string {
+  return Buffer.from(body).toString()
+}
+
+function json(body: Uint8Array): unknown {
+  return JSON.parse(text(body))
+}

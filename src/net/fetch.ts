@@ -1,0 +1,239 @@
+/** The one way out: bounded requests, without redirects or decoding, to addresses that were checked and are then connected to as checked. */
+
+import { type LookupAddress, promises as dns } from 'node:dns'
+import type { IncomingHttpHeaders } from 'node:http'
+import type { LookupFunction } from 'node:net'
+import { getCACertificates } from 'node:tls'
+import { Agent, type Dispatcher } from 'undici'
+import { type Net, type NetAnswer, NetError, type NetRequest } from '../core/ports.ts'
+import { literalAddress, type Reach, reachOf } from './address.ts'
+
+export interface NetOptions {
+  /** Resolves a name to all of its addresses. Default: the operating system's resolver. */
+  readonly lookup?: (hostname: string) => Promise<readonly LookupAddress[]>
+  readonly connectTimeoutMs?: number
+  /** From the call to the last byte of the answer. */
+  readonly timeoutMs?: number
+  readonly bodyBytesMax?: number
+  readonly headerBytesMax?: number
+  readonly connectionsPerOriginMax?: number
+  /** A certificate authority (PEM) to trust besides the usual ones. Nothing switches the check of certificates off. */
+  readonly ca?: string
+}
+
+export interface ClosableNet extends Net {
+  /** Waits for requests under way, each of which ends in time, and closes all connections. */
+  close(): Promise<void>
+}
+
+const CONNECT_TIMEOUT_MS = 5_000
+const TIMEOUT_MS = 10_000
+const BODY_BYTES_MAX = 1_048_576
+const HEADER_BYTES_MAX = 16_384
+/** Per origin: a slow provider fills its own pool, and nobody else's. */
+const CONNECTIONS_MAX = 64
+/** An idle connection that the server closes just as we write costs a request of unknown fate, so none idles for long. */
+const IDLE_MS_MAX = 4_000
+
+/** Where a request may go. Each way has connections of its own, so that one opened under a wide permission never serves a narrow one. */
+type Way = 'public' | 'anywhere' | 'private'
+
+const REACHES: Readonly<Record<Way, readonly Reach[]>> = {
+  public: ['public'],
+  anywhere: ['public', 'private'],
+  private: ['private'], // plain http
+}
+
+export function createNet(options: NetOptions = {}): ClosableNet {
+  const limits: Limits = { timeoutMs: options.timeoutMs ?? TIMEOUT_MS, bodyBytesMax: options.bodyBytesMax ?? BODY_BYTES_MAX }
+  const agents: Readonly<Record<Way, Agent>> = {
+    public: agentFor('public', options),
+    anywhere: agentFor('anywhere', options),
+    private: agentFor('private', options),
+  }
+  return {
+    async request(request) {
+      const url = checkedUrl(request.url)
+      const way = wayFor(url, request.allowPrivateNetwork)
+      const address = literalAddress(url.hostname)
+      // Names are checked where they are resolved; a literal address never gets there.
+      if (address !== null && !REACHES[way].includes(reachOf(address))) throw new NetError('address_refused', refusal(url.hostname), false)
+      return exchange(agents[way], url, request, limits)
+    },
+    async close() {
+      await Promise.all(Object.values(agents).map((agent) => agent.close()))
+    },
+  }
+}
+
+function agentFor(way: Way, options: NetOptions): Agent {
+  return new Agent({
+    connections: options.connectionsPerOriginMax ?? CONNECTIONS_MAX,
+    keepAliveTimeout: IDLE_MS_MAX,
+    keepAliveMaxTimeout: IDLE_MS_MAX,
+    maxHeaderSize: options.headerBytesMax ?? HEADER_BYTES_MAX,
+    // The limit on the whole request is ours, and exact; these two would only add timers.
+    headersTimeout: 0,
+    bodyTimeout: 0,
+    connect: {
+      timeout: options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
+      lookup: pinnedLookup(way, options.lookup ?? ((hostname) => dns.lookup(hostname, { all: true }))),
+      // Said aloud, because an environment variable can change the default.
+      rejectUnauthorized: true,
+      ...(options.ca === undefined ? {} : { ca: [...getCACertificates('default'), options.ca] }),
+    },
+  })
+}
+
+/** What is checked here is what the socket connects to: the name is not resolved a second time, so an answer that changes gains nothing. */
+function pinnedLookup(way: Way, lookup: NonNullable<NetOptions['lookup']>): LookupFunction {
+  return (hostname, { all }, callback) => {
+    lookup(hostname).then(
+      (found) => {
+        const addresses = found.filter(({ address }) => REACHES[way].includes(reachOf(address)))
+        const [first] = addresses
+        if (!first) callback(new AddressRefused(refusal(hostname)), '')
+        else if (all) callback(null, addresses)
+        else callback(null, first.address, first.family)
+      },
+      (error) => callback(error as NodeJS.ErrnoException, ''),
+    )
+  }
+}
+
+class AddressRefused extends Error {}
+
+function refusal(hostname: string): string {
+  return `${hostname} is not at an address that this provider may be reached at (allow_private_network allows private and loopback ones)`
+}
+
+function checkedUrl(text: string): URL {
+  const url = URL.parse(text)
+  if (!url || (url.protocol !== 'https:' && url.protocol !== 'http:')) throw new NetError('invalid_url', 'not an http(s) URL', false)
+  if (url.username || url.password) throw new NetError('invalid_url', `a URL on ${url.host} carries credentials`, false)
+  return url
+}
+
+function wayFor(url: URL, allowPrivateNetwork: boolean): Way {
+  if (url.protocol === 'https:') return allowPrivateNetwork ? 'anywhere' : 'public'
+  if (allowPrivateNetwork) return 'private'
+  throw new NetError('invalid_url', `${url.host} must be reached by https`, false)
+}
+
+interface Limits {
+  readonly timeoutMs: number
+  readonly bodyBytesMax: number
+}
+
+function exchange(agent: Agent, url: URL, request: NetRequest, limits: Limits): Promise<NetAnswer> {
+  return new Promise((resolve, reject) => {
+    agent.dispatch(
+      {
+        origin: url.origin,
+        path: url.pathname + url.search,
+        method: request.method,
+        headers: { 'user-agent': 'latchstring', ...request.headers, 'accept-encoding': 'identity' },
+        body: request.body ?? null,
+      },
+      new Exchange(url.host, limits, resolve, reject),
+    )
+  })
+}
+
+/** One request and its answer, as the connection tells of them. */
+class Exchange implements Dispatcher.DispatchHandler {
+  readonly #host: string
+  readonly #limits: Limits
+  readonly #resolve: (answer: NetAnswer) => void
+  readonly #reject: (error: NetError) => void
+  readonly #deadline: NodeJS.Timeout
+  readonly #chunks: Buffer[] = []
+  #controller: Dispatcher.DispatchController | null = null
+  #late: NetError | null = null
+  #status = 0
+  #headers: IncomingHttpHeaders = {}
+  #size = 0
+
+  constructor(host: string, limits: Limits, resolve: (answer: NetAnswer) => void, reject: (error: NetError) => void) {
+    this.#host = host
+    this.#limits = limits
+    this.#resolve = resolve
+    this.#reject = reject
+    this.#deadline = setTimeout(() => this.#expire(), limits.timeoutMs)
+  }
+
+  /** The connection stands and its certificate was checked. The next thing that happens is that the request is written. */
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    if (this.#late) return controller.abort(this.#late)
+    this.#controller = controller
+  }
+
+  onResponseStart(controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
+    this.#status = status
+    this.#headers = headers
+    const encoding = first(headers['content-encoding'])?.trim().toLowerCase()
+    if (encoding && encoding !== 'identity') return this.#cut(controller, 'encoded', 'answered in an encoding that was not asked for')
+    if (Number(headers['content-length']) > this.#limits.bodyBytesMax) this.#cut(controller, 'too_large', 'announced too long an answer')
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.#size += chunk.length
+    if (this.#size > this.#limits.bodyBytesMax) return this.#cut(controller, 'too_large', 'sent too long an answer')
+    this.#chunks.push(chunk)
+  }
+
+  onResponseEnd(): void {
+    clearTimeout(this.#deadline)
+    const body = this.#chunks.length === 1 ? this.#chunks[0]! : Buffer.concat(this.#chunks)
+    this.#resolve({ status: this.#status, headers: firsts(this.#headers), body })
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    clearTimeout(this.#deadline)
+    this.#reject(this.#judge(error))
+  }
+
+  #expire(): void {
+    const error = new NetError('timeout', `${this.#host} did not answer in time`, this.#controller !== null)
+    // Still waiting for a connection: there is nothing to cut yet, and the request must not be written when there is.
+    if (!this.#controller) {
+      this.#late = error
+      return this.#reject(error)
+    }
+    this.#controller.abort(error)
+  }
+
+  #cut(controller: Dispatcher.DispatchController, reason: NetError['reason'], what: string): void {
+    controller.abort(new NetError(reason, `${this.#host} ${what}`, true))
+  }
+
+  #judge(cause: Error): NetError {
+    if (cause instanceof NetError) return cause
+    const code = codeOf(cause)
+    const sent = this.#controller !== null
+    if (code === 'UND_ERR_HEADERS_OVERFLOW') return new NetError('too_large', `${this.#host} sent too long headers`, sent)
+    if (sent) return new NetError('reset', `${this.#host} broke off (${code})`, true, { cause })
+    const refused = causesOf(cause).find((error) => error instanceof AddressRefused)
+    if (refused) return new NetError('address_refused', refused.message, false)
+    if (code === 'UND_ERR_CONNECT_TIMEOUT') return new NetError('timeout', `${this.#host} could not be connected to in time`, false)
+    if (code === 'UND_ERR_INVALID_ARG') return new NetError('invalid_url', `the request to ${this.#host} is malformed`, false)
+    return new NetError('unreachable', `${this.#host} could not be reached (${code})`, false, { cause })
+  }
+}
+
+/** Trying several addresses fails with one error for each. */
+function causesOf(error: Error): unknown[] {
+  return error instanceof AggregateError ? error.errors : [error]
+}
+
+function codeOf(error: Error): string {
+  return 'code' in error && typeof error.code === 'string' ? error.code : error.name
+}
+
+function first(value: string | string[] | undefined): string | undefined {
+  return Array.isArray(value) ? value[0] : value
+}
+
+function firsts(headers: IncomingHttpHeaders): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).flatMap(([name, value]) => (value === undefined ? [] : [[name, first(value) ?? '']])))
+}

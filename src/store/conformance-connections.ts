@@ -1,0 +1,215 @@
+/** What every store must do with connections, leases aside. */
+
+import assert from 'node:assert/strict'
+import type { Connection, Health } from '../core/connection.ts'
+import type { ConnectionFilter, ConnectionStore, Cursor } from '../core/ports.ts'
+import type { Check } from './conformance.ts'
+import { connect, NOW, ODD_BYTES, ODD_TEXT, sampleConnection, sampleFact } from './samples.ts'
+
+const TROUBLE = { attempts: 3, since: NOW, retryAt: NOW + 9, reason: ODD_TEXT, unclear: true }
+const HEALTHS: readonly Health[] = [
+  { state: 'connected', trouble: null },
+  { state: 'connected', trouble: TROUBLE },
+  { state: 'failing', trouble: { ...TROUBLE, unclear: false } },
+  { state: 'broken', reason: 'invalid_grant', detail: null },
+  { state: 'broken', reason: '', detail: ODD_TEXT },
+  { state: 'revoked', upstream: 'pending' },
+]
+
+export function checkConnections(check: Check): void {
+  check('a connection comes back exactly as it was made, whatever its health', async (store) => {
+    for (const [i, health] of HEALTHS.entries()) {
+      const made = sampleConnection({ id: `c${i}`, health })
+      assert.deepEqual(await connect(store, made), made)
+    }
+    const odd = sampleConnection({
+      id: ODD_TEXT,
+      tenant: ODD_TEXT,
+      owner: { userId: ODD_TEXT, orgCode: ODD_TEXT },
+      label: ODD_TEXT,
+      account: { id: '', label: null },
+      requestedScopes: [],
+      grantedScopes: [ODD_TEXT],
+      sealed: { dataKey: ODD_BYTES, accessToken: new Uint8Array(0), refreshToken: ODD_BYTES, extra: ODD_BYTES },
+      issuedAt: 0,
+      expiresAt: Number.MAX_SAFE_INTEGER,
+      createdAt: Number.MAX_SAFE_INTEGER,
+      renewedAt: 1,
+    })
+    assert.deepEqual(await connect(store, odd), odd)
+    const bare = sampleConnection({ id: 'bare', account: null, grantedScopes: null, sealed: null, expiresAt: null })
+    assert.deepEqual(await connect(store, bare), bare)
+  })
+
+  check('what comes out of the store can be changed without changing what is in it', async (store) => {
+    const made = await connect(store)
+    made.sealed?.accessToken.fill(0)
+    assert.deepEqual(await store.connections.find('acme', 'session-1'), sampleConnection())
+  })
+
+  check('tenants never see or touch each other’s connections, even of the same id', async (store) => {
+    const { connections } = store
+    const ours = await connect(store)
+    const theirs = await connect(store, { tenant: 'other', label: 'theirs' })
+    const nobodys = { ...ours, tenant: 'third' }
+    assert.deepEqual(await connections.find('acme', 'session-1'), ours)
+    assert.equal(await connections.find('third', 'session-1'), null)
+    assert.deepEqual(await connections.list('acme', {}, { after: null, limit: 9 }), [ours])
+    assert.deepEqual(await connections.list('third', {}, { after: null, limit: 9 }), [])
+    assert.equal((await connections.count({ tenant: 'third' })).connected, 0)
+    assert.equal(await connections.claim(nobodys, { holder: 'p', now: NOW, until: NOW + 1 }), null)
+    assert.equal(await connections.save(nobodys, nobodys, [sampleFact()]), false)
+    assert.equal(await connections.remove('third', 'session-1', [sampleFact()]), false)
+
+    const claimed = await connections.claim(ours, { holder: 'p', now: NOW, until: NOW + 1 })
+    assert(claimed)
+    const foreign = { ...claimed.connection, tenant: 'other' }
+    assert.equal(await connections.settle(foreign, foreign, [sampleFact()]), false)
+    assert.equal(await connections.settle(claimed.connection, { ...ours, tenant: 'other', label: 'ours' }, []), true)
+    assert.deepEqual(await connections.find('other', 'session-1'), theirs)
+    assert.equal(await connections.remove('acme', 'session-1', []), true)
+    assert.deepEqual(await connections.find('other', 'session-1'), theirs)
+    assert.deepEqual(await store.history(null, { before: null, limit: 9 }), [])
+  })
+
+  check('listing shows the newest first and narrows by what is asked', async (store) => {
+    await connect(store, { id: 'a', createdAt: NOW })
+    await connect(store, { id: 'b', createdAt: NOW + 2, owner: { userId: 'ada', orgCode: 'acme inc' }, label: 'work' })
+    await connect(store, { id: 'c', createdAt: NOW + 1, owner: { userId: null, orgCode: 'acme inc' }, app: 'mail' })
+    await connect(store, { id: 'd', createdAt: NOW + 1, health: { state: 'revoked', upstream: 'confirmed' }, sealed: null })
+    const cases: [ConnectionFilter, string][] = [
+      [{}, 'bdca'],
+      [{ userId: 'ada' }, 'bda'],
+      [{ orgCode: 'acme inc' }, 'bc'],
+      [{ userId: 'ada', orgCode: 'acme inc' }, 'b'],
+      [{ userId: 'acme inc' }, ''],
+      [{ app: 'crm' }, 'bda'],
+      [{ app: 'mail', orgCode: 'acme inc' }, 'c'],
+      [{ state: 'connected' }, 'bca'],
+      [{ state: 'revoked', userId: 'ada' }, 'd'],
+      [{ state: 'broken' }, ''],
+      [{ label: 'work' }, 'b'],
+      [{ label: 'work', userId: 'ada', app: 'crm', state: 'connected' }, 'b'],
+      [{ label: '' }, ''],
+    ]
+    for (const [filter, expected] of cases) {
+      const found = await store.connections.list('acme', filter, { after: null, limit: 9 })
+      assert.equal(found.map(({ id }) => id).join(''), expected, JSON.stringify(filter))
+    }
+    assert.equal((await store.connections.list('acme', {}, { after: null, limit: 2 })).map(({ id }) => id).join(''), 'bd')
+  })
+
+  check('paging shows every connection once, also those of one millisecond, and none that came later', async (store) => {
+    const expected: string[] = []
+    for (let i = 0; i < 25; i++) {
+      const id = `c${String(i).padStart(2, '0')}`
+      expected.unshift(id)
+      await connect(store, { id, createdAt: NOW + Math.floor(i / 5) })
+    }
+    for (const limit of [1, 4, 25, 99]) {
+      const seen: string[] = []
+      for await (const page of pages(store.connections, limit)) {
+        seen.push(...page.map(({ id }) => id))
+        await connect(store, { id: `new ${limit} ${seen.length}`, createdAt: NOW + 1000 })
+        if (seen.length === limit) await store.connections.remove('acme', `new ${limit} ${seen.length}`, [])
+      }
+      assert.deepEqual(
+        seen.filter((id) => !id.startsWith('new')),
+        expected,
+      )
+      for (const one of await store.connections.list('acme', {}, { after: null, limit: 999 })) {
+        if (one.id.startsWith('new')) await store.connections.remove('acme', one.id, [])
+      }
+    }
+  })
+
+  check('a save wins only over the version it saw, and counts one more', async (store) => {
+    const { connections } = store
+    const seen = await connect(store)
+    const saves = Array.from({ length: 32 }, (_, i) =>
+      connections.save(seen, { ...seen, label: `${i}` }, [sampleFact({ reason: `${i}` })]),
+    )
+    const winners = (await Promise.all(saves)).flatMap((won, i) => (won ? [`${i}`] : []))
+    assert.equal(winners.length, 1)
+    assert.deepEqual(await connections.find('acme', 'session-1'), { ...seen, label: winners[0], version: 2 })
+    const told = await store.history('acme', { before: null, limit: 99 })
+    assert.deepEqual(
+      told.map(({ reason }) => reason),
+      winners,
+    )
+  })
+
+  check('what a connection is, whose, and how often it was written is not changed by saving', async (store) => {
+    const seen = await connect(store)
+    const lease = { holder: 'p', fence: 99, startedAt: NOW, until: NOW + 9 }
+    const fixed = {
+      id: 'x',
+      tenant: 'x',
+      app: 'x',
+      provider: 'x',
+      owner: { userId: 'x', orgCode: 'x' },
+      createdAt: 0,
+      version: 99,
+      lease,
+    }
+    const next: Connection = { ...sampleConnection({ ...fixed, label: 'new', connectedAt: NOW + 1 }) }
+    assert.equal(await store.connections.save(seen, next, []), true)
+    assert.deepEqual(await store.connections.find('acme', 'session-1'), {
+      ...seen,
+      label: 'new',
+      connectedAt: NOW + 1,
+      version: 2,
+    })
+    assert.equal(await store.connections.find('x', 'x'), null)
+  })
+
+  check('removing does it once and tells of it once', async (store) => {
+    await connect(store)
+    const removals = await Promise.all(
+      Array.from({ length: 8 }, () => store.connections.remove('acme', 'session-1', [sampleFact()])),
+    )
+    assert.equal(removals.filter((did) => did).length, 1)
+    assert.equal(await store.connections.find('acme', 'session-1'), null)
+    assert.equal((await store.history('acme', { before: null, limit: 9 })).length, 1)
+  })
+
+  check('who saw a connection that was removed cannot write over a new one of its id', async (store) => {
+    let seen = await connect(store)
+    await store.connections.save(seen, seen, [])
+    seen = (await store.connections.find('acme', 'session-1')) as Connection
+    await store.connections.remove('acme', 'session-1', [])
+    let anew = await connect(store, { label: 'anew' })
+    for (let i = 0; i < 3; i++) {
+      assert.equal(await store.connections.save(seen, seen, []), false)
+      assert.equal(await store.connections.claim(seen, { holder: 'p', now: NOW, until: NOW + 1 }), null)
+      await store.connections.save(anew, anew, [])
+      anew = (await store.connections.find('acme', 'session-1')) as Connection
+    }
+    assert.equal(anew.label, 'anew')
+  })
+
+  check('counting sorts by state and narrows by tenant, app and provider', async (store) => {
+    await connect(store, { id: 'a' })
+    await connect(store, { id: 'b', app: 'mail', provider: 'post' })
+    await connect(store, { id: 'c', tenant: 'other' })
+    await connect(store, { id: 'd', health: { state: 'broken', reason: 'r', detail: null } })
+    const none = { connected: 0, failing: 0, broken: 0, revoked: 0 }
+    const { connections } = store
+    assert.deepEqual(await connections.count({}), { ...none, connected: 3, broken: 1 })
+    assert.deepEqual(await connections.count({ tenant: 'acme' }), { ...none, connected: 2, broken: 1 })
+    assert.deepEqual(await connections.count({ tenant: 'acme', app: 'crm' }), { ...none, connected: 1, broken: 1 })
+    assert.deepEqual(await connections.count({ provider: 'post' }), { ...none, connected: 1 })
+    assert.deepEqual(await connections.count({ app: 'none' }), none)
+  })
+}
+
+async function* pages(connections: ConnectionStore, limit: number): AsyncGenerator<Connection[]> {
+  let after: Cursor | null = null
+  for (;;) {
+    const page: Connection[] = await connections.list('acme', {}, { after, limit })
+    yield page
+    const last = page.at(-1)
+    if (!last || page.length < limit) return
+    after = { createdAt: last.createdAt, id: last.id }
+  }
+}

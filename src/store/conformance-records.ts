@@ -1,0 +1,173 @@
+/** What every store must do with providers, apps, callers and keys. */
+
+import assert from 'node:assert/strict'
+import type { RecordChange } from '../core/ports.ts'
+import type { Check } from './conformance.ts'
+import { NOW, ODD_BYTES, ODD_TEXT, sampleApp, sampleCaller, sampleFact, sampleKey, sampleProvider } from './samples.ts'
+
+export function checkRecords(check: Check): void {
+  check('providers, apps and callers come back exactly as they were put, in order', async ({ records }) => {
+    const providers = [
+      sampleProvider({ id: 'a', hosts: [ODD_TEXT], authorize_params: { prompt: 'consent' } }),
+      sampleProvider({ id: 'b' }),
+    ]
+    const apps = [
+      sampleApp(),
+      sampleApp({
+        tenant: 'other',
+        name: ODD_TEXT,
+        scopes: [],
+        callbackUrl: ODD_TEXT,
+        allowedCallbackUrls: [],
+        config: {},
+        onePerOwner: false,
+        sharedRedirectUri: true,
+        sealed: { dataKey: ODD_BYTES, clientSecret: null, privateKey: ODD_BYTES },
+        updatedAt: Number.MAX_SAFE_INTEGER,
+      }),
+    ]
+    const callers = [
+      sampleCaller({ clientId: 'a', expiresAt: NOW, disabled: true }),
+      sampleCaller({ clientId: 'b', owner: ODD_TEXT, scopes: [] }),
+    ]
+    const changes: RecordChange[] = [
+      ...providers.map((provider) => ({ put: 'provider', provider }) as const),
+      ...apps.map((app) => ({ put: 'app', app }) as const),
+      ...callers.map((caller) => ({ put: 'caller', caller }) as const),
+    ]
+    await records.change(changes.toReversed(), [])
+    assert.deepEqual(await records.providers(), providers)
+    assert.deepEqual(await records.apps(null), apps)
+    assert.deepEqual(await records.callers(null), callers)
+    assert.deepEqual(await records.app('other', 'crm'), apps[1])
+    assert.deepEqual(await records.caller('a'), callers[0])
+    assert.equal(await records.app('acme', 'mail'), null)
+    assert.equal(await records.caller('c'), null)
+  })
+
+  check('putting again replaces, removing removes, and removing what is not there is no failure', async ({ records }) => {
+    await records.change(
+      [
+        { put: 'provider', provider: sampleProvider() },
+        { put: 'app', app: sampleApp() },
+        { put: 'caller', caller: sampleCaller() },
+      ],
+      [],
+    )
+    const [provider, app, caller] = [
+      sampleProvider({ name: 'New' }),
+      sampleApp({ name: 'New' }),
+      sampleCaller({ owner: 'new@example.com' }),
+    ]
+    await records.change(
+      [
+        { put: 'provider', provider },
+        { put: 'app', app },
+        { put: 'caller', caller },
+      ],
+      [],
+    )
+    assert.deepEqual(
+      [await records.providers(), await records.apps(null), await records.callers(null)],
+      [[provider], [app], [caller]],
+    )
+    for (let i = 0; i < 2; i++) {
+      await records.change(
+        [
+          { remove: 'provider', id: 'sales' },
+          { remove: 'app', tenant: 'acme', keyCodeRef: 'crm' },
+          { remove: 'caller', clientId: 'backend' },
+        ],
+        [],
+      )
+      assert.deepEqual([await records.providers(), await records.apps(null), await records.callers(null)], [[], [], []])
+    }
+  })
+
+  check('a list of changes with one that cannot be made changes nothing', async ({ records, history }) => {
+    await records.change([{ put: 'caller', caller: sampleCaller() }], [])
+    const version = await records.version()
+    const changes: RecordChange[] = [
+      { put: 'app', app: sampleApp() },
+      { remove: 'caller', clientId: 'nobody' },
+      { put: 'provider', provider: sampleProvider() },
+      { put: 'caller', caller: sampleCaller({ tenant: 'other' }) },
+    ]
+    await assert.rejects(records.change(changes, [sampleFact()]), { code: 'CONFLICT' })
+    assert.deepEqual([await records.providers(), await records.apps(null)], [[], []])
+    assert.deepEqual(await records.callers(null), [sampleCaller()])
+    assert.equal(await records.version(), version)
+    assert.deepEqual(await history(null, { before: null, limit: 9 }), [])
+  })
+
+  check('a caller moves to another tenant only by being removed first', async ({ records }) => {
+    await records.change([{ put: 'caller', caller: sampleCaller() }], [])
+    const moved = sampleCaller({ tenant: 'other' })
+    await assert.rejects(records.change([{ put: 'caller', caller: moved }], []), { code: 'CONFLICT' })
+    await records.change(
+      [
+        { remove: 'caller', clientId: 'backend' },
+        { put: 'caller', caller: moved },
+      ],
+      [],
+    )
+    assert.deepEqual(await records.caller('backend'), moved)
+  })
+
+  check('tenants never see each other’s apps and callers', async ({ records }) => {
+    await records.change(
+      [
+        { put: 'app', app: sampleApp() },
+        { put: 'app', app: sampleApp({ tenant: 'other', name: 'Theirs' }) },
+        { put: 'caller', caller: sampleCaller() },
+        { put: 'caller', caller: sampleCaller({ tenant: 'other', clientId: 'theirs' }) },
+      ],
+      [],
+    )
+    assert.deepEqual(await records.apps('acme'), [sampleApp()])
+    assert.deepEqual(await records.app('acme', 'crm'), sampleApp())
+    assert.equal(await records.app('third', 'crm'), null)
+    assert.deepEqual(await records.callers('acme'), [sampleCaller()])
+    assert.deepEqual(await records.callers('third'), [])
+    await records.change([{ remove: 'app', tenant: 'acme', keyCodeRef: 'crm' }], [])
+    assert.equal((await records.app('other', 'crm'))?.name, 'Theirs')
+  })
+
+  check('the version changes with every write and with nothing else', async ({ records }) => {
+    const versions = [await records.version()]
+    const wrote = async () => {
+      const version = await records.version()
+      assert(!versions.includes(version))
+      assert.equal(await records.version(), version)
+      versions.push(version)
+    }
+    await records.change([{ put: 'provider', provider: sampleProvider() }], [])
+    await wrote()
+    await records.change([{ put: 'provider', provider: sampleProvider() }], [])
+    await wrote()
+    await records.change([{ remove: 'provider', id: 'sales' }], [])
+    await wrote()
+    await records.addKey(sampleKey())
+    await wrote()
+    await Promise.all([
+      records.providers(),
+      records.apps(null),
+      records.callers(null),
+      records.keys(),
+      records.addKey(sampleKey()),
+    ])
+    assert.equal(await records.version(), versions.at(-1))
+  })
+
+  check('of 32 keys added at once for one purpose one stands, and everybody gets it', async ({ records }) => {
+    const added = await Promise.all(
+      Array.from({ length: 32 }, (_, i) => records.addKey(sampleKey({ id: `key-${i}`, sealed: ODD_BYTES.subarray(i) }))),
+    )
+    const [standing] = await records.keys()
+    assert(standing)
+    for (const key of added) assert.deepEqual(key, standing)
+    const hash = await records.addKey(sampleKey({ purpose: 'hash', id: 'key-h' }))
+    assert.deepEqual(hash, sampleKey({ purpose: 'hash', id: 'key-h' }))
+    assert.deepEqual(await records.keys(), [hash, standing])
+  })
+}

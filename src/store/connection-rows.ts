@@ -1,0 +1,128 @@
+/** What stands in a row of `connections`, and how it becomes a connection and back. */
+
+import type { Connection, Health, Lease, Trouble, Upstream } from '../core/connection.ts'
+
+/** What a connection is and whose: written once. */
+interface ConnectionIdentity {
+  tenant: string
+  id: string
+  app: string
+  provider: string
+  user_id: string | null
+  org_code: string | null
+  created_at: number
+}
+
+/** What changes in its life. */
+interface ConnectionContents {
+  label: string | null
+  account_id: string | null
+  account_label: string | null
+  requested_scopes: string
+  granted_scopes: string | null
+  data_key: Uint8Array | null
+  access_token: Uint8Array | null
+  refresh_token: Uint8Array | null
+  extra: Uint8Array | null
+  token_type: string
+  issued_at: number
+  expires_at: number | null
+  state: Health['state']
+  trouble: string | null
+  reason: string | null
+  detail: string | null
+  upstream: Upstream | null
+  connected_at: number
+  renewed_at: number | null
+}
+
+/** What only the store writes. */
+interface ConnectionCounts {
+  version: number
+  fence: number
+  lease_holder: string | null
+  lease_started_at: number | null
+  lease_until: number | null
+}
+
+export type ConnectionRow = ConnectionIdentity & ConnectionContents & ConnectionCounts
+
+export function connectionFrom(row: ConnectionRow): Connection {
+  return {
+    id: row.id,
+    tenant: row.tenant,
+    app: row.app,
+    provider: row.provider,
+    owner: { userId: row.user_id, orgCode: row.org_code },
+    label: row.label,
+    account: row.account_id === null ? null : { id: row.account_id, label: row.account_label },
+    requestedScopes: JSON.parse(row.requested_scopes),
+    grantedScopes: row.granted_scopes === null ? null : JSON.parse(row.granted_scopes),
+    sealed:
+      row.data_key === null || row.access_token === null
+        ? null
+        : { dataKey: row.data_key, accessToken: row.access_token, refreshToken: row.refresh_token, extra: row.extra },
+    tokenType: row.token_type,
+    issuedAt: row.issued_at,
+    expiresAt: row.expires_at,
+    health: healthFrom(row),
+    version: row.version,
+    lease: leaseFrom(row),
+    createdAt: row.created_at,
+    connectedAt: row.connected_at,
+    renewedAt: row.renewed_at,
+  }
+}
+
+export function connectionIdentity({ tenant, id, app, provider, owner, createdAt }: Connection): ConnectionIdentity {
+  return { tenant, id, app, provider, user_id: owner.userId, org_code: owner.orgCode, created_at: createdAt }
+}
+
+export function connectionContents(connection: Connection): ConnectionContents {
+  const { account, sealed, health } = connection
+  return {
+    label: connection.label,
+    account_id: account?.id ?? null,
+    account_label: account?.label ?? null,
+    requested_scopes: JSON.stringify(connection.requestedScopes),
+    granted_scopes: connection.grantedScopes && JSON.stringify(connection.grantedScopes),
+    data_key: sealed?.dataKey ?? null,
+    access_token: sealed?.accessToken ?? null,
+    refresh_token: sealed?.refreshToken ?? null,
+    extra: sealed?.extra ?? null,
+    token_type: connection.tokenType,
+    issued_at: connection.issuedAt,
+    expires_at: connection.expiresAt,
+    state: health.state,
+    trouble: 'trouble' in health && health.trouble ? JSON.stringify(health.trouble) : null,
+    reason: health.state === 'broken' ? health.reason : null,
+    detail: health.state === 'broken' ? health.detail : null,
+    upstream: health.state === 'revoked' ? health.upstream : null,
+    connected_at: connection.connectedAt,
+    renewed_at: connection.renewedAt,
+  }
+}
+
+/** The table's checks hold that each state has what it needs. */
+function healthFrom({ state, trouble, reason, detail, upstream }: ConnectionRow): Health {
+  switch (state) {
+    case 'connected':
+      return { state, trouble: trouble === null ? null : (JSON.parse(trouble) as Trouble) }
+    case 'failing':
+      return { state, trouble: JSON.parse(trouble as string) as Trouble }
+    case 'broken':
+      return { state, reason: reason as string, detail }
+    case 'revoked':
+      return { state, upstream: upstream as Upstream }
+  }
+}
+
+function leaseFrom(row: ConnectionRow): Lease | null {
+  if (row.lease_holder === null) return null
+  return {
+    holder: row.lease_holder,
+    fence: row.fence,
+    startedAt: row.lease_started_at as number,
+    until: row.lease_until as number,
+  }
+}

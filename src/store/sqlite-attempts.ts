@@ -1,0 +1,103 @@
+/** Attempts in the SQLite file. */
+
+import { type Attempt, PENDING_STAGES } from '../core/attempt.ts'
+import type { AttemptStore } from '../core/ports.ts'
+import { type AttemptRow, attemptFrom, attemptRow } from './attempt-rows.ts'
+import { connectionReplacer } from './sqlite-connections.ts'
+import type { SqliteFile } from './sqlite-file.ts'
+import { writeFacts } from './sqlite-history.ts'
+import { listing, NEWEST_FIRST } from './sqlite-listing.ts'
+
+const PENDING = `stage in (${PENDING_STAGES.map((stage) => `'${stage}'`).join(', ')}) and expires_at > :now`
+const COLUMNS = [
+  ...[
+    'tenant',
+    'id',
+    'session',
+    'app',
+    'provider',
+    'user_id',
+    'org_code',
+    'caller',
+    'binding',
+    'stage',
+    'connection',
+    'reconnects',
+  ],
+  ...['callback_url', 'redirect_uri', 'scopes', 'issuer', 'issuer_required', 'handle_hash', 'state_hash', 'browser_hash'],
+  ...['completion_hash', 'data_key', 'code_verifier', 'nonce', 'answer', 'reason', 'created_at', 'expires_at'],
+]
+
+export function sqliteAttempts(file: SqliteFile): AttemptStore {
+  const insert = file.prepare(`insert into attempts (${COLUMNS.join(', ')}) values (:${COLUMNS.join(', :')})`)
+  const select = (where: string) => file.prepare(`select ${COLUMNS.join(', ')} from attempts where ${where}`)
+  // Of two in one millisecond the one added later is the newer.
+  const newest = select('session = ? and tenant = ? order by created_at desc, rowid desc limit 1')
+  const held = select(`session = ? and stage = 'held' order by created_at, rowid`)
+  const byHandle = select('handle_hash = ?')
+  const byState = select('state_hash = ?')
+  const update = file.prepare(
+    `update attempts set ${COLUMNS.map((column) => `${column} = :${column}`).join(', ')}
+     where id = :id and tenant = :tenant and stage = :from`,
+  )
+  const sweep = file.prepare(
+    'delete from attempts where id in (select id from attempts where expires_at < :expiredBefore order by expires_at limit :limit)',
+  )
+  const replaceConnection = connectionReplacer(file)
+
+  return {
+    async add(attempt, facts) {
+      file.transaction(() => {
+        insert.run({ ...attemptRow(attempt) })
+        writeFacts(file, facts)
+      })
+    },
+
+    async find(tenant, session) {
+      return from(newest.get(session, tenant))
+    },
+
+    async held(session) {
+      return held.all(session).map((row) => attemptFrom(row as unknown as AttemptRow))
+    },
+
+    async findByHandle(handleHash) {
+      return from(byHandle.get(handleHash))
+    },
+
+    async findByState(stateHash) {
+      return from(byState.get(stateHash))
+    },
+
+    async pending(tenant, filter, now, { after, limit }) {
+      const { where, values } = listing(tenant, filter, after)
+      const rows = select(`${where} and ${PENDING} ${NEWEST_FIRST}`).all({ ...values, now, limit })
+      return rows.map((row) => attemptFrom(row as unknown as AttemptRow))
+    },
+
+    async move(stage, next, facts) {
+      return file.transaction(() => {
+        if (update.run({ ...attemptRow(next), from: stage }).changes === 0) return false
+        writeFacts(file, facts)
+        return true
+      })
+    },
+
+    async finish(stage, next, connection, facts) {
+      return file.transaction(() => {
+        if (update.run({ ...attemptRow(next), from: stage }).changes === 0) return false
+        replaceConnection(connection)
+        writeFacts(file, facts)
+        return true
+      })
+    },
+
+    async sweep(expiredBefore, limit) {
+      return file.transaction(() => Number(sweep.run({ expiredBefore, limit }).changes))
+    },
+  }
+}
+
+function from(row: unknown): Attempt | null {
+  return row === undefined ? null : attemptFrom(row as AttemptRow)
+}

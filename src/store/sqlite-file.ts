@@ -1,0 +1,104 @@
+/** One open SQLite file: made private, set to lose nothing, brought to our schema, with its statements kept. */
+
+import { closeSync, mkdirSync, openSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { DatabaseSync, type StatementSync } from 'node:sqlite'
+import { migrate, readMigrations } from './migrate.ts'
+
+/** How long a writer waits for another process's write; each takes a few milliseconds. */
+const BUSY_MS_MAX = 5_000
+/** ‘Ltch’: marks a file as ours, so that another program's database is never migrated. */
+const APPLICATION_ID = 0x4c746368
+const SQLITE_READONLY = 8
+const SQLITE_NOTADB = 26
+
+const MIGRATIONS = readMigrations(join(import.meta.dirname, 'migrations', 'sqlite'))
+
+export class SqliteFile {
+  readonly #db: DatabaseSync
+  readonly #statements = new Map<string, StatementSync>()
+
+  constructor(db: DatabaseSync) {
+    this.#db = db
+  }
+
+  /** Texts come from a closed set, values are always bound: the statements kept stay few. */
+  prepare(sql: string): StatementSync {
+    let statement = this.#statements.get(sql)
+    if (!statement) this.#statements.set(sql, (statement = this.#db.prepare(sql)))
+    return statement
+  }
+
+  /** Takes the write lock first, so that what `work` reads still holds when it writes. Durable when it returns. */
+  transaction<T>(work: () => T): T {
+    this.prepare('begin immediate').run()
+    try {
+      const result = work()
+      this.prepare('commit').run()
+      return result
+    } catch (error) {
+      // A full disk makes SQLite roll back by itself.
+      if (this.#db.isTransaction) this.prepare('rollback').run()
+      throw error
+    }
+  }
+
+  close(): void {
+    if (!this.#db.isOpen) return
+    this.#statements.clear()
+    this.#db.close()
+  }
+}
+
+export function openSqliteFile(path: string): SqliteFile {
+  if (path !== ':memory:') makePrivate(path)
+  let db: DatabaseSync | null = null
+  try {
+    db = new DatabaseSync(path, { timeout: BUSY_MS_MAX })
+    claimFile(db)
+    // FULL: a commit is on the disk before it is acknowledged. A refresh token that was spent exists nowhere else.
+    db.exec('pragma journal_mode = wal; pragma synchronous = full')
+    migrate(db, MIGRATIONS)
+    return new SqliteFile(db)
+  } catch (error) {
+    db?.close()
+    throw new Error(`cannot open the database ${path}: ${explain(error)}`, { cause: error })
+  }
+}
+
+/** The file is made here and not by SQLite, which would make it readable for everybody; its -wal and -shm take after it. */
+function makePrivate(path: string): void {
+  try {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+    closeSync(openSync(path, 'a', 0o600))
+  } catch (error) {
+    const remedy = 'give the user that runs Latchstring a folder it can write, or set LATCHSTRING_DATABASE_URL to another place'
+    throw new Error(`cannot create or write the database ${path}: ${(error as Error).message}; ${remedy}`, { cause: error })
+  }
+}
+
+/** Refuses the database of another program and marks an empty one as ours. */
+function claimFile(db: DatabaseSync): void {
+  const marked = () => db.prepare('pragma application_id').get()?.['application_id'] === APPLICATION_ID
+  if (marked()) return
+  db.exec('begin immediate')
+  try {
+    if (!marked()) {
+      if (db.prepare('select 1 from sqlite_schema limit 1').get())
+        throw new Error('it belongs to another program; name another file')
+      db.exec(`pragma application_id = ${APPLICATION_ID}`)
+    }
+    db.exec('commit')
+  } catch (error) {
+    if (db.isTransaction) db.exec('rollback')
+    throw error
+  }
+}
+
+function explain(error: unknown): string {
+  const { errcode, message } = error as Error & { errcode?: number }
+  if (errcode === SQLITE_NOTADB) return 'it is not a SQLite database; move it away or name another file'
+  if (errcode === SQLITE_READONLY)
+    return 'it cannot be written; make the file and its folder writable for the user that runs Latchstring'
+  return message
+}

@@ -1,0 +1,128 @@
+/** Providers, apps, callers and the broker's own keys in the SQLite file. */
+
+import { BrokerError } from '../core/errors.ts'
+import type { RecordChange, RecordStore } from '../core/ports.ts'
+import type { Provider } from '../core/provider.ts'
+import {
+  type AppRow,
+  appFrom,
+  appRow,
+  type BrokerKeyRow,
+  brokerKeyFrom,
+  brokerKeyRow,
+  type CallerRow,
+  callerFrom,
+  callerRow,
+} from './record-rows.ts'
+import type { SqliteFile } from './sqlite-file.ts'
+import { writeFacts } from './sqlite-history.ts'
+
+const APP_COLUMNS = [
+  ...[
+    'tenant',
+    'key_code_ref',
+    'provider',
+    'name',
+    'client_id',
+    'scopes',
+    'callback_url',
+    'allowed_callback_urls',
+    'user_binding',
+  ],
+  ...['config', 'one_per_owner', 'shared_redirect_uri', 'data_key', 'client_secret', 'private_key', 'created_at', 'updated_at'],
+]
+const CALLER_COLUMNS = ['tenant', 'client_id', 'secret_hash', 'scopes', 'owner', 'expires_at', 'disabled', 'created_at']
+
+export function sqliteRecords(file: SqliteFile): RecordStore {
+  const version = file.prepare(`select value from counters where name = 'records'`)
+  const bump = file.prepare(`update counters set value = value + 1 where name = 'records'`)
+  const providers = file.prepare('select document from providers order by id')
+  const apps = file.prepare('select * from apps where :tenant is null or tenant = :tenant order by tenant, key_code_ref')
+  const app = file.prepare('select * from apps where tenant = ? and key_code_ref = ?')
+  const callers = file.prepare('select * from callers where :tenant is null or tenant = :tenant order by client_id')
+  const caller = file.prepare('select * from callers where client_id = ?')
+  const keys = file.prepare('select * from broker_keys order by purpose')
+  const addKey = file.prepare(
+    `insert into broker_keys (purpose, id, data_key, sealed, created_at) values (:purpose, :id, :data_key, :sealed, :created_at)
+     on conflict do nothing`,
+  )
+  const key = file.prepare(`select * from broker_keys where tenant = '*' and purpose = ?`)
+  const make = changer(file)
+
+  return {
+    async version() {
+      return Number(version.get()?.['value'])
+    },
+
+    async providers() {
+      return providers.all().map((row) => JSON.parse(row['document'] as string) as Provider)
+    },
+
+    async apps(tenant) {
+      return apps.all({ tenant }).map((row) => appFrom(row as unknown as AppRow))
+    },
+
+    async app(tenant, keyCodeRef) {
+      const row = app.get(tenant, keyCodeRef)
+      return row === undefined ? null : appFrom(row as unknown as AppRow)
+    },
+
+    async callers(tenant) {
+      return callers.all({ tenant }).map((row) => callerFrom(row as unknown as CallerRow))
+    },
+
+    async caller(clientId) {
+      const row = caller.get(clientId)
+      return row === undefined ? null : callerFrom(row as unknown as CallerRow)
+    },
+
+    async change(changes, facts) {
+      file.transaction(() => {
+        for (const change of changes) make(change)
+        writeFacts(file, facts)
+        bump.run()
+      })
+    },
+
+    async keys() {
+      return keys.all().map((row) => brokerKeyFrom(row as unknown as BrokerKeyRow))
+    },
+
+    async addKey(candidate) {
+      return file.transaction(() => {
+        if (addKey.run({ ...brokerKeyRow(candidate) }).changes > 0) bump.run()
+        return brokerKeyFrom(key.get(candidate.purpose) as unknown as BrokerKeyRow)
+      })
+    },
+  }
+}
+
+function changer(file: SqliteFile): (change: RecordChange) => void {
+  const put = (table: string, keys: readonly string[], columns: readonly string[], guard = '') => {
+    const rest = columns.filter((column) => !keys.includes(column)).map((column) => `${column} = excluded.${column}`)
+    return file.prepare(
+      `insert into ${table} (${columns.join(', ')}) values (:${columns.join(', :')})
+       on conflict (${keys.join(', ')}) do update set ${rest.join(', ')} ${guard}`,
+    )
+  }
+  const putProvider = put('providers', ['tenant', 'id'], ['tenant', 'id', 'document'])
+  const putApp = put('apps', ['tenant', 'key_code_ref'], APP_COLUMNS)
+  const putCaller = put('callers', ['client_id'], CALLER_COLUMNS, 'where callers.tenant = excluded.tenant')
+  const removeProvider = file.prepare(`delete from providers where tenant = '*' and id = ?`)
+  const removeApp = file.prepare('delete from apps where tenant = ? and key_code_ref = ?')
+  const removeCaller = file.prepare('delete from callers where client_id = ?')
+
+  return (change) => {
+    if ('remove' in change) {
+      if (change.remove === 'provider') removeProvider.run(change.id)
+      else if (change.remove === 'app') removeApp.run(change.tenant, change.keyCodeRef)
+      else removeCaller.run(change.clientId)
+    } else if (change.put === 'provider') {
+      putProvider.run({ tenant: '*', id: change.provider.id, document: JSON.stringify(change.provider) })
+    } else if (change.put === 'app') {
+      putApp.run({ ...appRow(change.app) })
+    } else if (putCaller.run({ ...callerRow(change.caller) }).changes === 0) {
+      throw new BrokerError('CONFLICT', `the caller ${change.caller.clientId} belongs to another tenant`)
+    }
+  }
+}

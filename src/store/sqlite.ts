@@ -1,0 +1,29 @@
+/** The store in one SQLite file, which several processes of one machine may share. `docs/storage.md` tells what stands in it. */
+
+import type { Store } from '../core/ports.ts'
+import { sqliteAttempts } from './sqlite-attempts.ts'
+import { sqliteConnections } from './sqlite-connections.ts'
+import { openSqliteFile } from './sqlite-file.ts'
+import { sqliteHistory } from './sqlite-history.ts'
+import { sqliteRecords } from './sqlite-records.ts'
+
+/** `:memory:` makes one that ends with the process. SQLite answers at once: the methods are asynchronous for the port's sake. */
+export async function openSqliteStore(path: string): Promise<Store> {
+  const file = openSqliteFile(path)
+  // Only a write that reaches the disk proves that the next one can.
+  const ping = file.prepare(`update counters set value = value + 1 where name = 'pings'`)
+  return {
+    attempts: sqliteAttempts(file),
+    connections: sqliteConnections(file),
+    records: sqliteRecords(file),
+    ...sqliteHistory(file),
+
+    async ping() {
+      file.transaction(() => ping.run())
+    },
+
+    async close() {
+      file.close()
+    },
+  }
+}
