@@ -98,11 +98,21 @@ function compileIn(folder: string, name: string, options: Readonly<Record<string
   }
   writeFileSync(join(folder, 'package.json'), '{ "type": "module" }')
   writeFileSync(join(folder, 'stranger.ts'), program)
-  writeFileSync(
-    join(folder, `${name}.json`),
-    JSON.stringify({ compilerOptions: { ...compilerOptions, ...options }, files: ['stranger.ts'] }),
-  )
+  const files = name === 'node' ? ['stranger.ts', ...examplesIn(folder)] : ['stranger.ts']
+  writeFileSync(join(folder, `${name}.json`), JSON.stringify({ compilerOptions: { ...compilerOptions, ...options }, files }))
   run(process.execPath, [TSC, '--project', `${name}.json`], folder)
+}
+
+/** Every program that the README shows, as a file of its own. */
+function examplesIn(folder: string): string[] {
+  const readme = readFileSync(join(SDK, 'README.md'), 'utf8')
+  const programs = [...readme.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, program = '']) => program)
+  if (programs.length === 0) throw new Error('sdk/README.md shows no program')
+  return programs.map((program, index) => {
+    const name = `readme-${index + 1}.ts`
+    writeFileSync(join(folder, name), program)
+    return name
+  })
 }
 
 function npm(args: readonly string[], cwd: string): string {

@@ -11,11 +11,14 @@ const TOKEN = { access_token: 'ya29.abc' }
 const SESSION = { session_id: 's1' }
 const SECRET = 'S3cretS3cretS3cretS3cretS3cretS3cretS3cret42'
 
-/** Issues bearers in a row and takes the ones it is told to; by default the newest. */
-async function issuing(
-  t: TestContext,
-  { takes = (nth: number, issued: number) => nth === issued, expires_in = 3600 as unknown } = {},
-) {
+interface Issuing {
+  /** By default the newest alone. */
+  readonly takes?: (nth: number, issued: number) => boolean
+  readonly expires_in?: unknown
+}
+
+/** Issues bearers in a row, and takes the ones it is told to. */
+async function issuing(t: TestContext, { takes = (nth, issued) => nth === issued, expires_in = 3600 }: Issuing = {}) {
   let issued = 0
   const broker = await fakeBroker(t, ({ path, headers }, response) => {
     if (path === '/oauth2/token') return json(response, { access_token: `bearer-${++issued}`, token_type: 'bearer', expires_in })
@@ -198,13 +201,9 @@ test('nothing that a program prints of a client or of its failures holds a secre
     const error = await api.getConnectedAppToken(SESSION).catch((error: unknown) => error)
     assert(error instanceof ApiException)
     for (const thing of [api, error]) {
-      printed.push(
-        inspect(thing, { depth: 9, showHidden: true }),
-        JSON.stringify(thing),
-        String(thing),
-        JSON.stringify({ ...thing }),
-      )
+      printed.push(inspect(thing, { depth: 9, showHidden: true }), JSON.stringify(thing), JSON.stringify(Object.entries(thing)))
     }
+    printed.push(error.message, error.stack ?? '')
   }
   for (const text of printed) assert.doesNotMatch(text, new RegExp(SECRET))
   assert.match(printed.join(), /\[secret\]/)

@@ -63,7 +63,7 @@ test('a reader that takes its time is not a silence', async (t) => {
   const broker = await fakeBroker(t, (_, response) => json(response, TOKEN))
   const api = new ConnectedAppsApi({ host: broker.host, accessToken: 'x' })
   const { body } = await api.getConnectedAppToken(SESSION, { stream: true, timeout: 100 })
-  await new Promise((resolve) => setTimeout(resolve, 150))
+  await new Promise((resolve) => setTimeout(resolve, 150)) // on purpose: longer than the timeout is what a slow reader takes
   assert.deepEqual(await new Response(body).json(), TOKEN)
 })
 

@@ -41,14 +41,17 @@ export async function fetchCallerToken(
     return await exchange(settings, outgoing, leash, limits, async (response) => {
       const text = await readText(response, { title: outgoing.title, leash, silence: limits.silence })
       if (!response.ok) throw exception(response, text, [secret])
-      return granted(response, parsed(response, text, { promises: ['access_token'] }) as Partial<CallerTokenAnswer>)
+      return granted(response, parsed(response, text, { promises: ['access_token'] }) as Unchecked<CallerTokenAnswer>)
     })
   } finally {
     leash.release()
   }
 }
 
-function granted(response: Response, { access_token, expires_in }: Partial<CallerTokenAnswer>): Granted {
+/** What a server sent, and whether it means by it what it should. */
+type Unchecked<T> = { readonly [K in keyof T]?: unknown }
+
+function granted(response: Response, { access_token, expires_in }: Unchecked<CallerTokenAnswer>): Granted {
   if (!isSendable(access_token)) {
     throw new ApiException(response.status, response.statusText, undefined, response.headers, {
       message: 'POST /oauth2/token: its access_token is no token',

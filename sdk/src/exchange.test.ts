@@ -3,19 +3,19 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { fakeBroker, json } from '../test/fake-broker.ts'
-import { backoff } from './exchange.ts'
+import { backoff, type Fetch } from './exchange.ts'
 import { ConnectedAppsApi, ConnectionError, TimeoutError } from './sdk.ts'
 
 const TOKEN = { access_token: 'ya29.abc' }
 const SESSION = { session_id: 's1' }
 
 /** Counts how often fetch is called; the first `times` calls meet a port where nobody listens. */
-async function unreachable(t: TestContext, times: number): Promise<{ fetch: typeof globalThis.fetch; calls: () => number }> {
+async function unreachable(t: TestContext, times: number): Promise<{ fetch: Fetch; calls: () => number }> {
   const nobody = await fakeBroker(t, () => {})
   await nobody.close()
   let calls = 0
-  const fetch: typeof globalThis.fetch = (url, init) => {
-    const { pathname, search } = new URL(String(url))
+  const fetch: Fetch = (url, init) => {
+    const { pathname, search } = new URL(url)
     return globalThis.fetch(++calls <= times ? `${nobody.host}${pathname}${search}` : url, init)
   }
   return { fetch, calls: () => calls }

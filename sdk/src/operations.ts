@@ -149,5 +149,5 @@ export function prepare({ name, method, path, carry, takes, rule }: Operation, g
   if (carry === 'json') return { method, path: filled, search: '', body: JSON.stringify(rest) }
   const query = new URLSearchParams()
   for (const [key, value] of Object.entries(rest)) query.set(key, String(value))
-  return { method, path: filled, search: query.size > 0 ? `?${query}` : '' }
+  return { method, path: filled, search: query.size > 0 ? `?${query.toString()}` : '' }
 }

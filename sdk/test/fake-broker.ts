@@ -1,7 +1,7 @@
 /** A server on loopback that answers as a test tells it to and remembers what it was asked. Runs in Node, Bun and Deno. */
 
 import { once } from 'node:events'
-import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http'
+import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { TestContext } from 'node:test'
 
@@ -24,13 +24,13 @@ export interface FakeBroker {
 }
 
 /** `nth` counts requests from 1. */
-export type Answering = (asked: Asked, response: ServerResponse, nth: number) => void
+export type Answering = (asked: Asked, response: ServerResponse, nth: number) => unknown
 
 export async function fakeBroker(t: Pick<TestContext, 'after'>, answering: Answering): Promise<FakeBroker> {
   const asked: Asked[] = []
   const waiting: { count: number; resolve: () => void }[] = []
 
-  const server = createServer(async (request, response) => {
+  const receive = async (request: IncomingMessage, response: ServerResponse) => {
     let body = ''
     for await (const chunk of request) body += chunk
     const url = request.url ?? ''
@@ -44,9 +44,10 @@ export async function fakeBroker(t: Pick<TestContext, 'after'>, answering: Answe
       body,
     }
     asked.push(one)
-    answering(one, response, asked.length)
     for (const { count, resolve } of waiting) if (asked.length >= count) resolve()
-  })
+    await answering(one, response, asked.length)
+  }
+  const server = createServer((request, response) => void receive(request, response))
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
 
   const close = async () => {

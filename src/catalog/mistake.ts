@@ -76,17 +76,25 @@ export function pathText(path: Path): string {
   )
 }
 
-/** Levenshtein. Names are short; a long one is no typing mistake and costs nothing. */
+/** Letters to change, leave out, put in or swap with the next. Names are short; a long one is no typing mistake and costs nothing. */
 function distance(a: string, b: string): number {
   if (Math.abs(a.length - b.length) > 8 || a.length > 64) return Number.POSITIVE_INFINITY
-  let above = Array.from({ length: b.length + 1 }, (_, index) => index)
-  for (const [row, left] of [...a].entries()) {
-    const line = [row + 1]
-    for (const [column, right] of [...b].entries()) {
-      const replaced = (above[column] ?? 0) + (left === right ? 0 : 1)
-      line.push(Math.min(replaced, (above[column + 1] ?? 0) + 1, (line[column] ?? 0) + 1))
+  const rows: number[][] = [Array.from({ length: b.length + 1 }, (_, column) => column)]
+  const at = (row: number, column: number) => rows[row]?.[column] ?? Number.POSITIVE_INFINITY
+  for (let row = 1; row <= a.length; row++) {
+    const line = [row]
+    rows.push(line)
+    for (let column = 1; column <= b.length; column++) {
+      const same = a[row - 1] === b[column - 1]
+      const swapped = a[row - 1] === b[column - 2] && a[row - 2] === b[column - 1]
+      const changed = at(row - 1, column - 1) + (same ? 0 : 1)
+      line[column] = Math.min(
+        changed,
+        at(row - 1, column) + 1,
+        at(row, column - 1) + 1,
+        swapped ? at(row - 2, column - 2) + 1 : changed,
+      )
     }
-    above = line
   }
-  return above[b.length] ?? Number.POSITIVE_INFINITY
+  return at(a.length, b.length)
 }

@@ -14,12 +14,18 @@ test('placeholders are filled from the app, or else from the default', () => {
   const gitlab = provider({ hostname: { title: 'Host', default: 'gitlab.com' } })
   assert.equal(expandUrl(gitlab, WHOLE, {}), 'https://gitlab.com/oauth/token')
   assert.equal(expandUrl(gitlab, WHOLE, { hostname: 'git.example.org:8443' }), 'https://git.example.org:8443/oauth/token')
-  assert.equal(expandUrl(gitlab, 'https://x.example/{client_id}/{client_id}', { client_id: 'Iv1.8a' }), 'https://x.example/Iv1.8a/Iv1.8a')
+  assert.equal(
+    expandUrl(gitlab, 'https://x.example/{client_id}/{client_id}', { client_id: 'Iv1.8a' }),
+    'https://x.example/Iv1.8a/Iv1.8a',
+  )
   assert.deepEqual(placeholders('https://{a}.x/{b}/{a}'), ['a', 'b'])
 })
 
 test('a value that nobody gave is named in the error', () => {
-  assert.throws(() => expandUrl(provider({ tenant: { title: 'Tenant' } }), SEGMENT, {}), { code: 'CONNECT_FAILED', message: /what tenant is/ })
+  assert.throws(() => expandUrl(provider({ tenant: { title: 'Tenant' } }), SEGMENT, {}), {
+    code: 'CONNECT_FAILED',
+    message: /what tenant is/,
+  })
   // Not what every object has.
   assert.throws(() => expandUrl(provider({}), 'https://x.example/{constructor}', {}), { code: 'CONNECT_FAILED' })
 })
@@ -74,7 +80,9 @@ test('S-43 whatever the value, a filled URL stays at the host and path that the 
       const subdomain = filled(PART, { subdomain: text })
       if (subdomain !== null) {
         const { hostname, pathname, username, port, hash } = new URL(subdomain)
-        assert.ok(hostname.endsWith('.zendesk.com') && pathname === '/oauth/token' && username === '' && port === '' && hash === '')
+        assert.ok(
+          hostname.endsWith('.zendesk.com') && pathname === '/oauth/token' && username === '' && port === '' && hash === '',
+        )
       }
       const tenant = filled(SEGMENT, { tenant: text })
       if (tenant !== null) {
@@ -92,13 +100,34 @@ test('hosts are filled like URLs', () => {
 })
 
 test('S-37 provider URLs are https, and http for loopback addresses only', () => {
-  for (const url of ['https://x.example/a', 'http://127.0.0.1:4999/a', 'http://localhost:1/a', 'http://[::1]:1/a', 'https://{host}/a?b=c']) {
+  for (const url of [
+    'https://x.example/a',
+    'http://127.0.0.1:4999/a',
+    'http://localhost:1/a',
+    'http://[::1]:1/a',
+    'https://{host}/a?b=c',
+  ]) {
     assert.equal(urlProblem(url), null, url)
   }
-  for (const url of ['http://x.example/a', 'http://{host}/a', 'http://127.0.0.1.evil.com/', 'http://10.0.0.1/', 'http://localhost.evil.com/']) {
+  for (const url of [
+    'http://x.example/a',
+    'http://{host}/a',
+    'http://127.0.0.1.evil.com/',
+    'http://10.0.0.1/',
+    'http://localhost.evil.com/',
+  ]) {
     assert.match(urlProblem(url) ?? '', /loopback addresses only/, url)
   }
-  for (const url of ['javascript:alert(1)', 'ftp://x.example', '//x.example/a', '/a', 'x.example', 'https:x.example', 'https:///x', 'file:///a']) {
+  for (const url of [
+    'javascript:alert(1)',
+    'ftp://x.example',
+    '//x.example/a',
+    '/a',
+    'x.example',
+    'https:x.example',
+    'https:///x',
+    'file:///a',
+  ]) {
     assert.match(urlProblem(url) ?? '', /absolute URL/, url)
   }
   assert.match(urlProblem('https://me:pw@x.example/') ?? '', /user name/)

@@ -18,7 +18,9 @@ const TENANT = '*'
 export async function loadBrokerKeys(records: RecordStore, seal: Seal, now: () => number): Promise<BrokerKeys> {
   const known = await records.keys()
   const keyOf = async (purpose: BrokerKey['purpose'], make: () => Promise<Secret>): Promise<{ id: string; secret: Secret }> => {
-    const key = known.find((candidate) => candidate.purpose === purpose) ?? (await records.addKey(await made(seal, purpose, await make(), now())))
+    const key =
+      known.find((candidate) => candidate.purpose === purpose) ??
+      (await records.addKey(await made(seal, purpose, await make(), now())))
     const row = await seal.load(rowOf(key.id), key.dataKey)
     return { id: key.id, secret: row.open(purpose, key.sealed) }
   }

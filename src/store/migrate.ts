@@ -55,7 +55,7 @@ function check(db: DatabaseSync, migrations: readonly Migration[]): number {
     }
     if (row['checksum'] === checksum(known)) continue
     throw new Error(
-      `migration ${known.number} was applied as “${row['name']}” with other contents: released migrations never change, add a new one`,
+      `migration ${known.number} “${known.name}” was applied with other contents: a released migration never changes, add a new one`,
     )
   }
   return rows.length

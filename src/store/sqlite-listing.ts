@@ -13,17 +13,14 @@ export const NEWEST_FIRST = 'order by created_at desc, id desc limit :limit'
 /** The texts it makes are few; everything that is asked for is bound. */
 export function listing(tenant: string, filter: ConnectionFilter, after: Cursor | null): Listing {
   const { userId, orgCode, app, state, label } = filter
-  const terms: [string, Record<string, SQLInputValue | undefined>][] = [
-    ['tenant = :tenant', { tenant }],
-    ['user_id = :userId', { userId }],
-    ['org_code = :orgCode', { orgCode }],
-    ['app = :app', { app }],
-    ['state = :state', { state }],
-    ['label = :label', { label }],
-    ['(created_at, id) < (:createdAt, :after)', { createdAt: after?.createdAt, after: after?.id }],
-  ]
-  const asked = terms.filter(
-    (term): term is [string, Record<string, SQLInputValue>] => !Object.values(term[1]).includes(undefined),
+  const asked = Object.entries({ user_id: userId, org_code: orgCode, app, state, label }).filter(
+    (entry): entry is [string, string] => entry[1] !== undefined,
   )
-  return { where: asked.map(([text]) => text).join(' and '), values: Object.assign({}, ...asked.map(([, values]) => values)) }
+  // Narrowest first, and only the first may choose the index: SQLite would read all that are connected to find those of one user.
+  const narrowed = asked.map(([column], i) => `${i === 0 ? '' : '+'}${column} = :${column}`)
+  const onwards = after === null ? [] : ['(created_at, id) < (:created_at, :id)']
+  return {
+    where: ['tenant = :tenant', ...narrowed, ...onwards].join(' and '),
+    values: { tenant, ...Object.fromEntries(asked), ...(after && { created_at: after.createdAt, id: after.id }) },
+  }
 }

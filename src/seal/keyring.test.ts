@@ -1,0 +1,53 @@
+/** How master keys are given, and what is said when they are given wrong. */
+
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { test } from 'node:test'
+import { parseMasterKeys } from './keyring.ts'
+
+const [A, B, C] = [1, 2, 3].map((byte) => Buffer.alloc(32, byte).toString('base64')) as [string, string, string]
+
+test('several keys are read newest first, apart by comma, space or newline', () => {
+  const [a, b, c] = [A, B, C].map((key) => parseMasterKeys(key)[0]?.id)
+  for (const text of [`${A},${B},${C}`, `${A} ${B} ${C}`, `${A}\n${B}\r\n${C}\n`, ` ${A} ,\n\t${B},, ${C} `]) {
+    assert.deepEqual(
+      parseMasterKeys(text).map(({ id }) => id),
+      [a, b, c],
+    )
+  }
+})
+
+test('the id of a key is the same everywhere, tells keys apart and is not part of the key', () => {
+  const key = randomBytes(32)
+  const text = key.toString('base64')
+  const id = parseMasterKeys(text)[0]?.id ?? ''
+  assert.match(id, /^[0-9a-f]{16}$/)
+  assert.equal(parseMasterKeys(text)[0]?.id, id)
+  assert.notEqual(parseMasterKeys(A)[0]?.id, parseMasterKeys(B)[0]?.id)
+  assert(!key.toString('hex').includes(id))
+})
+
+test('S-47 a key that is not 32 bytes is refused with how to make one, and not quoted', () => {
+  const wrong = [
+    randomBytes(31).toString('base64'),
+    randomBytes(33).toString('base64'),
+    'hunter2',
+    randomBytes(32).toString('hex'),
+    A.slice(0, -1),
+  ]
+  for (const text of [...wrong, A.replace('A', '!'), A.replaceAll('A', '-'), '=']) {
+    assert.throws(() => parseMasterKeys(`${B} ${text}`), {
+      message: 'master key 2 of 2 is not 32 bytes in base64: make one with `openssl rand -base64 32`',
+    })
+  }
+})
+
+test('S-47 no key at all is refused with how to make one', () => {
+  for (const text of ['', ' \n', ',,']) {
+    assert.throws(() => parseMasterKeys(text), /there is no master key: make one with `openssl rand -base64 32`/)
+  }
+})
+
+test('a key given twice is refused, because somebody meant another', () => {
+  assert.throws(() => parseMasterKeys(`${A} ${B} ${A}`), { message: 'master key 3 of 3 is given twice' })
+})

@@ -1,0 +1,64 @@
+/** Attempts in memory. */
+
+import { type Attempt, isPending } from '../core/attempt.ts'
+import type { AttemptStore, Fact } from '../core/ports.ts'
+import { type Connections, isAfter, matches, newestFirst } from './memory-connections.ts'
+import { copy, type Tell } from './memory-history.ts'
+
+export function attemptStore(connections: Connections, tell: Tell): AttemptStore {
+  const rows = new Map<string, Attempt>()
+  const all = () => [...rows.values()]
+  const put = (attempt: Attempt) => {
+    for (const other of rows.values())
+      if (other.id !== attempt.id && clash(attempt, other)) throw new Error('an attempt with this hash exists')
+    rows.set(attempt.id, attempt)
+  }
+  const move = (from: string, next: Attempt, facts: readonly Fact[], then: () => void) => {
+    const current = rows.get(next.id)
+    if (current?.tenant !== next.tenant || current.stage !== from) return false
+    const [attempt, told] = copy([next, facts] as const)
+    put(attempt)
+    then()
+    tell(told)
+    return true
+  }
+  return {
+    add: async (attempt, facts) => {
+      const [added, told] = copy([attempt, facts] as const)
+      if (rows.has(added.id)) throw new Error('an attempt with this id exists')
+      put(added)
+      tell(told)
+    },
+    find: async (tenant, session) =>
+      copy(oldestFirst(all()).findLast((one) => one.tenant === tenant && one.session === session) ?? null),
+    held: async (session) => copy(oldestFirst(all()).filter((one) => one.session === session && one.stage === 'held')),
+    pending: async (tenant, filter, now, { after, limit }) => {
+      const mine = all().filter(
+        (one) => one.tenant === tenant && isPending(one, now) && matches(one, filter) && isAfter(one, after),
+      )
+      return copy(mine.sort(newestFirst).slice(0, limit))
+    },
+    findByHandle: async (hash) => copy(all().find(({ handleHash }) => handleHash === hash) ?? null),
+    findByState: async (hash) => copy(all().find(({ stateHash }) => stateHash === hash) ?? null),
+    move: async (from, next, facts) => move(from, next, facts, () => {}),
+    finish: async (from, next, connection, facts) => {
+      const made = copy(connection)
+      return move(from, next, facts, () => connections.replace(made))
+    },
+    sweep: async (expiredBefore, limit) => {
+      const expired = [...rows.values()]
+        .filter(({ expiresAt }) => expiresAt < expiredBefore)
+        .sort((a, b) => a.expiresAt - b.expiresAt)
+      return expired.slice(0, limit).filter(({ id }) => rows.delete(id)).length
+    },
+  }
+}
+
+/** Stable: of two in one millisecond the one added later is the newer. */
+function oldestFirst(attempts: Attempt[]): Attempt[] {
+  return attempts.sort((a, b) => a.createdAt - b.createdAt)
+}
+
+function clash(a: Attempt, b: Attempt): boolean {
+  return (a.handleHash !== null && a.handleHash === b.handleHash) || (a.stateHash !== null && a.stateHash === b.stateHash)
+}

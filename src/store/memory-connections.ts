@@ -1,0 +1,105 @@
+/** Connections in memory. */
+
+import type { Attempt } from '../core/attempt.ts'
+import type { Connection } from '../core/connection.ts'
+import type { ConnectionFilter, ConnectionStore, Cursor, Fact } from '../core/ports.ts'
+import { copy, key, type Tell } from './memory-history.ts'
+
+export class Connections implements ConnectionStore {
+  readonly #rows = new Map<string, { readonly connection: Connection; readonly fence: number }>()
+  readonly #tell: Tell
+  /** Where a new one starts counting: above all that were removed, should its id have been used before. */
+  #removed = 0
+
+  constructor(tell: Tell) {
+    this.#tell = tell
+  }
+
+  async find(tenant: string, id: string) {
+    return copy(this.#rows.get(key(tenant, id))?.connection ?? null)
+  }
+
+  async list(tenant: string, filter: ConnectionFilter, { after, limit }: { after: Cursor | null; limit: number }) {
+    const mine = this.#all().filter((one) => one.tenant === tenant && matches(one, filter) && isAfter(one, after))
+    return copy(mine.sort(newestFirst).slice(0, limit))
+  }
+
+  async claim(seen: Connection, { holder, now, until }: { holder: string; now: number; until: number }) {
+    const row = this.#rows.get(key(seen.tenant, seen.id))
+    if (row?.connection.version !== seen.version) return null
+    const overdue = row.connection.lease
+    if (overdue && overdue.until > now) return null
+    const lease = { holder, fence: row.fence + 1, startedAt: now, until }
+    this.#put({ ...row.connection, version: row.connection.version + 1, lease }, lease.fence)
+    return copy({ connection: { ...row.connection, version: row.connection.version + 1, lease }, overdue })
+  }
+
+  async settle({ tenant, id, lease }: Connection, next: Connection, facts: readonly Fact[]) {
+    const row = this.#rows.get(key(tenant, id))
+    if (!lease || !row?.connection.lease || row.fence !== lease.fence) return false
+    return this.#change(row.connection, next, row.fence, facts)
+  }
+
+  async save({ tenant, id, version }: Connection, next: Connection, facts: readonly Fact[]) {
+    const row = this.#rows.get(key(tenant, id))
+    if (row?.connection.version !== version) return false
+    return this.#change(row.connection, next, row.fence + 1, facts)
+  }
+
+  async remove(tenant: string, id: string, facts: readonly Fact[]) {
+    const row = this.#rows.get(key(tenant, id))
+    if (!row) return false
+    const told = copy(facts)
+    this.#rows.delete(key(tenant, id))
+    this.#removed = Math.max(this.#removed, row.connection.version)
+    this.#tell(told)
+    return true
+  }
+
+  async count({ tenant, app, provider }: { tenant?: string; app?: string; provider?: string }) {
+    const counts = { connected: 0, failing: 0, broken: 0, revoked: 0 }
+    for (const one of this.#all()) {
+      const counted =
+        one.tenant === (tenant ?? one.tenant) && one.app === (app ?? one.app) && one.provider === (provider ?? one.provider)
+      if (counted) counts[one.health.state] += 1
+    }
+    return counts
+  }
+
+  /** Over the one with its id, or anew: what `finish` does. */
+  replace(connection: Connection): void {
+    const row = this.#rows.get(key(connection.tenant, connection.id))
+    const version = (row?.connection.version ?? this.#removed) + 1
+    this.#put({ ...connection, version, lease: null }, row ? row.fence + 1 : this.#removed)
+  }
+
+  #change(current: Connection, next: Connection, fence: number, facts: readonly Fact[]): boolean {
+    const told = copy(facts)
+    const { tenant, id, app, provider, owner, createdAt } = current
+    this.#put({ ...copy(next), tenant, id, app, provider, owner, createdAt, version: current.version + 1, lease: null }, fence)
+    this.#tell(told)
+    return true
+  }
+
+  #put(connection: Connection, fence: number): void {
+    this.#rows.set(key(connection.tenant, connection.id), { connection, fence })
+  }
+
+  #all(): Connection[] {
+    return [...this.#rows.values()].map(({ connection }) => connection)
+  }
+}
+
+export function matches(one: Connection | Attempt, { userId, orgCode, app, state, label }: ConnectionFilter): boolean {
+  const asked = [userId, orgCode, app, state, label]
+  const has = [one.owner.userId, one.owner.orgCode, one.app, 'health' in one && one.health.state, 'label' in one && one.label]
+  return asked.every((wanted, i) => wanted === undefined || wanted === has[i])
+}
+
+export function isAfter(one: Cursor, after: Cursor | null): boolean {
+  return after === null || newestFirst(one, after) > 0
+}
+
+export function newestFirst(a: Cursor, b: Cursor): number {
+  return b.createdAt - a.createdAt || (a.id < b.id ? 1 : a.id > b.id ? -1 : 0)
+}

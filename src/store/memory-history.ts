@@ -1,0 +1,28 @@
+/** What happened, in memory, and what all parts of the memory store rest on. */
+
+import type { Fact, Store } from '../core/ports.ts'
+
+export type Tell = (facts: readonly Fact[]) => void
+
+/** Whatever may throw is done before anything changes: what comes in is copied first, and so is what goes out. */
+export const copy = structuredClone
+
+export /** No two pairs make the same key, whatever characters are in them. */
+function key(tenant: string, id: string): string {
+  return JSON.stringify([tenant, id])
+}
+
+export function memoryHistory(): { tell: Tell } & Pick<Store, 'record' | 'history'> {
+  const told: Awaited<ReturnType<Store['history']>> = []
+  const tell: Tell = (facts) => {
+    for (const fact of facts) told.push({ ...fact, seq: told.length + 1 })
+  }
+  return {
+    tell,
+    record: async (facts) => tell(copy(facts)),
+    history: async (tenant, { before, limit }) => {
+      const asked = told.filter((fact) => (tenant === null || fact.tenant === tenant) && (before === null || fact.seq < before))
+      return copy(asked.reverse().slice(0, limit))
+    },
+  }
+}

@@ -1,0 +1,57 @@
+/** Providers, apps, callers and the broker's own keys in memory. */
+
+import type { App } from '../core/app.ts'
+import type { CallerRecord } from '../core/caller.ts'
+import { BrokerError } from '../core/errors.ts'
+import type { BrokerKey, RecordStore } from '../core/ports.ts'
+import type { Provider } from '../core/provider.ts'
+import { copy, key, type Tell } from './memory-history.ts'
+
+export function recordStore(tell: Tell): RecordStore {
+  let providers = new Map<string, Provider>()
+  let apps = new Map<string, App>()
+  let callers = new Map<string, CallerRecord>()
+  const keys = new Map<string, BrokerKey>()
+  let version = 0
+  return {
+    version: async () => version,
+    providers: async () => copy(sorted(providers)),
+    apps: async (tenant) => copy(sorted(apps).filter((app) => tenant === null || app.tenant === tenant)),
+    app: async (tenant, keyCodeRef) => copy(apps.get(key(tenant, keyCodeRef)) ?? null),
+    callers: async (tenant) => copy(sorted(callers).filter((caller) => tenant === null || caller.tenant === tenant)),
+    caller: async (clientId) => copy(callers.get(clientId) ?? null),
+    change: async (changes, facts) => {
+      const next = { providers: new Map(providers), apps: new Map(apps), callers: new Map(callers) }
+      const [made, told] = copy([changes, facts] as const)
+      for (const change of made) {
+        if ('remove' in change) {
+          if (change.remove === 'provider') next.providers.delete(change.id)
+          else if (change.remove === 'app') next.apps.delete(key(change.tenant, change.keyCodeRef))
+          else next.callers.delete(change.clientId)
+        } else if (change.put === 'provider') next.providers.set(change.provider.id, change.provider)
+        else if (change.put === 'app') next.apps.set(key(change.app.tenant, change.app.keyCodeRef), change.app)
+        else {
+          const { clientId, tenant } = change.caller
+          if ((next.callers.get(clientId)?.tenant ?? tenant) !== tenant)
+            throw new BrokerError('CONFLICT', `the caller ${clientId} belongs to another tenant`)
+          next.callers.set(clientId, change.caller)
+        }
+      }
+      ;({ providers, apps, callers } = next)
+      version += 1
+      tell(told)
+    },
+    keys: async () => copy(sorted(keys)),
+    addKey: async (candidate) => {
+      const standing = keys.get(candidate.purpose)
+      if (standing) return copy(standing)
+      keys.set(candidate.purpose, copy(candidate))
+      version += 1
+      return copy(candidate)
+    },
+  }
+}
+
+function sorted<T>(rows: Map<string, T>): T[] {
+  return [...rows].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row)
+}

@@ -1,0 +1,125 @@
+/** A file gets its schema whole or not at all, whoever starts first and whatever goes wrong. */
+
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { after, test } from 'node:test'
+import { promisify } from 'node:util'
+import { type Migration, migrate, readMigrations } from './migrate.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'latchstring-migrate-'))
+after(() => rmSync(folder, { recursive: true }))
+
+const FIRST: Migration = {
+  number: 1,
+  name: 'fruits',
+  sql: `create table fruits (name text); insert into fruits values ('apple');`,
+}
+const SECOND: Migration = { number: 2, name: 'colours', sql: 'alter table fruits add column colour text;' }
+const FAILING: Migration = {
+  number: 2,
+  name: 'trouble',
+  sql: `insert into fruits values ('pear'); create table fruits (name text);`,
+}
+
+test('migrations are applied in order, and once', () => {
+  using db = new DatabaseSync(':memory:')
+  migrate(db, [FIRST])
+  migrate(db, [FIRST, SECOND])
+  migrate(db, [FIRST, SECOND])
+  assert.deepEqual({ ...db.prepare('select * from fruits').get() }, { name: 'apple', colour: null })
+  const applied = db.prepare('select number, name, checksum, applied_at from migrations').all()
+  assert.deepEqual(
+    applied.map(({ number, name }) => [number, name]),
+    [
+      [1, 'fruits'],
+      [2, 'colours'],
+    ],
+  )
+  for (const { checksum } of applied) assert.match(String(checksum), /^[0-9a-f]{64}$/)
+})
+
+test('F-43 a migration that fails half-way leaves the file as it was, and can be mended', () => {
+  using db = new DatabaseSync(':memory:')
+  migrate(db, [FIRST])
+  const before = everything(db)
+  assert.throws(
+    () => migrate(db, [FIRST, FAILING]),
+    /migration 2 “trouble” failed and left no trace: table fruits already exists/,
+  )
+  assert.equal(db.isTransaction, false)
+  assert.deepEqual(everything(db), before)
+  migrate(db, [FIRST, SECOND])
+  assert.equal(db.prepare('select count(*) as count from migrations').get()?.['count'], 2)
+})
+
+test('a first migration that fails leaves an empty file', () => {
+  using db = new DatabaseSync(':memory:')
+  assert.throws(() => migrate(db, [{ ...FAILING, number: 1 }]))
+  assert.deepEqual(everything(db), { schema: [], fruits: [] })
+})
+
+test('a file of a newer version is refused and left alone', () => {
+  using db = new DatabaseSync(':memory:')
+  migrate(db, [FIRST, SECOND])
+  const before = everything(db)
+  assert.throws(
+    () => migrate(db, [FIRST]),
+    /schema version 2 is newer than this Latchstring, which knows 1: start the newer version/,
+  )
+  assert.deepEqual(everything(db), before)
+})
+
+test('a migration that was changed after it was applied is noticed', () => {
+  using db = new DatabaseSync(':memory:')
+  migrate(db, [FIRST])
+  assert.throws(
+    () => migrate(db, [{ ...FIRST, sql: `${FIRST.sql} ` }, SECOND]),
+    /migration 1 “fruits” was applied with other contents/,
+  )
+})
+
+test('files are read in the order of their numbers, which have no gap', () => {
+  const migrations = join(folder, 'migrations')
+  const write = (...files: string[]) => {
+    rmSync(migrations, { recursive: true, force: true })
+    mkdirSync(migrations)
+    for (const file of files) writeFileSync(join(migrations, file), `-- ${file}`)
+  }
+  write('0002-b.sql', '0001-a.sql', 'README.md')
+  assert.deepEqual(readMigrations(migrations), [
+    { number: 1, name: 'a', sql: '-- 0001-a.sql' },
+    { number: 2, name: 'b', sql: '-- 0002-b.sql' },
+  ])
+  write('0001-a.sql', '0003-c.sql')
+  assert.throws(() => readMigrations(migrations), /0003-c\.sql: migrations are numbered from 0001 without a gap/)
+  write('0001-a.sql', '0001-b.sql')
+  assert.throws(() => readMigrations(migrations), /0001-b\.sql/)
+})
+
+test('F-43 processes that start at once on one new file all get to work', async () => {
+  const start = (path: string) =>
+    promisify(execFile)(process.execPath, [
+      '--input-type=module-typescript',
+      '--eval',
+      `import { openSqliteStore } from ${JSON.stringify(join(import.meta.dirname, 'sqlite.ts'))}
+       const store = await openSqliteStore(${JSON.stringify(path)})
+       await store.ping()
+       await store.close()`,
+    ])
+  for (let round = 0; round < 3; round++) {
+    const path = join(folder, `shared-${round}.db`)
+    await Promise.all(Array.from({ length: 4 }, () => start(path)))
+    using db = new DatabaseSync(path)
+    assert.equal(db.prepare('select count(*) as count from migrations where number = 1').get()?.['count'], 1)
+    assert.equal(db.prepare(`select value from counters where name = 'pings'`).get()?.['value'], 4)
+  }
+})
+
+function everything(db: DatabaseSync): unknown {
+  const schema = db.prepare('select * from sqlite_schema').all()
+  return { schema, fruits: schema.length === 0 ? [] : db.prepare('select * from fruits').all() }
+}

@@ -1,0 +1,185 @@
+/** Whatever is done in whatever order, the SQLite store answers as the memory store does. */
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import * as fc from 'fast-check'
+import type { Connection, Health } from '../core/connection.ts'
+import type { Store } from '../core/ports.ts'
+import { memoryStore } from './memory.ts'
+import { NOW, sampleApp, sampleAttempt, sampleCaller, sampleConnection, sampleFact, sampleKey } from './samples.ts'
+import { openSqliteStore } from './sqlite.ts'
+
+/** One step, with what was read of each connection before it: old readings are what races are made of. */
+type Step = (store: Store, seen: Map<string, Connection>) => Promise<unknown>
+
+// Few names and moments, so that steps meet.
+const tenant = fc.constantFrom('acme', 'other')
+const id = fc.constantFrom('a', 'b', 'c')
+const user = fc.constantFrom('ada', 'bob', null)
+const org = fc.constantFrom('acme inc', 'other inc')
+const moment = fc.integer({ min: 0, max: 5 }).map((ms) => NOW + ms)
+const text = fc.option(fc.string({ unit: 'binary', maxLength: 20 }))
+const bytes = fc.uint8Array({ maxLength: 40 })
+const stage = fc.constantFrom('begun', 'away', 'held', 'returned', 'connected', 'denied')
+const facts = fc.array(
+  text.map((reason) => sampleFact({ reason })),
+  { maxLength: 2 },
+)
+const trouble = fc.record({ attempts: fc.nat(), since: moment, retryAt: moment, reason: fc.string(), unclear: fc.boolean() })
+const health: fc.Arbitrary<Health> = fc.oneof(
+  fc.record({ state: fc.constant('connected' as const), trouble: fc.option(trouble) }),
+  fc.record({ state: fc.constant('failing' as const), trouble }),
+  fc.record({ state: fc.constant('broken' as const), reason: fc.string(), detail: text }),
+  fc.record({ state: fc.constant('revoked' as const), upstream: fc.constantFrom('pending', 'failed') }),
+)
+const owner = fc.record({ userId: user, orgCode: org })
+const connection = fc
+  .record({
+    tenant,
+    id,
+    owner,
+    label: text,
+    health,
+    createdAt: moment,
+    expiresAt: fc.option(fc.maxSafeNat()),
+    accessToken: bytes,
+  })
+  .map(({ accessToken, ...changes }) =>
+    sampleConnection({ ...changes, sealed: { dataKey: accessToken, accessToken, refreshToken: null, extra: null } }),
+  )
+const attempt = fc
+  .record({
+    id,
+    session: id,
+    tenant,
+    stage,
+    owner,
+    stateHash: fc.option(id),
+    handleHash: fc.option(id),
+    createdAt: moment,
+    expiresAt: moment,
+  })
+  .map(sampleAttempt)
+const filter = fc.record(
+  { userId: fc.constantFrom('ada', 'bob'), orgCode: org, state: fc.constantFrom('connected', 'broken') },
+  { requiredKeys: [] },
+)
+const page = fc.record({ after: fc.option(fc.record({ createdAt: moment, id })), limit: fc.integer({ min: 1, max: 4 }) })
+
+const steps: fc.Arbitrary<Step>[] = [
+  fc.tuple(tenant, id).map(([t, i]) => async (store, seen) => {
+    const found = await store.connections.find(t, i)
+    if (found) seen.set(i, found)
+    return found
+  }),
+  fc.tuple(attempt, facts).map(
+    ([one, told]) =>
+      (store) =>
+        store.attempts.add(one, told),
+  ),
+  fc.tuple(attempt, stage, facts).map(
+    ([one, from, told]) =>
+      (store) =>
+        store.attempts.move(from, one, told),
+  ),
+  fc.tuple(attempt, stage, connection, facts).map(
+    ([one, from, made, told]) =>
+      (store) =>
+        store.attempts.finish(from, one, made, told),
+  ),
+  fc.tuple(tenant, id).map(
+    ([t, session]) =>
+      (store) =>
+        store.attempts.find(t, session),
+  ),
+  id.map((session) => (store) => store.attempts.held(session)),
+  id.map((hash) => async (store) => [await store.attempts.findByState(hash), await store.attempts.findByHandle(hash)]),
+  fc.tuple(tenant, filter, moment, page).map(
+    ([t, { state: _, ...asked }, now, at]) =>
+      (store) =>
+        store.attempts.pending(t, asked, now, at),
+  ),
+  fc.tuple(moment, fc.nat(2)).map(
+    ([before, limit]) =>
+      (store) =>
+        store.attempts.sweep(before, limit),
+  ),
+  fc.tuple(id, moment, moment).map(([i, now, until]) => async (store, seen) => {
+    const claimed = seen.has(i) ? await store.connections.claim(seen.get(i) as Connection, { holder: 'p', now, until }) : null
+    if (claimed) seen.set(i, claimed.connection)
+    return claimed
+  }),
+  fc.tuple(id, connection, facts).map(
+    ([i, next, told]) =>
+      async (store, seen) =>
+        seen.has(i) && store.connections.settle(seen.get(i) as Connection, next, told),
+  ),
+  fc.tuple(id, connection, facts).map(
+    ([i, next, told]) =>
+      async (store, seen) =>
+        seen.has(i) && store.connections.save(seen.get(i) as Connection, next, told),
+  ),
+  fc.tuple(tenant, id, facts).map(
+    ([t, i, told]) =>
+      (store) =>
+        store.connections.remove(t, i, told),
+  ),
+  fc.tuple(tenant, filter, page).map(
+    ([t, asked, at]) =>
+      (store) =>
+        store.connections.list(t, asked, at),
+  ),
+  fc
+    .record({ tenant, provider: fc.constant('sales') }, { requiredKeys: [] })
+    .map((asked) => (store) => store.connections.count(asked)),
+  fc.tuple(fc.option(tenant), fc.option(fc.nat(20)), fc.nat(5)).map(
+    ([t, before, limit]) =>
+      (store) =>
+        store.history(t, { before, limit }),
+  ),
+  fc.tuple(tenant, id, facts).map(
+    ([t, clientId, told]) =>
+      (store) =>
+        store.records.change(
+          [
+            { put: 'app', app: sampleApp({ tenant: t, keyCodeRef: clientId }) },
+            { put: 'caller', caller: sampleCaller({ tenant: t, clientId }) },
+          ],
+          told,
+        ),
+  ),
+  id.map((clientId) => (store) => store.records.change([{ remove: 'caller', clientId }], [])),
+  id.map((key) => (store) => store.records.addKey(sampleKey({ id: key }))),
+  fc.constant(async ({ records }) => [
+    await records.version(),
+    await records.apps(null),
+    await records.callers('acme'),
+    await records.keys(),
+  ]),
+]
+
+test('a random sequence of steps gets the same answers from both stores', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(fc.oneof(...steps), { minLength: 20, maxLength: 80 }), async (sequence) => {
+      const [expected, actual] = [memoryStore(), await openSqliteStore(':memory:')]
+      const [seenThere, seenHere] = [new Map<string, Connection>(), new Map<string, Connection>()]
+      try {
+        for (const step of sequence) {
+          const answer = await settled(step(expected, seenThere))
+          assert.deepEqual(await settled(step(actual, seenHere)), answer)
+        }
+      } finally {
+        await actual.close()
+      }
+    }),
+    { numRuns: 150 },
+  )
+})
+
+/** That both refuse matters, not in which words. */
+async function settled(answer: Promise<unknown>): Promise<unknown> {
+  return answer.then(
+    (value) => ({ value }),
+    () => 'refused',
+  )
+}
