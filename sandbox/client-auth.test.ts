@@ -69,6 +69,14 @@ test('an app without a secret needs PKCE and nothing else', async (t) => {
   assert.equal((await redeem(sandbox, code, { ...client, code_verifier: VERIFIER }, {})).status, 200)
 })
 
+test('an app that has a secret and does not use it needs PKCE all the same, unless the provider breaks on PKCE', async (t) => {
+  const sandbox = await opened(t, { clients: [{ client_id: 'sandbox-app', client_secret: ODD, auth: ['none', 'post'] }] })
+  const bare = async () => redeem(sandbox, await codeFor(sandbox), { client_id: 'sandbox-app' }, {})
+  assert.equal((await bare()).json['error'], 'invalid_grant')
+  sandbox.control.set({ pkce: 'refused' })
+  assert.equal((await bare()).status, 200)
+})
+
 test('a changed secret takes effect at once', async (t) => {
   const sandbox = await withApp(t)
   sandbox.control.register({ client_id: 'my-app', client_secret: 'new' })

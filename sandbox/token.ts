@@ -77,7 +77,7 @@ function byCode({ realm, params, asked: { client, by }, lifetime }: Exchange): A
   if (redirectUri !== grant.code.redirectUri && (grant.code.redirectUri !== null || redirectUri !== null)) {
     throw invalidGrant('redirect_uri differs from the one in the authorization request')
   }
-  checkPkce(grant.code.challenge, params.get('code_verifier'), by)
+  checkPkce(grant.code.challenge, params.get('code_verifier'), by === 'none' && realm.switches.pkce !== 'refused')
   grant.redeemed = true
   const answer = {
     ...access(realm, grant, lifetime, null),
@@ -86,10 +86,10 @@ function byCode({ realm, params, asked: { client, by }, lifetime }: Exchange): A
   return withIdToken(realm, grant, answer)
 }
 
-function checkPkce(challenge: string | null, verifier: string | null, by: Authenticated['by']): void {
+function checkPkce(challenge: string | null, verifier: string | null, needed: boolean): void {
   if (challenge === null) {
     if (verifier !== null) throw invalidGrant('a code_verifier came for a code without a challenge')
-    if (by === 'none') throw invalidGrant('a client without a secret needs PKCE')
+    if (needed) throw invalidGrant('a client without a secret needs PKCE')
     return
   }
   if (verifier === null) throw invalidGrant('code_verifier is missing')
@@ -131,7 +131,7 @@ function narrowedScope(realm: Realm, grant: Grant, asked: string | null): readon
 }
 
 function byClient({ realm, params, asked: { client, by }, lifetime }: Exchange): Answer {
-  if (by === 'none') throw new OAuthError('unauthorized_client', 'a client without a secret cannot act for itself')
+  if (needed) throw new OAuthError('unauthorized_client', 'a client without a secret cannot act for itself')
   const scope = scopesIn(realm, params.get('scope'))
   const foreign = client.scopes && scope.find((one) => !client.scopes!.includes(one))
   if (foreign !== undefined) throw new OAuthError('invalid_scope', `${foreign} is not for this client`)

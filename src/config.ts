@@ -24,13 +24,21 @@ export type Environment = Readonly<Record<string, string | undefined>>
 export const VARIABLES = [
   { name: 'LATCHSTRING_HOST', fallback: '127.0.0.1', meaning: 'address to listen on' },
   { name: 'LATCHSTRING_PORT', fallback: '4400', meaning: 'port to listen on; 0 takes a free one' },
-  { name: 'LATCHSTRING_PUBLIC_URL', fallback: 'http://localhost:<port>', meaning: 'what browsers and providers reach; the issuer of caller tokens' },
+  {
+    name: 'LATCHSTRING_PUBLIC_URL',
+    fallback: 'http://localhost:<port>',
+    meaning: 'what browsers and providers reach; the issuer of caller tokens',
+  },
   { name: 'LATCHSTRING_DATABASE_URL', fallback: 'sqlite:data/latchstring.db', meaning: 'where everything is kept' },
   { name: 'LATCHSTRING_MASTER_KEY', fallback: 'none', meaning: '32 bytes in base64; several, newest first, while rotating' },
   { name: 'LATCHSTRING_MASTER_KEY_FILE', fallback: 'none', meaning: 'a file with the same' },
   { name: 'LATCHSTRING_CONFIG', fallback: 'none', meaning: 'latchstring.yaml to apply at the start; the same as --config' },
   { name: 'LATCHSTRING_LOG_LEVEL', fallback: 'info', meaning: 'debug, info, warn or error' },
-  { name: 'LATCHSTRING_FAILED_GUESSES_PER_MINUTE', fallback: '60', meaning: 'wrong tokens, secrets and links taken from one address' },
+  {
+    name: 'LATCHSTRING_FAILED_GUESSES_PER_MINUTE',
+    fallback: '60',
+    meaning: 'wrong tokens, secrets and links taken from one address',
+  },
 ] as const
 
 type Name = (typeof VARIABLES)[number]['name']
@@ -88,7 +96,8 @@ function publicUrlOf(value: string): string {
   if (!url || !/^https?:$/.test(url.protocol)) throw new Error('must be a URL such as https://connect.example.com')
   if (url.username || url.password || url.search || url.hash) throw new Error('must have no user, query or fragment')
   const local = ['localhost', '127.0.0.1', '[::1]'].includes(url.hostname)
-  if (url.protocol === 'http:' && !local) throw new Error('must be https: tokens and cookies travel over it (http only for localhost)')
+  if (url.protocol === 'http:' && !local)
+    throw new Error('must be https: tokens and cookies travel over it (http only for localhost)')
   return url.href.replace(/\/+$/, '')
 }
 
@@ -107,7 +116,8 @@ function logLevelOf(value: string): Config['logLevel'] {
 const HOW_TO_MAKE = 'make one with `openssl rand -base64 32` and keep it safe: without it nothing that is stored can be opened'
 
 function masterKeysOf(value: string | undefined, file: string | undefined, mistakes: string[]): Secret {
-  if (value !== undefined && file !== undefined) mistakes.push('LATCHSTRING_MASTER_KEY and LATCHSTRING_MASTER_KEY_FILE are both set; set one')
+  if (value !== undefined && file !== undefined)
+    mistakes.push('LATCHSTRING_MASTER_KEY and LATCHSTRING_MASTER_KEY_FILE are both set; set one')
   if (value !== undefined) return new Secret(value)
   if (file === undefined) {
     mistakes.push(`LATCHSTRING_MASTER_KEY is not set, and nothing is ever stored unsealed: ${HOW_TO_MAKE}`)
@@ -116,7 +126,9 @@ function masterKeysOf(value: string | undefined, file: string | undefined, mista
   try {
     return new Secret(readFileSync(file, 'utf8'))
   } catch (error) {
-    mistakes.push(`LATCHSTRING_MASTER_KEY_FILE cannot be read (${(error as NodeJS.ErrnoException).code ?? 'unknown error'}); ${HOW_TO_MAKE}`)
+    mistakes.push(
+      `LATCHSTRING_MASTER_KEY_FILE cannot be read (${(error as NodeJS.ErrnoException).code ?? 'unknown error'}); ${HOW_TO_MAKE}`,
+    )
     return new Secret('')
   }
 }

@@ -1,8 +1,8 @@
 /** The operator's log: one JSON line an event, and only fields of the list below get through, each cut down to what is safe to keep. */
 
 import { type DestinationStream, pino } from 'pino'
-import type { Ports } from './core/ports.ts'
 import { BrokerError } from './core/errors.ts'
+import type { Ports } from './core/ports.ts'
 
 /** What is not here is not written. A redaction list forgets; an allow-list has nothing to forget. */
 const FIELDS: Readonly<Record<string, (value: unknown) => unknown>> = {
@@ -25,7 +25,10 @@ const FIELDS: Readonly<Record<string, (value: unknown) => unknown>> = {
 }
 
 export function createLog(level: string, destination?: DestinationStream): Ports['log'] {
-  const logger = pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: (label) => ({ level: label }) } }, destination)
+  const logger = pino(
+    { level, base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: (label) => ({ level: label }) } },
+    destination,
+  )
   return (severity, message, fields = {}) => logger[severity](allowed(fields), message)
 }
 
@@ -62,7 +65,12 @@ function origin(value: unknown): string {
  */
 function described(value: unknown): Record<string, unknown> {
   if (value instanceof BrokerError) {
-    return { name: value.name, code: value.code, message: value.message, ...(value.cause !== undefined && { cause: described(value.cause) }) }
+    return {
+      name: value.name,
+      code: value.code,
+      message: value.message,
+      ...(value.cause !== undefined && { cause: described(value.cause) }),
+    }
   }
   if (!(value instanceof Error)) return { name: typeof value }
   const { code } = value as { code?: unknown }

@@ -105,7 +105,10 @@ export interface RunningServer {
 }
 
 /** Listens. Everything that could be wrong with the set-up was wrong before this. */
-export async function serve(broker: Broker, config: Pick<Config, 'host' | 'port' | 'failedGuessesPerMinute'>): Promise<RunningServer> {
+export async function serve(
+  broker: Broker,
+  config: Pick<Config, 'host' | 'port' | 'failedGuessesPerMinute'>,
+): Promise<RunningServer> {
   const { ports, keys, metrics } = broker
   const readiness = { accepting: true }
   const tokens = new CallerTokens(keys.signing, { issuer: ports.publicUrl, registry: ports.registry, now: ports.now })

@@ -11,7 +11,7 @@ const Provider = untyped as new (issuer: string, configuration: unknown) => { ca
 export interface OidcClient {
   readonly client_id: string
   readonly redirect_uris: readonly string[]
-  readonly client_secret?: string
+  readonly client_secret?: string | undefined
   /** Default: `client_secret_basic` with a secret, else `none`. */
   readonly token_endpoint_auth_method?: string
   readonly [field: string]: unknown

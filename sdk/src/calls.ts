@@ -93,6 +93,7 @@ export class Calls {
         return options.skipDeserialization ? { response: unread } : { response: unread, status, headers, body: unread.body }
       }
       const text = await readText(response, watch)
+      leash.release()
       if (!response.ok) throw exception(response, text, credentials.kind === 'client' ? [token, credentials.secret] : [token])
       return { response, status, headers, body: parsed(response, text, operation) }
     })

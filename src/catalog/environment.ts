@@ -5,7 +5,7 @@ import type { Resolve } from './yaml.ts'
 const REFERENCE = /\$\{(?:env:)?([^}]*)\}/g
 const NAME = /^[A-Za-z_][A-Za-z0-9_]*$/
 
-/** Replaced text is never looked at again, so a value may contain whatever it likes. */
+/** Replaced text is never looked at again, so a value may contain whatever it likes. What cannot be replaced stays as it is. */
 export function fromEnvironment(env: Readonly<Record<string, string | undefined>>): Resolve {
   return (text, wrong) =>
     text.replace(REFERENCE, (reference: string, name: string) => {
@@ -14,6 +14,6 @@ export function fromEnvironment(env: Readonly<Record<string, string | undefined>
       else if (!reference.startsWith('${env:')) wrong(`has ${reference}: write \${env:${name}}`)
       else if (value === undefined) wrong(`needs the environment variable ${name}, which is not set`)
       else if (value === '') wrong(`needs the environment variable ${name}, which is empty`)
-      return value ?? ''
+      return value || reference
     })
 }

@@ -305,7 +305,7 @@ const CHANGED: readonly [string, string, string, string][] = [
     'a provider that there is not',
     'provider: plain',
     'provider: plian',
-    'f.yaml:3:15: apps[0].provider: plian is neither in the catalogue nor under providers: did you mean plain?',
+    'f.yaml:3:15: apps[0].provider: is neither in the catalogue nor under providers: did you mean plain?',
   ],
   [
     'no secret where one is wanted',
@@ -408,11 +408,13 @@ test('no secret is in any message, wherever it stands', () => {
     told(`${APP.replace('client_secret: y', 'client_secret: [hush-3]').replace('key_code_ref: a', 'key_code_ref: "${env:LOCAL_SECRET} "')}
     callback_url: http://x.example/\${env:LOCAL_SECRET}
     user_binding: \${env:LOCAL_SECRET}
+    tenant: \${env:KEY}
 ${CALLER}    client_secret: hush-4
     expires: \${env:LOCAL_SECRET}
 `)
   assert.doesNotMatch(message, /hush/)
-  assert.equal(message.split('\n').length, 6)
+  assert.equal(message.split('\n').length, 7)
+  assert.doesNotMatch(told(APP.replace('provider: plain', 'provider: ${env:BACKEND_SECRET}')), /aaaa/)
 })
 
 test('one of one’s own comes before one of the catalogue', () => {

@@ -9,7 +9,7 @@ import { providerMistakes } from './load.ts'
 import { CatalogError, type Mistake, type Path, type Source, throwIfAny, withoutLines } from './mistake.ts'
 import { appRules, callerRules, duplicates, momentOf, tenantOf } from './setup-rules.ts'
 import { type AppDefinition, appSchema, type CallerDefinition, callerSchema, setupSchema } from './setup-schema.ts'
-import { type Validate, validator } from './validate.ts'
+import { shapeThen, validator } from './validate.ts'
 import { readYaml } from './yaml.ts'
 
 type Environment = Readonly<Record<string, string | undefined>>
@@ -66,16 +66,11 @@ export function checkCaller(definition: unknown, name: string): CallerSetup {
 }
 
 function appMistakes(definition: unknown, providers: Known, source: Source, base: Path): Mistake[] {
-  return shapeThen(validateApp, definition, source, base, () => appRules(definition as AppDefinition, providers, source, base))
+  return shapeThen<AppDefinition>(validateApp, definition, source, base, (sound) => appRules(sound, providers, source, base))
 }
 
 function callerMistakes(definition: unknown, source: Source, base: Path): Mistake[] {
-  return shapeThen(validateCaller, definition, source, base, () => callerRules(definition as CallerDefinition, source, base))
-}
-
-function shapeThen(validate: Validate, definition: unknown, source: Source, base: Path, rules: () => Mistake[]): Mistake[] {
-  const misshapen = validate(definition, source, base)
-  return misshapen.length > 0 ? misshapen : rules()
+  return shapeThen<CallerDefinition>(validateCaller, definition, source, base, (sound) => callerRules(sound, source, base))
 }
 
 function repeated(

@@ -4,9 +4,9 @@ import { readdir, readFile } from 'node:fs/promises'
 import { basename, join, relative } from 'node:path'
 import type { Provider } from '../core/provider.ts'
 import { type Mistake, mistakeAt, type Path, type Source, throwIfAny, withoutLines } from './mistake.ts'
-import { providerRules } from './provider-rules.ts'
+import { LINKED, providerRules } from './provider-rules.ts'
 import { providerSchema } from './schema.ts'
-import { validator } from './validate.ts'
+import { shapeThen, validator } from './validate.ts'
 import { readYaml } from './yaml.ts'
 
 const validate = validator(providerSchema)
@@ -41,10 +41,11 @@ export function checkProvider(definition: unknown, source: Source | string): Pro
   return definition as Provider
 }
 
-/** The rules are for what has the right shape. */
 export function providerMistakes(definition: unknown, source: Source, base: Path): Mistake[] {
-  const misshapen = validate(definition, source, base)
-  return misshapen.length > 0 ? misshapen : providerRules(definition as Provider, source, base)
+  return shapeThen<Provider>(validate, definition, source, base, (sound, broken) =>
+    // URLs, hosts and config speak of each other: while one of them cannot be read, nothing true can be said of the rest.
+    broken.some((field) => LINKED.has(field)) ? [] : providerRules(sound, source, base),
+  )
 }
 
 /** What a file of the catalogue owes its readers, and one's own provider does not. */

@@ -5,6 +5,7 @@ import type { ConfigField, Provider } from '../core/provider.ts'
 import { type Mistake, mistakeAt, mistakeAtKey, nearest, type Path, type Source } from './mistake.ts'
 
 const ENDPOINTS = ['issuer', 'authorize_url', 'token_url', 'refresh_url', 'revoke_url', 'par_url', 'jwks_url'] as const
+export const LINKED: ReadonlySet<string> = new Set([...ENDPOINTS, 'identity', 'probe', 'hosts', 'config'])
 const HOST = /^(?:\*\.)?(?:[A-Za-z0-9-]+|\{[a-z][a-z0-9_]*\})(?:\.(?:[A-Za-z0-9-]+|\{[a-z][a-z0-9_]*\}))*(?::[1-9][0-9]{0,4})?$/
 const HEADER_NAME = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/
 const PLACEHOLDER_NAME = /^[a-z][a-z0-9_]*$/
@@ -31,13 +32,13 @@ interface Told {
   readonly key?: true
 }
 
-export function providerRules(provider: Provider, source: Source, base: Path): Mistake[] {
+export function providerRules(provider: Partial<Provider>, source: Source, base: Path): Mistake[] {
   const told = [...endpoints(provider), ...configs(provider), ...requests(provider), ...details(provider)]
   return told.map(({ path, message, key }) => (key ? mistakeAtKey : mistakeAt)(source, [...base, ...path], message))
 }
 
 /** Every URL of a provider, by its path in the file. */
-export function urlsOf(provider: Provider): { path: Path; url: string }[] {
+export function urlsOf(provider: Partial<Provider>): { path: Path; url: string }[] {
   const further = [
     { path: ['identity', 'url'], url: provider.identity?.url },
     { path: ['probe', 'url'], url: provider.probe?.url },
@@ -47,7 +48,7 @@ export function urlsOf(provider: Provider): { path: Path; url: string }[] {
   )
 }
 
-function endpoints(provider: Provider): Told[] {
+function endpoints(provider: Partial<Provider>): Told[] {
   const told: Told[] = []
   for (const { path, url } of urlsOf(provider)) {
     const problem = urlProblem(url)
@@ -73,7 +74,7 @@ function endpoints(provider: Provider): Told[] {
   return told
 }
 
-function configs(provider: Provider): Told[] {
+function configs(provider: Partial<Provider>): Told[] {
   const declared = provider.config ?? {}
   const texts = [
     ...urlsOf(provider),
@@ -118,7 +119,7 @@ function samples(name: string, field: ConfigField, texts: readonly { url: string
   return told
 }
 
-function requests(provider: Provider): Told[] {
+function requests(provider: Partial<Provider>): Told[] {
   const told: Told[] = []
   for (const field of ['authorize_params', 'token_params', 'refresh_params'] as const) {
     for (const name of Object.keys(provider[field] ?? {})) {
@@ -145,7 +146,7 @@ function requests(provider: Provider): Told[] {
   return told
 }
 
-function details(provider: Provider): Told[] {
+function details(provider: Partial<Provider>): Told[] {
   const told: Told[] = []
   const seconds = Number(/^(\d+)s$/.exec(provider.rotation?.window ?? '')?.[1] ?? 0)
   if (seconds > WINDOW_SECONDS_MAX)

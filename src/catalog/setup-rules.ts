@@ -11,26 +11,24 @@ const MOMENT = /^\d{4}-\d{2}-\d{2}T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d+)?(Z|[+-
 
 /** A provider that is null is there, but wrong: nothing can be said of what an app gives to it. */
 export function appRules(
-  app: AppDefinition,
+  app: Partial<AppDefinition>,
   providers: ReadonlyMap<string, Provider | null>,
   source: Source,
   base: Path,
 ): Mistake[] {
+  const told = callbacks(app, source, base)
+  if (app.provider === undefined) return told
   const provider = providers.get(app.provider)
-  const told = [...callbacks(app, source, base)]
   if (provider === null) return told
   if (provider) return [...told, ...secrets(app, provider, source, base), ...configValues(app, provider, source, base)]
   const meant = nearest(app.provider, [...providers.keys()])
   const hint = meant ? `did you mean ${meant}?` : 'put it under providers, or take one of the catalogue'
-  return [
-    ...told,
-    mistakeAt(source, [...base, 'provider'], `${app.provider} is neither in the catalogue nor under providers: ${hint}`),
-  ]
+  return [...told, mistakeAt(source, [...base, 'provider'], `is neither in the catalogue nor under providers: ${hint}`)]
 }
 
-export function callerRules(caller: CallerDefinition, source: Source, base: Path): Mistake[] {
+export function callerRules(caller: Partial<CallerDefinition>, source: Source, base: Path): Mistake[] {
   if (caller.expires === undefined) {
-    const operator = caller.scopes.find((scope) => !scope.endsWith(':connected_apps'))
+    const operator = caller.scopes?.find((scope) => !scope.endsWith(':connected_apps'))
     return operator
       ? [mistakeAt(source, [...base, 'expires'], `is missing: a caller with the scope ${operator} must expire some day`)]
       : []
@@ -62,7 +60,7 @@ export function duplicates(names: readonly string[], what: string, source: Sourc
   })
 }
 
-function callbacks(app: AppDefinition, source: Source, base: Path): Mistake[] {
+function callbacks(app: Partial<AppDefinition>, source: Source, base: Path): Mistake[] {
   const further = (app.allowed_callback_urls ?? []).map((url, index) => ({ path: ['allowed_callback_urls', index], url }))
   const all = app.callback_url === undefined ? further : [{ path: ['callback_url'], url: app.callback_url }, ...further]
   const told = all.flatMap(({ path, url }) => {
@@ -78,7 +76,7 @@ function callbacks(app: AppDefinition, source: Source, base: Path): Mistake[] {
   return told
 }
 
-function secrets(app: AppDefinition, { id, client_auth = 'basic' }: Provider, source: Source, base: Path): Mistake[] {
+function secrets(app: Partial<AppDefinition>, { id, client_auth = 'basic' }: Provider, source: Source, base: Path): Mistake[] {
   const told: Mistake[] = []
   const wantsKey = client_auth === 'private_key_jwt'
   if (app.client_secret === undefined && !wantsKey && client_auth !== 'none') {
@@ -100,7 +98,7 @@ function secrets(app: AppDefinition, { id, client_auth = 'basic' }: Provider, so
   return told
 }
 
-function configValues(app: AppDefinition, provider: Provider, source: Source, base: Path): Mistake[] {
+function configValues(app: Partial<AppDefinition>, provider: Provider, source: Source, base: Path): Mistake[] {
   const told: Mistake[] = []
   const given = app.config ?? {}
   const declared = provider.config ?? {}

@@ -2,9 +2,36 @@
 
 import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv'
 import type { TSchema } from 'typebox'
-import { type Mistake, mistakeAt, mistakeAtKey, nearest, type Path, type Source } from './mistake.ts'
+import { type Mistake, mistakeAt, mistakeAtKey, nearest, type Path, pathText, type Source } from './mistake.ts'
 
 export type Validate = (value: unknown, source: Source, base?: Path) => Mistake[]
+
+/**
+ * First the shape; then the rules, given what of the fields has the right shape: one mistake must not hide another.
+ * What the rules then miss of a field was told already.
+ */
+export function shapeThen<T extends object>(
+  validate: Validate,
+  definition: unknown,
+  source: Source,
+  base: Path,
+  rules: (sound: Partial<T>, broken: readonly string[]) => Mistake[],
+): Mistake[] {
+  const misshapen = validate(definition, source, base)
+  if (typeof definition !== 'object' || definition === null || Array.isArray(definition)) return misshapen
+  const about = (field: string) => {
+    const path = pathText([...base, field])
+    return (mistake: Mistake) =>
+      mistake.path === path || mistake.path.startsWith(`${path}.`) || mistake.path.startsWith(`${path}[`)
+  }
+  const told = new Set(misshapen.map(({ path }) => path))
+  const broken = Object.keys(definition).filter((field) => misshapen.some(about(field)))
+  const sound = Object.fromEntries(Object.entries(definition).filter(([field]) => !broken.includes(field))) as Partial<T>
+  const ruled = rules(sound, broken).filter(
+    (mistake) => !told.has(mistake.path) && !broken.some((field) => about(field)(mistake)),
+  )
+  return [...misshapen, ...ruled]
+}
 
 export function validator(schema: TSchema): Validate {
   const ajv = new Ajv({ allErrors: true, verbose: true, allowUnionTypes: true, strictTuples: false })

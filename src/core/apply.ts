@@ -66,7 +66,10 @@ async function planApps(ports: Ports, { apps, providers }: Setup): Promise<Plan[
   return Promise.all(
     apps.map(async (app): Promise<Plan> => {
       if (!offered.has(app.provider)) {
-        throw new BrokerError('INVALID_REQUEST', `the app ${app.keyCodeRef} names the provider ${app.provider}, which is not there`)
+        throw new BrokerError(
+          'INVALID_REQUEST',
+          `the app ${app.keyCodeRef} names the provider ${app.provider}, which is not there`,
+        )
       }
       const known = await ports.store.records.app(app.tenant, app.keyCodeRef)
       const sealed = await sealedSecrets(ports, app, known)
@@ -82,7 +85,11 @@ async function planApps(ports: Ports, { apps, providers }: Setup): Promise<Plan[
 }
 
 /** Sealed bytes differ each time, so secrets are compared opened; unchanged ones are left as they lie. */
-async function sealedSecrets(ports: Ports, app: AppSetup, known: App | null): Promise<{ secrets: App['sealed']; changed: string[] }> {
+async function sealedSecrets(
+  ports: Ports,
+  app: AppSetup,
+  known: App | null,
+): Promise<{ secrets: App['sealed']; changed: string[] }> {
   const before = known && (await ports.seal.load(appRow(known), known.sealed.dataKey))
   const old = {
     clientSecret: before && known.sealed.clientSecret ? before.open('client_secret', known.sealed.clientSecret) : null,
@@ -125,7 +132,14 @@ async function planCallers(ports: Ports, callers: readonly CallerSetup[]): Promi
       const { secretHash: after, ...nextPlain } = next
       return {
         record: { put: 'caller', caller: next },
-        report: report('caller', next.clientId, next.tenant, known && knownPlain, nextPlain, sameDigest(before, after) ? [] : ['client_secret']),
+        report: report(
+          'caller',
+          next.clientId,
+          next.tenant,
+          known && knownPlain,
+          nextPlain,
+          sameDigest(before, after) ? [] : ['client_secret'],
+        ),
         ...(generated && { generated }),
       }
     }),

@@ -12,7 +12,9 @@ export const PAGE_SIZE_MAX = 500
 const LABEL_LENGTH_MAX = 200
 
 /** `pending` is a connection that is not one yet. */
-export type Listed = { readonly kind: 'connection'; readonly connection: Connection } | { readonly kind: 'pending'; readonly attempt: Attempt }
+export type Listed =
+  | { readonly kind: 'connection'; readonly connection: Connection }
+  | { readonly kind: 'pending'; readonly attempt: Attempt }
 
 export interface ConnectionPage {
   readonly items: readonly Listed[]

@@ -56,7 +56,10 @@ function mismatchOf(attempt: Attempt, caller: Caller, owner: Owner, now: number)
     return { reason: 'wrong_user', error: new BrokerError('INVALID_COMPLETION', message) }
   }
   if (attempt.expiresAt <= now) {
-    return { reason: 'expired', error: new BrokerError('SESSION_EXPIRED', 'this took longer than ten minutes; start again with auth_url') }
+    return {
+      reason: 'expired',
+      error: new BrokerError('SESSION_EXPIRED', 'this took longer than ten minutes; start again with auth_url'),
+    }
   }
   return null
 }

@@ -60,7 +60,12 @@ export async function authUrl(ports: Ports, caller: Caller, input: AuthUrlInput)
     stateHash: null,
     browserHash: null,
     completionHash: null,
-    sealed: { dataKey: (await ports.seal.create(attemptRow({ tenant: app.tenant, id }))).dataKey, codeVerifier: null, nonce: null, answer: null },
+    sealed: {
+      dataKey: (await ports.seal.create(attemptRow({ tenant: app.tenant, id }))).dataKey,
+      codeVerifier: null,
+      nonce: null,
+      answer: null,
+    },
     reason: null,
     createdAt: now,
     expiresAt: now + ATTEMPT_LIFE_MS,
@@ -120,7 +125,11 @@ export type Ending =
   | { readonly kind: 'already_connected'; readonly attempt: Attempt }
   | { readonly kind: 'connected'; readonly attempt: Attempt; readonly session: string }
   | { readonly kind: 'held'; readonly attempt: Attempt; readonly completionCode: Secret }
-  | { readonly kind: 'refused'; readonly attempt: Attempt; readonly error: { readonly code: string; readonly description: string | null } }
+  | {
+      readonly kind: 'refused'
+      readonly attempt: Attempt
+      readonly error: { readonly code: string; readonly description: string | null }
+    }
 
 /**
  * The browser is back. Whatever it brought, the state is spent: of any number of answers with one state, one goes further.
@@ -142,7 +151,10 @@ export async function comeBack(ports: Ports, answer: ProviderAnswer): Promise<En
 
   if (answer.error !== null) return ended(ports, 'away', attempt, { code: answer.error, description: answer.errorDescription })
   if (answer.code === null) {
-    return ended(ports, 'away', attempt, { code: 'invalid_response', description: 'the provider sent neither a code nor an error' })
+    return ended(ports, 'away', attempt, {
+      code: 'invalid_response',
+      description: 'the provider sent neither a code nor an error',
+    })
   }
   const { registration } = await registrationOf(ports, attempt.tenant, attempt.app)
   const kept = picked(answer.query, registration.provider.keep_from_callback ?? [])
@@ -151,7 +163,11 @@ export async function comeBack(ports: Ports, answer: ProviderAnswer): Promise<En
     : redeemAtOnce(ports, attempt, { code: answer.code, kept })
 }
 
-async function redeemAtOnce(ports: Ports, attempt: Attempt, answer: { code: Secret; kept: Record<string, string> }): Promise<Ending> {
+async function redeemAtOnce(
+  ports: Ports,
+  attempt: Attempt,
+  answer: { code: Secret; kept: Record<string, string> },
+): Promise<Ending> {
   const returned: Attempt = { ...attempt, stage: 'returned' }
   if (!(await ports.store.attempts.move('away', returned, []))) return { kind: 'lost', why: 'used' }
   const redeemed = await redeem(ports, returned, answer)

@@ -105,7 +105,10 @@ const MARGIN_MS_MAX = 60_000
 const URGENT_MS_MAX = 5_000
 
 /** Margins shrink with the token's whole life, so that a two-second token is not born stale. */
-export function judge({ health, issuedAt, expiresAt }: Pick<Connection, 'health' | 'issuedAt' | 'expiresAt'>, now: number): Freshness {
+export function judge(
+  { health, issuedAt, expiresAt }: Pick<Connection, 'health' | 'issuedAt' | 'expiresAt'>,
+  now: number,
+): Freshness {
   if (health.state === 'broken' || health.state === 'revoked') return 'dead'
   if (expiresAt === null) return 'fresh'
   const left = expiresAt - now
@@ -116,7 +119,10 @@ export function judge({ health, issuedAt, expiresAt }: Pick<Connection, 'health'
 }
 
 /** Scopes asked for and not granted; empty when the provider did not say. */
-export function missingScopes({ requestedScopes, grantedScopes }: Pick<Connection, 'requestedScopes' | 'grantedScopes'>): string[] {
+export function missingScopes({
+  requestedScopes,
+  grantedScopes,
+}: Pick<Connection, 'requestedScopes' | 'grantedScopes'>): string[] {
   if (grantedScopes === null) return []
   const granted = new Set(grantedScopes)
   return requestedScopes.filter((scope) => !granted.has(scope))

@@ -32,7 +32,12 @@ export async function listCallers(ports: Ports, caller: Caller): Promise<CallerR
 }
 
 /** Takes effect at once here, and within a second in other processes: tokens that it holds stop working too. */
-export async function setCallerDisabled(ports: Ports, caller: Caller, clientId: string, disabled: boolean): Promise<CallerRecord> {
+export async function setCallerDisabled(
+  ports: Ports,
+  caller: Caller,
+  clientId: string,
+  disabled: boolean,
+): Promise<CallerRecord> {
   await allow(ports, caller, 'write:callers', clientId)
   const found = await existingCaller(ports, caller.tenant, clientId)
   const next = { ...found, disabled }
@@ -65,6 +70,9 @@ async function changed(
   action: FactAction,
   subject: string,
 ): Promise<void> {
-  await ports.store.records.change([change], [{ tenant: caller.tenant, at: ports.now(), actor: caller.name, action, subject, reason: null }])
+  await ports.store.records.change(
+    [change],
+    [{ tenant: caller.tenant, at: ports.now(), actor: caller.name, action, subject, reason: null }],
+  )
   ports.registry.forget()
 }

@@ -101,7 +101,12 @@ export interface AttemptStore {
   findByHandle(handleHash: string): Promise<Attempt | null>
   findByState(stateHash: string): Promise<Attempt | null>
   /** Those still on their way (`PENDING_STAGES`, not expired at `now`), newest first as connections are listed. */
-  pending(tenant: string, filter: Pick<ConnectionFilter, 'userId' | 'orgCode' | 'app'>, now: number, page: { after: Cursor | null; limit: number }): Promise<Attempt[]>
+  pending(
+    tenant: string,
+    filter: Pick<ConnectionFilter, 'userId' | 'orgCode' | 'app'>,
+    now: number,
+    page: { after: Cursor | null; limit: number },
+  ): Promise<Attempt[]>
   /** Writes `next` only if the attempt is still at stage `from`; says whether it did. Of any number at once, one does. */
   move(from: Stage, next: Attempt, facts: readonly Fact[]): Promise<boolean>
   /** As `move` to `connected`, together with the connection it made (new, or over the one with its id). */
@@ -119,7 +124,10 @@ export interface ConnectionStore {
    * Takes the lease, if the connection still is at the version seen and no lease is alive; else resolves to null and nothing changed.
    * The returned connection carries the new lease; `overdue` tells that an earlier one was never given back, so its answer may be lost.
    */
-  claim(seen: Connection, lease: { holder: string; now: number; until: number }): Promise<{ readonly connection: Connection; readonly overdue: Lease | null } | null>
+  claim(
+    seen: Connection,
+    lease: { holder: string; now: number; until: number },
+  ): Promise<{ readonly connection: Connection; readonly overdue: Lease | null } | null>
   /** Writes what a renewal brought and gives the lease back, if its fence still is the row's; says whether it did. */
   settle(claimed: Connection, next: Connection, facts: readonly Fact[]): Promise<boolean>
   /** Writes a change that is no renewal, if the version still is the one seen; says whether it did. Takes the lease from whoever holds it. */

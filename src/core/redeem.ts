@@ -36,9 +36,18 @@ export async function redeem(
   if (exchanged.outcome === 'uncertain') return refused(ports, attempt, 'exchange_uncertain', exchanged.detail)
   if (exchanged.outcome === 'refused') return refused(ports, attempt, exchanged.reason, exchanged.detail)
 
-  const connection: Connection = { ...fresh(ports, attempt, exchanged.grant, id, earlier), sealed: sealCredentials(row, exchanged.grant.credentials) }
+  const connection: Connection = {
+    ...fresh(ports, attempt, exchanged.grant, id, earlier),
+    sealed: sealCredentials(row, exchanged.grant.credentials),
+  }
   const next = emptied({ ...attempt, stage: 'connected', connection: id })
-  const connected = attemptFact(ports, { ...attempt, session: id }, 'browser', 'connection.connected', earlier ? 'reconnected' : attempt.binding)
+  const connected = attemptFact(
+    ports,
+    { ...attempt, session: id },
+    'browser',
+    'connection.connected',
+    earlier ? 'reconnected' : attempt.binding,
+  )
   const written = await finished(ports, attempt, next, connection, [connected])
   if (!written) {
     // Tokens that nobody will ever see again must not stay alive at the provider.
@@ -49,7 +58,13 @@ export async function redeem(
   return { outcome: 'connected', connection }
 }
 
-async function finished(ports: Ports, attempt: Attempt, next: Attempt, connection: Connection, facts: Parameters<Ports['store']['record']>[0]) {
+async function finished(
+  ports: Ports,
+  attempt: Attempt,
+  next: Attempt,
+  connection: Connection,
+  facts: Parameters<Ports['store']['record']>[0],
+) {
   try {
     return await ports.store.attempts.finish('returned', next, connection, facts)
   } catch (error) {

@@ -9,11 +9,16 @@ export function appRow({ tenant, keyCodeRef }: Pick<App, 'tenant' | 'keyCodeRef'
 }
 
 /** Throws `APP_NOT_FOUND` when the app, or its provider, was removed. */
-export async function registrationOf(ports: Ports, tenant: string, keyCodeRef: string): Promise<{ app: App; registration: Registration }> {
+export async function registrationOf(
+  ports: Ports,
+  tenant: string,
+  keyCodeRef: string,
+): Promise<{ app: App; registration: Registration }> {
   const app = await ports.registry.app(tenant, keyCodeRef)
   if (!app) throw new BrokerError('APP_NOT_FOUND', `no app with key_code_ref ${keyCodeRef}`)
   const provider = await ports.registry.provider(app.provider)
-  if (!provider) throw new BrokerError('APP_NOT_FOUND', `the app ${keyCodeRef} names the provider ${app.provider}, which is not there`)
+  if (!provider)
+    throw new BrokerError('APP_NOT_FOUND', `the app ${keyCodeRef} names the provider ${app.provider}, which is not there`)
 
   const { dataKey, clientSecret, privateKey } = app.sealed
   const row = await ports.seal.load(appRow(app), dataKey)

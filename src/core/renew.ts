@@ -44,7 +44,13 @@ async function renewOnce(ports: Ports, seen: Connection): Promise<Connection> {
     if (claim) {
       // ─── From here the refresh token may be spent. Nothing below may throw before the answer is written, and nothing is aborted.
       const answer = await prepared.spend()
-      return write(ports, claim.connection, outcome(ports, claim.connection, answer, prepared.row, claim.overdue !== null), prepared, answer)
+      return write(
+        ports,
+        claim.connection,
+        outcome(ports, claim.connection, answer, prepared.row, claim.overdue !== null),
+        prepared,
+        answer,
+      )
     }
     current = await lookAgain(ports, current)
   }
@@ -76,7 +82,15 @@ async function prepare(ports: Ports, connection: Connection): Promise<Prepared |
     return await prepared(ports, connection)
   } catch (error) {
     if (!(error instanceof BrokerError) || error.code !== 'PROVIDER_UNAVAILABLE') throw error
-    return { trouble: { outcome: 'unavailable', reason: 'provider_unreachable', detail: error.message, retryAfterMs: null, unclear: false } }
+    return {
+      trouble: {
+        outcome: 'unavailable',
+        reason: 'provider_unreachable',
+        detail: error.message,
+        retryAfterMs: null,
+        unclear: false,
+      },
+    }
   }
 }
 
@@ -115,7 +129,13 @@ interface Outcome {
 }
 
 /** What the answer makes of the connection. Pure, and it cannot fail: the seal was got before the request. */
-function outcome(ports: Pick<Ports, 'now' | 'chance'>, current: Connection, answer: Renewed, row: RowSeal, overdue: boolean): Outcome {
+function outcome(
+  ports: Pick<Ports, 'now' | 'chance'>,
+  current: Connection,
+  answer: Renewed,
+  row: RowSeal,
+  overdue: boolean,
+): Outcome {
   const now = ports.now()
   switch (answer.outcome) {
     case 'renewed': {
@@ -139,7 +159,11 @@ function renewed(current: Connection, grant: Grant, row: RowSeal, now: number): 
   return {
     ...current,
     // Providers that do not rotate leave the refresh token out of the answer: the old one stays.
-    sealed: { ...sealed, refreshToken: sealed.refreshToken ?? current.sealed?.refreshToken ?? null, extra: sealed.extra ?? current.sealed?.extra ?? null },
+    sealed: {
+      ...sealed,
+      refreshToken: sealed.refreshToken ?? current.sealed?.refreshToken ?? null,
+      extra: sealed.extra ?? current.sealed?.extra ?? null,
+    },
     tokenType: grant.tokenType,
     issuedAt: now,
     expiresAt: grant.expiresAt,

@@ -1,7 +1,7 @@
 /** Ends a connection: here at once, then at the provider, refresh token first. */
 
-import { allow, type Caller } from './caller.ts'
 import { attemptFact, emptied } from './attempt.ts'
+import { allow, type Caller } from './caller.ts'
 import type { Connection, Credentials, Health, Upstream } from './connection.ts'
 import { BrokerError } from './errors.ts'
 import type { Fact, Ports } from './ports.ts'
@@ -43,7 +43,11 @@ export async function revokeConnection(ports: Ports, actor: string, connection: 
 
 /** An app that is set to one connection per owner: the earlier ones end here. The grant at the provider is the new one's now. */
 export async function supersede(ports: Ports, { tenant, id, app, owner }: Connection): Promise<void> {
-  const filter = { app, ...(owner.userId !== null && { userId: owner.userId }), ...(owner.orgCode !== null && { orgCode: owner.orgCode }) }
+  const filter = {
+    app,
+    ...(owner.userId !== null && { userId: owner.userId }),
+    ...(owner.orgCode !== null && { orgCode: owner.orgCode }),
+  }
   const earlier = await ports.store.connections.list(tenant, filter, { after: null, limit: 100 })
   for (const other of earlier) {
     const same = other.owner.userId === owner.userId && other.owner.orgCode === owner.orgCode

@@ -65,7 +65,8 @@ function assertAlive({ health, expiresAt }: Connection, now: number): void {
   const trouble = health.trouble
   const retryAfterMs = Math.max((trouble?.retryAt ?? now) - now, 1000)
   if (trouble?.reason === 'app_rejected') {
-    const message = "the provider refuses this app's client id or secret; an operator must correct it, then this connection works again"
+    const message =
+      "the provider refuses this app's client id or secret; an operator must correct it, then this connection works again"
     throw new BrokerError('APP_CREDENTIALS_REJECTED', message, { retryAfterMs })
   }
   const message = `the token expired and the provider could not renew it just now: ${trouble?.reason ?? 'no answer yet'}`
@@ -84,7 +85,9 @@ function unfinished(attempt: Attempt | null, now: number): BrokerError {
     case 'connected':
       return new BrokerError(
         'INVALID_SESSION',
-        attempt.binding === 'callback' ? 'use the session_id that the browser brought to the callback' : 'session_id points to an invalid session',
+        attempt.binding === 'callback'
+          ? 'use the session_id that the browser brought to the callback'
+          : 'session_id points to an invalid session',
       )
     case 'begun':
     case 'away':

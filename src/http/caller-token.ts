@@ -109,7 +109,11 @@ export class CallerTokens {
     if (!record || !isActive(record, this.#now())) throw refused()
     if (verified.caller && verified.record === record) return verified.caller
     const granted = new Set(verified.scopes)
-    const caller: Caller = { name: record.clientId, tenant: record.tenant, scopes: new Set(record.scopes.filter((scope) => granted.has(scope))) }
+    const caller: Caller = {
+      name: record.clientId,
+      tenant: record.tenant,
+      scopes: new Set(record.scopes.filter((scope) => granted.has(scope))),
+    }
     verified.record = record
     verified.caller = caller
     return caller

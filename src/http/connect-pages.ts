@@ -11,7 +11,7 @@ import { Secret } from '../core/secret.ts'
 import { browserCookie, csrfToken } from './browser-cookie.ts'
 import type { Guesses } from './guesses.ts'
 import { connectScript } from './page-script.ts'
-import { confirmPage, connectedPage, expiredPage, failedPage, FORM, type Page } from './pages.ts'
+import { confirmPage, connectedPage, expiredPage, FORM, failedPage, type Page } from './pages.ts'
 
 export function connectPages(app: FastifyInstance, ports: Ports, guesses: Guesses): void {
   const cookie = browserCookie(ports.publicUrl)
@@ -42,7 +42,9 @@ export function connectPages(app: FastifyInstance, ports: Ports, guesses: Guesse
     return departure ? goTo(reply, departure.url) : gone(request, reply)
   })
 
-  app.get(connectScript.path, async (_request, reply) => reply.headers(connectScript.headers).send(Buffer.from(connectScript.body)))
+  app.get(connectScript.path, async (_request, reply) =>
+    reply.headers(connectScript.headers).send(Buffer.from(connectScript.body)),
+  )
 
   for (const url of ['/connected_apps/callback', '/connected_apps/callback/:context']) {
     app.get(url, async (request, reply) => {
@@ -113,7 +115,12 @@ export function connectPages(app: FastifyInstance, ports: Ports, guesses: Guesse
 }
 
 /** The callback was listed by the operator, and is used as it was listed; what we add goes into its query. */
-async function back(reply: FastifyReply, attempt: Attempt, told: Readonly<Record<string, string>>, page: () => Promise<Page>): Promise<FastifyReply> {
+async function back(
+  reply: FastifyReply,
+  attempt: Attempt,
+  told: Readonly<Record<string, string>>,
+  page: () => Promise<Page>,
+): Promise<FastifyReply> {
   if (attempt.callbackUrl === null) return sendPage(reply, 'error' in told ? 400 : 200, await page())
   const url = new URL(attempt.callbackUrl)
   for (const [name, value] of Object.entries(told)) url.searchParams.set(name, value.slice(0, TOLD_MAX))
@@ -150,7 +157,10 @@ function secretOrNull(value: string | undefined): Secret | null {
 const START_AGAIN = 'Go back to the app you came from and start again there.'
 
 const unreadable = failedPage({ what: 'The answer that came back could not be read.', remedy: START_AGAIN })
-const tooMany = failedPage({ what: 'There were too many attempts from where you are.', remedy: 'Wait a minute, then start again in the app.' })
+const tooMany = failedPage({
+  what: 'There were too many attempts from where you are.',
+  remedy: 'Wait a minute, then start again in the app.',
+})
 const notFromOurPage = failedPage({
   what: 'We could not tell that this came from our page in this browser.',
   remedy: 'Allow cookies for this site, go back to the app you came from and start again there.',
@@ -159,7 +169,11 @@ const notFromOurPage = failedPage({
 function lost(why: Extract<Ending, { kind: 'lost' }>['why']): Page {
   switch (why) {
     case 'unknown':
-      return failedPage({ what: 'This answer belongs to nothing that was started here.', remedy: START_AGAIN, reference: 'unknown_state' })
+      return failedPage({
+        what: 'This answer belongs to nothing that was started here.',
+        remedy: START_AGAIN,
+        reference: 'unknown_state',
+      })
     case 'used':
       return failedPage({ what: 'This answer has been used already.', remedy: START_AGAIN, reference: 'used_state' })
     case 'expired':
@@ -172,14 +186,25 @@ function lost(why: Extract<Ending, { kind: 'lost' }>['why']): Page {
       })
     case 'wrong_place':
     case 'wrong_issuer':
-      return failedPage({ what: 'The answer did not come from where you were sent, so nothing was connected.', remedy: START_AGAIN, reference: why })
+      return failedPage({
+        what: 'The answer did not come from where you were sent, so nothing was connected.',
+        remedy: START_AGAIN,
+        reference: why,
+      })
   }
 }
 
 /** What a provider says is told as its words, and only when they came with the right state from the right issuer. */
-function refusedPage({ providerName }: { providerName: string }, { code, description }: { code: string; description: string | null }): Page {
+function refusedPage(
+  { providerName }: { providerName: string },
+  { code, description }: { code: string; description: string | null },
+): Page {
   if (code === 'access_denied') {
-    return failedPage({ title: 'Not connected', what: `You did not allow the connection to ${providerName}.`, remedy: 'If that was a mistake, start again in the app.' })
+    return failedPage({
+      title: 'Not connected',
+      what: `You did not allow the connection to ${providerName}.`,
+      remedy: 'If that was a mistake, start again in the app.',
+    })
   }
   return failedPage({
     what: `${providerName} did not complete the connection.`,

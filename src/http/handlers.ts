@@ -13,7 +13,7 @@ import type { Cursor, Ports } from '../core/ports.ts'
 import { revoke } from '../core/revoke.ts'
 import { Secret } from '../core/secret.ts'
 import { token } from '../core/token.ts'
-import { appItem, callerItem, connectionItem, moment, providerItem, pendingItem } from './items.ts'
+import { appItem, callerItem, connectionItem, moment, pendingItem, providerItem } from './items.ts'
 import type * as schemas from './schemas.ts'
 
 /** A request that fits its route's schemas. */
@@ -27,7 +27,11 @@ const DONE = { message: 'Success', code: 'OK' } as const
 
 // ── /api/v1/connected_apps ───────────────────────────────────────────────────────────────────────────────────────────
 
-export async function getAuthUrl(ports: Ports, caller: Caller, { query }: Input<Static<typeof schemas.AuthUrlQuery>>): Promise<wire.AuthUrlAnswer> {
+export async function getAuthUrl(
+  ports: Ports,
+  caller: Caller,
+  { query }: Input<Static<typeof schemas.AuthUrlQuery>>,
+): Promise<wire.AuthUrlAnswer> {
   const { link, session } = await authUrl(ports, caller, {
     keyCodeRef: query.key_code_ref,
     owner: ownerOf(query),
@@ -37,16 +41,28 @@ export async function getAuthUrl(ports: Ports, caller: Caller, { query }: Input<
   return { url: urlOf(ports, link), session_id: session }
 }
 
-export async function getToken(ports: Ports, caller: Caller, { query }: Input<Static<typeof schemas.SessionQuery>>): Promise<wire.TokenAnswer> {
+export async function getToken(
+  ports: Ports,
+  caller: Caller,
+  { query }: Input<Static<typeof schemas.SessionQuery>>,
+): Promise<wire.TokenAnswer> {
   const { accessToken, expiresAt } = await token(ports, caller, query.session_id)
   return { access_token: accessToken.reveal(), ...(expiresAt !== null && { access_token_expiry: moment(expiresAt) }) }
 }
 
-export async function postRevoke(ports: Ports, caller: Caller, { query }: Input<Static<typeof schemas.SessionQuery>>): Promise<wire.RevokeAnswer> {
+export async function postRevoke(
+  ports: Ports,
+  caller: Caller,
+  { query }: Input<Static<typeof schemas.SessionQuery>>,
+): Promise<wire.RevokeAnswer> {
   return { result: `revoked; upstream: ${await revoke(ports, caller, query.session_id)}`, ...DONE }
 }
 
-export async function postComplete(ports: Ports, caller: Caller, { body }: Input<unknown, Static<typeof schemas.CompleteBody>>): Promise<wire.ConnectionItem> {
+export async function postComplete(
+  ports: Ports,
+  caller: Caller,
+  { body }: Input<unknown, Static<typeof schemas.CompleteBody>>,
+): Promise<wire.ConnectionItem> {
   const completionCode = new Secret(body.completion_code)
   return connectionItem(await complete(ports, caller, { session: body.session_id, completionCode, owner: ownerOf(body) }))
 }
@@ -90,7 +106,11 @@ export async function getConnection(ports: Ports, caller: Caller, { params }: In
   return found.kind === 'pending' ? pendingItem(found.attempt) : connectionItem(found.connection)
 }
 
-export async function patchConnection(ports: Ports, caller: Caller, { params, body }: Input<unknown, Static<typeof schemas.RelabelBody>>): Promise<wire.ConnectionItem> {
+export async function patchConnection(
+  ports: Ports,
+  caller: Caller,
+  { params, body }: Input<unknown, Static<typeof schemas.RelabelBody>>,
+): Promise<wire.ConnectionItem> {
   return connectionItem(await relabel(ports, caller, params['session_id']!, body.label))
 }
 
@@ -125,7 +145,11 @@ export async function getApp(ports: Ports, caller: Caller, { params }: Input): P
   return appItem(ports, await readApp(ports, caller, params['key_code_ref']!))
 }
 
-export async function postApp(ports: Ports, caller: Caller, { body }: Input<unknown, Static<typeof schemas.AppBody>>): Promise<wire.AppItem> {
+export async function postApp(
+  ports: Ports,
+  caller: Caller,
+  { body }: Input<unknown, Static<typeof schemas.AppBody>>,
+): Promise<wire.AppItem> {
   await allow(ports, caller, 'write:apps', body.key_code_ref)
   const wanted = await ports.checkApp({ ...body, tenant: caller.tenant })
   await apply(ports, caller.name, { providers: [], apps: [wanted], callers: [] })
@@ -146,7 +170,11 @@ export async function getCallers(ports: Ports, caller: Caller): Promise<wire.Cal
   return { callers: (await listCallers(ports, caller)).map(callerItem), next_token: null }
 }
 
-export async function postCaller(ports: Ports, caller: Caller, { body }: Input<unknown, Static<typeof schemas.CallerBody>>): Promise<wire.CallerAnswer> {
+export async function postCaller(
+  ports: Ports,
+  caller: Caller,
+  { body }: Input<unknown, Static<typeof schemas.CallerBody>>,
+): Promise<wire.CallerAnswer> {
   await allow(ports, caller, 'write:callers', body.client_id)
   const excess = body.scopes.filter((scope) => !caller.scopes.has(scope))
   if (excess.length > 0) throw new BrokerError('INSUFFICIENT_SCOPE', `nobody can give what they do not have: ${excess.join(' ')}`)
@@ -159,7 +187,11 @@ export async function postCaller(ports: Ports, caller: Caller, { body }: Input<u
   return { ...callerItem(record), ...(secret && { client_secret: secret.reveal() }) }
 }
 
-export async function patchCaller(ports: Ports, caller: Caller, { params, body }: Input<unknown, Static<typeof schemas.CallerChangeBody>>): Promise<wire.CallerItem> {
+export async function patchCaller(
+  ports: Ports,
+  caller: Caller,
+  { params, body }: Input<unknown, Static<typeof schemas.CallerChangeBody>>,
+): Promise<wire.CallerItem> {
   return callerItem(await setCallerDisabled(ports, caller, params['client_id']!, body.disabled))
 }
 

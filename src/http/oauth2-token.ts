@@ -40,7 +40,12 @@ function refuse(reply: FastifyReply, status: number, { code, message }: TokenRef
   return sendJson(reply, status, body)
 }
 
-async function grant(ports: Ports, tokens: CallerTokens, form: URLSearchParams, authorization: string | undefined): Promise<CallerTokenAnswer> {
+async function grant(
+  ports: Ports,
+  tokens: CallerTokens,
+  form: URLSearchParams,
+  authorization: string | undefined,
+): Promise<CallerTokenAnswer> {
   const { id, secret } = presented(form, authorization)
   const record = await authenticated(ports, id, secret)
   const grantType = form.get('grant_type')
@@ -50,7 +55,12 @@ async function grant(ports: Ports, tokens: CallerTokens, form: URLSearchParams, 
   }
   assertAudience(form.get('audience'))
   const scopes = grantedScopes(record, form.get('scope'))
-  return { access_token: await tokens.issue(record.clientId, scopes), token_type: 'bearer', expires_in: TOKEN_LIFE_S, scope: scopes.join(' ') }
+  return {
+    access_token: await tokens.issue(record.clientId, scopes),
+    token_type: 'bearer',
+    expires_in: TOKEN_LIFE_S,
+    scope: scopes.join(' '),
+  }
 }
 
 /** Basic is taken percent-encoded and raw alike: with the secrets that we issue the two are the same (RFC 6749 section 2.3.1). */
@@ -97,12 +107,14 @@ function grantedScopes({ scopes }: CallerRecord, asked: string | null): readonly
   const wanted = (asked ?? '').split(' ').filter((scope) => scope !== '')
   if (wanted.length === 0) return scopes
   const excess = wanted.filter((scope) => !(scopes as readonly string[]).includes(scope))
-  if (excess.length > 0) throw new TokenRefusal('invalid_scope', `this client may not have: ${excess.slice(0, 5).join(' ').slice(0, 200)}`)
+  if (excess.length > 0)
+    throw new TokenRefusal('invalid_scope', `this client may not have: ${excess.slice(0, 5).join(' ').slice(0, 200)}`)
   return scopes.filter((scope) => wanted.includes(scope))
 }
 
 function formOf(body: unknown): URLSearchParams {
-  if (!(body instanceof URLSearchParams)) throw new TokenRefusal('invalid_request', 'send the parameters as application/x-www-form-urlencoded')
+  if (!(body instanceof URLSearchParams))
+    throw new TokenRefusal('invalid_request', 'send the parameters as application/x-www-form-urlencoded')
   const twice = [...new Set(body.keys())].find((name) => body.getAll(name).length > 1)
   if (twice) throw new TokenRefusal('invalid_request', `${twice.slice(0, 50)} is given more than once`)
   return body

@@ -66,10 +66,15 @@ export function sendError(reply: FastifyReply, error: BrokerError): FastifyReply
 /** Whatever was thrown, as one of ours. Details of a bug are for the operator's log, never for the caller. */
 export function asBrokerError(thrown: unknown): BrokerError {
   if (thrown instanceof BrokerError) return thrown
-  const { statusCode, code, validation } = (typeof thrown === 'object' && thrown !== null ? thrown : {}) as Record<string, unknown>
+  const { statusCode, code, validation } = (typeof thrown === 'object' && thrown !== null ? thrown : {}) as Record<
+    string,
+    unknown
+  >
   if (validation !== undefined && thrown instanceof Error) return new BrokerError('INVALID_REQUEST', thrown.message)
-  if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') return new BrokerError('PAYLOAD_TOO_LARGE', 'the body is larger than this server takes')
-  if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') return new BrokerError('UNSUPPORTED_MEDIA_TYPE', 'send the body as application/json')
+  if (code === 'FST_ERR_CTP_BODY_TOO_LARGE')
+    return new BrokerError('PAYLOAD_TOO_LARGE', 'the body is larger than this server takes')
+  if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE')
+    return new BrokerError('UNSUPPORTED_MEDIA_TYPE', 'send the body as application/json')
   if (typeof statusCode === 'number' && statusCode >= 400 && statusCode < 500) {
     return new BrokerError('INVALID_REQUEST', 'the request cannot be read: its body or path is not well-formed')
   }

@@ -17,13 +17,21 @@ const strict = { additionalProperties: false }
 
 export const AuthUrlQuery = Type.Object({
   key_code_ref: id('The app to connect.'),
-  user_id: Type.Optional(Type.String({ maxLength: ID_MAX, description: 'Whom the connection belongs to, as text; digits are kept as they are.' })),
-  org_code: Type.Optional(Type.String({ maxLength: ID_MAX, description: 'The organisation it belongs to; with user_id, the user within it.' })),
-  override_callback_url: Type.Optional(Type.String({ maxLength: URL_MAX, description: 'Character for character one that the app lists.' })),
+  user_id: Type.Optional(
+    Type.String({ maxLength: ID_MAX, description: 'Whom the connection belongs to, as text; digits are kept as they are.' }),
+  ),
+  org_code: Type.Optional(
+    Type.String({ maxLength: ID_MAX, description: 'The organisation it belongs to; with user_id, the user within it.' }),
+  ),
+  override_callback_url: Type.Optional(
+    Type.String({ maxLength: URL_MAX, description: 'Character for character one that the app lists.' }),
+  ),
   session_id: Type.Optional(id('A connection to be connected again under the same id.')),
 })
 
-export const SessionQuery = Type.Object({ session_id: id('As auth_url answered it, or as the browser brought it to the callback.') })
+export const SessionQuery = Type.Object({
+  session_id: id('As auth_url answered it, or as the browser brought it to the callback.'),
+})
 
 export const CompleteBody = Type.Object(
   {
@@ -68,14 +76,22 @@ export const AppBody = Type.Object(
   {
     key_code_ref: id('What auth_url is asked for.'),
     provider: id('Of the catalogue, or one’s own.'),
-    name: Type.Optional(Type.String({ minLength: 1, maxLength: 200, description: 'As users know it; it stands on the page that asks them.' })),
+    name: Type.Optional(
+      Type.String({ minLength: 1, maxLength: 200, description: 'As users know it; it stands on the page that asks them.' }),
+    ),
     client_id: id('At the provider.'),
-    client_secret: Type.Optional(Type.String({ minLength: 1, maxLength: 4096, description: 'Left out: the one that is stored stays.' })),
-    private_key: Type.Optional(Type.String({ minLength: 1, maxLength: 16384, description: 'PKCS #8 PEM or a JWK, for private_key_jwt.' })),
+    client_secret: Type.Optional(
+      Type.String({ minLength: 1, maxLength: 4096, description: 'Left out: the one that is stored stays.' }),
+    ),
+    private_key: Type.Optional(
+      Type.String({ minLength: 1, maxLength: 16384, description: 'PKCS #8 PEM or a JWK, for private_key_jwt.' }),
+    ),
     scopes: Type.Optional(Type.Array(Type.String({ maxLength: ID_MAX }), { maxItems: 200 })),
     callback_url: Type.Optional(Type.String({ maxLength: URL_MAX })),
     allowed_callback_urls: Type.Optional(Type.Array(Type.String({ maxLength: URL_MAX }), { maxItems: 100 })),
-    user_binding: Type.Optional(Type.Union([Type.Literal('none'), Type.Literal('confirm'), Type.Literal('callback'), Type.Literal('complete')])),
+    user_binding: Type.Optional(
+      Type.Union([Type.Literal('none'), Type.Literal('confirm'), Type.Literal('callback'), Type.Literal('complete')]),
+    ),
     config: Type.Optional(Type.Record(Type.String(), Type.String({ maxLength: ID_MAX }))),
     one_per_owner: Type.Optional(Type.Boolean()),
     shared_redirect_uri: Type.Optional(Type.Boolean()),
@@ -86,7 +102,9 @@ export const AppBody = Type.Object(
 export const CallerBody = Type.Object(
   {
     client_id: id('Chosen by you.'),
-    client_secret: Type.Optional(Type.String({ pattern: '^[a-zA-Z0-9]{40,60}$', description: 'Left out: generated, and shown in this answer only.' })),
+    client_secret: Type.Optional(
+      Type.String({ pattern: '^[a-zA-Z0-9]{40,60}$', description: 'Left out: generated, and shown in this answer only.' }),
+    ),
     scopes: Type.Array(Type.Enum([...SCOPES]), { minItems: 1 }),
     owner: Type.String({ minLength: 1, maxLength: 200, description: 'The person or team that answers for it.' }),
     expires: Type.Optional(nullable(Type.String({ description: 'A date or a moment; null: never.' }))),
@@ -142,7 +160,12 @@ export const AppItem = Type.Object({
   updated_at: Type.String(),
 })
 export const AppListAnswer = Type.Object({ apps: Type.Array(AppItem), next_token })
-export const ProviderItem = Type.Object({ id: Type.String(), name: Type.String(), mode: Type.String(), docs: Type.Array(Type.String()) })
+export const ProviderItem = Type.Object({
+  id: Type.String(),
+  name: Type.String(),
+  mode: Type.String(),
+  docs: Type.Array(Type.String()),
+})
 export const ProviderListAnswer = Type.Object({ providers: Type.Array(ProviderItem), next_token })
 export const CallerItem = Type.Object({
   client_id: Type.String(),

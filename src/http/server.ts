@@ -1,7 +1,7 @@
 /** The HTTP server: its limits, who is let in, and how every failure is answered. What it offers stands in `routes.ts`. */
 
-import cookie from '@fastify/cookie'
 import type { Socket } from 'node:net'
+import cookie from '@fastify/cookie'
 import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
 import type { Caller } from '../core/caller.ts'
 import { BrokerError } from '../core/errors.ts'
@@ -14,7 +14,7 @@ import type { Input } from './handlers.ts'
 import { oauth2Token } from './oauth2-token.ts'
 import { type Meter, operations, type Readiness } from './operations.ts'
 import { notFoundPage } from './pages.ts'
-import { asBrokerError, errorBody, sendError, sendJson, STATUS } from './reply.ts'
+import { asBrokerError, errorBody, STATUS, sendError, sendJson } from './reply.ts'
 import { ROUTES, type Route } from './routes.ts'
 import { wellKnown } from './well-known.ts'
 
@@ -49,7 +49,8 @@ export async function createServer(ports: Ports, options: ServerOptions): Promis
   await app.register(cookie)
 
   app.addHook('onRequest', async (request) => {
-    if (request.raw.url && request.raw.url.length > URL_LENGTH_MAX) throw new BrokerError('URI_TOO_LONG', 'the address is longer than this server takes')
+    if (request.raw.url && request.raw.url.length > URL_LENGTH_MAX)
+      throw new BrokerError('URI_TOO_LONG', 'the address is longer than this server takes')
   })
   app.addHook('onResponse', (request, reply, done) => {
     const route = request.routeOptions.url ?? 'none'
@@ -90,7 +91,11 @@ function add(app: FastifyInstance, ports: Ports, route: Route, identify: (reques
     },
     handler: async (request, reply) => {
       const { query, body, params } = request
-      return sendJson(reply, 200, await route.handle(ports, request.getDecorator<Caller>('caller'), { query, body, params } as Input))
+      return sendJson(
+        reply,
+        200,
+        await route.handle(ports, request.getDecorator<Caller>('caller'), { query, body, params } as Input),
+      )
     },
   })
 }
@@ -137,7 +142,12 @@ function isPage(request: FastifyRequest): boolean {
 
 function logFailure(ports: Ports, request: FastifyRequest, error: BrokerError): void {
   const level = error.code === 'INTERNAL' || error.code === 'INTEGRITY_FAILURE' ? 'error' : 'warn'
-  ports.log(level, 'a request failed', { route: request.routeOptions.url, method: request.method, code: error.code, error: error.cause ?? error })
+  ports.log(level, 'a request failed', {
+    route: request.routeOptions.url,
+    method: request.method,
+    code: error.code,
+    error: error.cause ?? error,
+  })
 }
 
 interface SchemaMistake {
@@ -160,7 +170,11 @@ function clientErrorHandler(error: NodeJS.ErrnoException, socket: Socket): void 
   if (error.code === 'ECONNRESET' || !socket.writable) return
   const [status, reason, refusal] =
     error.code === 'HPE_HEADER_OVERFLOW'
-      ? ([431, 'Request Header Fields Too Large', { code: 'HEADERS_TOO_LARGE', message: 'the headers are larger than this server takes' }] as const)
+      ? ([
+          431,
+          'Request Header Fields Too Large',
+          { code: 'HEADERS_TOO_LARGE', message: 'the headers are larger than this server takes' },
+        ] as const)
       : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
         ? ([408, 'Request Timeout', { code: 'INVALID_REQUEST', message: 'the request took too long to arrive' }] as const)
         : ([400, 'Bad Request', { code: 'INVALID_REQUEST', message: 'this is not an HTTP request that can be read' }] as const)

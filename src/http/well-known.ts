@@ -9,7 +9,8 @@ import { sendJson } from './reply.ts'
 
 export function wellKnown(app: FastifyInstance, { publicUrl }: Ports, tokens: CallerTokens): void {
   const keySet = exportJWK(tokens.publicKey).then((jwk) => ({ keys: [{ ...jwk, kid: tokens.kid, alg: 'RS256', use: 'sig' }] }))
-  for (const path of ['/.well-known/jwks', '/.well-known/jwks.json']) app.get(path, async (_request, reply) => sendJson(reply, 200, await keySet))
+  for (const path of ['/.well-known/jwks', '/.well-known/jwks.json'])
+    app.get(path, async (_request, reply) => sendJson(reply, 200, await keySet))
 
   const discovery = {
     issuer: publicUrl,

@@ -277,6 +277,6 @@ function signed(key: typeof rsa, alg: string): Partial<OidcClient> {
     token_endpoint_auth_method: 'private_key_jwt',
     token_endpoint_auth_signing_alg: alg,
     client_secret: undefined,
-    jwks: { keys: [{ ...publicKey, alg, use: 'sig' }] },
+    jwks: { keys: [{ ...publicKey, alg, kid: 'one', use: 'sig' }] },
   }
 }
