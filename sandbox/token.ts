@@ -131,7 +131,7 @@ function narrowedScope(realm: Realm, grant: Grant, asked: string | null): readon
 }
 
 function byClient({ realm, params, asked: { client, by }, lifetime }: Exchange): Answer {
-  if (needed) throw new OAuthError('unauthorized_client', 'a client without a secret cannot act for itself')
+  if (by === 'none') throw new OAuthError('unauthorized_client', 'a client without a secret cannot act for itself')
   const scope = scopesIn(realm, params.get('scope'))
   const foreign = client.scopes && scope.find((one) => !client.scopes!.includes(one))
   if (foreign !== undefined) throw new OAuthError('invalid_scope', `${foreign} is not for this client`)

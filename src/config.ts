@@ -53,17 +53,34 @@ export class ConfigError extends Error {
   }
 }
 
-/** `port` 0 leaves `publicUrl` to be settled when the port is known. Throws `ConfigError` with every mistake. */
-export function readConfig(overrides: { setupFile?: string | undefined } = {}, environment: Environment = process.env): Config {
+/** What was said on the command line, as it was typed; it goes before the environment. */
+export interface Flags {
+  readonly config?: string | undefined
+  readonly host?: string | undefined
+  readonly port?: string | undefined
+}
+
+const FLAGS: Partial<Record<Name, keyof Flags>> = { LATCHSTRING_CONFIG: 'config', LATCHSTRING_HOST: 'host', LATCHSTRING_PORT: 'port' }
+
+/** `port` 0 leaves `publicUrl` to be settled with `withPort`. Throws `ConfigError` with every mistake. */
+export function readConfig(flags: Flags = {}, environment: Environment = process.env): Config {
   const mistakes: string[] = []
-  const said = (name: Name): string | undefined => environment[name]?.trim() || undefined
+  const flagOf = (name: Name): keyof Flags | null => {
+    const flag = FLAGS[name]
+    return flag && flags[flag] !== undefined ? flag : null
+  }
+  const said = (name: Name): string | undefined => {
+    const flag = flagOf(name)
+    return (flag ? flags[flag] : environment[name])?.trim() || undefined
+  }
   const checked = <T>(name: Name, fallback: T, read: (value: string) => T): T => {
     const value = said(name)
     if (value === undefined) return fallback
     try {
       return read(value)
     } catch (error) {
-      mistakes.push(`${name} ${(error as Error).message}`)
+      const flag = flagOf(name)
+      mistakes.push(`${flag ? `--${flag}` : name} ${(error as Error).message}`)
       return fallback
     }
   }
@@ -72,10 +89,10 @@ export function readConfig(overrides: { setupFile?: string | undefined } = {}, e
   const config: Config = {
     host: said('LATCHSTRING_HOST') ?? '127.0.0.1',
     port,
-    publicUrl: checked('LATCHSTRING_PUBLIC_URL', `http://localhost:${port}`, publicUrlOf),
+    publicUrl: checked('LATCHSTRING_PUBLIC_URL', localUrl(port), publicUrlOf),
     database: checked('LATCHSTRING_DATABASE_URL', { kind: 'sqlite', path: 'data/latchstring.db' }, databaseOf),
     masterKeys: masterKeysOf(said('LATCHSTRING_MASTER_KEY'), said('LATCHSTRING_MASTER_KEY_FILE'), mistakes),
-    setupFile: overrides.setupFile ?? said('LATCHSTRING_CONFIG') ?? null,
+    setupFile: said('LATCHSTRING_CONFIG') ?? null,
     logLevel: checked('LATCHSTRING_LOG_LEVEL', 'info', logLevelOf),
     failedGuessesPerMinute: checked('LATCHSTRING_FAILED_GUESSES_PER_MINUTE', 60, (value) => wholeNumber(value, 1, 1_000_000)),
     environment,
@@ -83,6 +100,16 @@ export function readConfig(overrides: { setupFile?: string | undefined } = {}, e
   mistakes.push(...unknownVariables(environment))
   if (mistakes.length > 0) throw new ConfigError(mistakes)
   return Object.freeze(config)
+}
+
+/** With the free port that was found for port 0. The public URL follows, unless it was set. */
+export function withPort(config: Config, port: number): Config {
+  const publicUrl = config.publicUrl === localUrl(config.port) ? localUrl(port) : config.publicUrl
+  return Object.freeze({ ...config, port, publicUrl })
+}
+
+function localUrl(port: number): string {
+  return `http://localhost:${port}`
 }
 
 function wholeNumber(value: string, min: number, max: number): number {

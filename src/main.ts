@@ -7,11 +7,11 @@ import type { DestinationStream } from 'pino'
 import { checkApp, checkCaller, readSetup } from './catalog/file.ts'
 import { loadCatalog } from './catalog/load.ts'
 import { CatalogError } from './catalog/mistake.ts'
-import type { Config } from './config.ts'
+import { type Config, ConfigError } from './config.ts'
 import { type Applied, apply } from './core/apply.ts'
 import { BrokerError } from './core/errors.ts'
 import { Flights } from './core/flights.ts'
-import type { Mode, Ports, Store } from './core/ports.ts'
+import type { Mode, Ports, RecordStore, Store } from './core/ports.ts'
 import type { Provider } from './core/provider.ts'
 import { Registry } from './core/registry.ts'
 import { CallerTokens } from './http/caller-token.ts'
@@ -23,7 +23,7 @@ import { createOAuth2Mode } from './modes/oauth2.ts'
 import { createNet } from './net/fetch.ts'
 import { type BrokerKeys, loadBrokerKeys } from './seal/broker-keys.ts'
 import { createSeal } from './seal/envelope.ts'
-import { parseMasterKeys } from './seal/keyring.ts'
+import { type MasterKey, parseMasterKeys } from './seal/keyring.ts'
 import { memoryStore } from './store/memory.ts'
 import { openSqliteStore } from './store/sqlite.ts'
 
@@ -34,8 +34,11 @@ export interface Broker {
   readonly ports: Ports
   readonly keys: BrokerKeys
   readonly metrics: Metrics
-  /** Makes the setup file so; null: none is configured. Throws `CatalogError` with every mistake before anything is changed. */
-  applySetup(path?: string): Promise<Applied | null>
+  /**
+   * Makes the setup file so; null: none is configured. Throws `CatalogError` with every mistake before anything is changed.
+   * `dryRun` only tells what would change.
+   */
+  applySetup(path?: string, options?: { dryRun?: boolean }): Promise<Applied | null>
   close(): Promise<void>
 }
 
@@ -48,7 +51,7 @@ export interface BrokerOptions {
 
 export async function openBroker(config: Config, { now = Date.now, logTo }: BrokerOptions = {}): Promise<Broker> {
   // What can be wrong with the set-up is found before the store is opened, and so before it is made.
-  const masterKeys = parseMasterKeys(config.masterKeys.reveal())
+  const masterKeys = masterKeysOf(config)
   const catalog = await loadCatalog(PROVIDERS_FOLDER)
   const log = createLog(config.logLevel, logTo)
   const store = await openStore(config)
@@ -81,9 +84,12 @@ export async function openBroker(config: Config, { now = Date.now, logTo }: Brok
       ports,
       keys,
       metrics,
-      async applySetup(path = config.setupFile ?? undefined) {
+      async applySetup(path = config.setupFile ?? undefined, { dryRun = false } = {}) {
         if (path === undefined) return null
-        return apply(ports, 'operator', await readSetup(path, config.environment, catalog))
+        const setup = await readSetup(path, config.environment, catalog)
+        if (!dryRun) return apply(ports, 'operator', setup)
+        const { changes } = await apply({ ...ports, store: { ...store, records: withoutPen(store.records) } }, 'operator', setup)
+        return { changes, generated: new Map() }
       },
       async close() {
         await flights.landed()
@@ -124,6 +130,29 @@ export async function serve(
       await jobs.stop()
       await broker.close()
     },
+  }
+}
+
+function masterKeysOf({ masterKeys }: Config): MasterKey[] {
+  try {
+    return parseMasterKeys(masterKeys.reveal())
+  } catch (error) {
+    throw new ConfigError([(error as Error).message])
+  }
+}
+
+/** The same records, which whoever only wants to know what would change cannot write. */
+function withoutPen(records: RecordStore): RecordStore {
+  return {
+    version: () => records.version(),
+    providers: () => records.providers(),
+    apps: (tenant) => records.apps(tenant),
+    app: (tenant, keyCodeRef) => records.app(tenant, keyCodeRef),
+    callers: (tenant) => records.callers(tenant),
+    caller: (clientId) => records.caller(clientId),
+    keys: () => records.keys(),
+    addKey: (key) => records.addKey(key),
+    change: async () => {},
   }
 }
 

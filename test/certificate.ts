@@ -8,7 +8,10 @@ export interface Certificate {
 }
 
 /** For one host name, valid around now unless said otherwise. */
-export function selfSigned(host: string, { notAfter = new Date(Date.now() + 86_400_000) }: { notAfter?: Date } = {}): Certificate {
+export function selfSigned(
+  host: string,
+  { notAfter = new Date(Date.now() + 86_400_000) }: { notAfter?: Date } = {},
+): Certificate {
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const name = sequence(set(sequence(oid(COMMON_NAME), utf8(host))))
   const algorithm = sequence(oid(ECDSA_WITH_SHA256))

@@ -37,7 +37,11 @@ export interface OidcProviderServer extends AsyncDisposable {
 }
 
 /** Refresh tokens rotate, and using a spent one twice revokes the grant. Every user exists, with an address at example.com. */
-export async function startOidcProvider({ clients, requirePushed = false, accessTokenLife = 3600 }: OidcProviderWishes): Promise<OidcProviderServer> {
+export async function startOidcProvider({
+  clients,
+  requirePushed = false,
+  accessTokenLife = 3600,
+}: OidcProviderWishes): Promise<OidcProviderServer> {
   const counts = new Map<string, number>()
   let answer: RequestListener = (_, response) => response.end()
   const server = createServer((request, response) => {
@@ -76,7 +80,10 @@ function configuration(clients: readonly OidcClient[], requirePushed: boolean, a
     })),
     jwks: { keys: [{ ...privateKey.export({ format: 'jwk' }), kid: 'test', use: 'sig' }] },
     cookies: { keys: ['of a test'] },
-    findAccount: (_: unknown, accountId: string) => ({ accountId, claims: () => ({ sub: accountId, email: `${accountId}@example.com` }) }),
+    findAccount: (_: unknown, accountId: string) => ({
+      accountId,
+      claims: () => ({ sub: accountId, email: `${accountId}@example.com` }),
+    }),
     claims: { openid: ['sub'], email: ['email'] },
     conformIdTokenClaims: false,
     scopes: ['openid', 'offline_access', 'email'],
@@ -89,7 +96,15 @@ function configuration(clients: readonly OidcClient[], requirePushed: boolean, a
       revocation: { enabled: true },
       pushedAuthorizationRequests: { enabled: true, requirePushedAuthorizationRequests: requirePushed },
     },
-    ttl: { AccessToken: accessTokenLife, AuthorizationCode: 60, Grant: 3600, IdToken: 3600, Interaction: 600, RefreshToken: 3600, Session: 600 },
+    ttl: {
+      AccessToken: accessTokenLife,
+      AuthorizationCode: 60,
+      Grant: 3600,
+      IdToken: 3600,
+      Interaction: 600,
+      RefreshToken: 3600,
+      Session: 600,
+    },
   }
 }
 
@@ -121,7 +136,8 @@ async function approve(issuer: string, authorizationUrl: string, user: string): 
     }
     const page = await response.text()
     const action = /<form[^>]* action="([^"]+)"/.exec(page)?.[1]
-    if (action === undefined) throw new Error(`${response.status} at ${url.pathname}: ${page.replace(/<[^>]*>|\s+/g, ' ').slice(0, 500)}`)
+    if (action === undefined)
+      throw new Error(`${response.status} at ${url.pathname}: ${page.replace(/<[^>]*>|\s+/g, ' ').slice(0, 500)}`)
     form = new URLSearchParams({ prompt: /name="prompt" value="(\w+)"/.exec(page)?.[1] ?? '', login: user, password: 'any' })
     url = new URL(action, url)
   }

@@ -27,6 +27,8 @@ export interface WorldOptions {
   /** Merged into every app, and into the provider, as latchstring.yaml writes them. */
   readonly app?: Readonly<Record<string, unknown>>
   readonly provider?: Readonly<Record<string, unknown>>
+  /** Further providers and apps for latchstring.yaml; the sandbox's address is known by now. */
+  readonly further?: (sandbox: Sandbox) => { readonly providers?: readonly object[]; readonly apps?: readonly object[] }
   readonly failedGuessesPerMinute?: number
 }
 
@@ -168,6 +170,20 @@ export class World implements AsyncDisposable {
     return this.ask('GET', `/api/v1/connections/${encodeURIComponent(session)}`, { as })
   }
 
+  /** How often a code was sent to the provider. */
+  get redeemed(): number {
+    return this.sandbox.control.count('token')
+  }
+
+  /** What the history tells of a session, oldest first: `action reason`. */
+  async told(session: string): Promise<string[]> {
+    const facts = await this.broker.ports.store.history(null, { before: null, limit: 1000 })
+    return facts
+      .filter(({ subject }) => subject === session)
+      .map(({ action, reason }) => (reason === null ? action : `${action} ${reason}`))
+      .reverse()
+  }
+
   /** From the URL that `auth_url` answered, over our page if there is one, to the provider's authorize URL. */
   async departure(url: string, browser: Browser): Promise<string> {
     if (!url.startsWith(this.url)) return url
@@ -225,6 +241,7 @@ export async function startWorld({
   sandbox: wishes,
   app,
   provider,
+  further,
   failedGuessesPerMinute = 100_000,
 }: WorldOptions = {}): Promise<World> {
   const ahead = { ms: 0 }
@@ -249,16 +266,21 @@ export async function startWorld({
     owner: 'ops@example.com',
     expires: '2100-01-01',
   }))
+  const { providers: otherProviders = [], apps: otherApps = [] } = further?.(sandbox) ?? {}
   const setupFile = join(folder, 'latchstring.yaml')
   // JSON is YAML.
   await writeFile(
     setupFile,
-    JSON.stringify({ providers: [{ ...sandbox.provider(), ...provider }], apps: [...apps, ...elsewhere], callers }),
+    JSON.stringify({
+      providers: [{ ...sandbox.provider(), ...provider }, ...otherProviders],
+      apps: [...apps, ...elsewhere, ...otherApps],
+      callers,
+    }),
   )
 
   const port = await freePort()
   const config = readConfig(
-    { setupFile },
+    { config: setupFile },
     {
       LATCHSTRING_PORT: String(port),
       LATCHSTRING_PUBLIC_URL: `http://127.0.0.1:${port}`,

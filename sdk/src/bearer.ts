@@ -72,7 +72,7 @@ export function renewedBearer(ask: () => Promise<Granted>, now: () => number): B
     async get() {
       if (held === undefined || now() >= held.endsAt) return (await renewal()).token
       // Still good: nobody waits, and if the renewal fails the next call tries again.
-      
+      if (now() >= held.staleAt) renewal().catch(() => {})
       return held.token
     },
     async insteadOf(refused) {

@@ -176,11 +176,25 @@ test('an aborted signal ends the call with its reason, and the connection with i
   assert.equal(broker.asked.length, 1)
 })
 
-test('a signal that was aborted before means that nothing is sent, not even for a bearer', async (t) => {
-  const broker = await fakeBroker(t, (_, response) => json(response, TOKEN))
-  const api = new ConnectedAppsApi({ host: broker.host, clientId: 'c', clientSecret: 's' })
+test('a signal that was aborted before means that nothing is sent, not even for a bearer', async () => {
+  let calls = 0
+  const fetch = async () => {
+    calls++
+    return Response.json(TOKEN)
+  }
+  const api = new ConnectedAppsApi({ clientId: 'c', clientSecret: 's', fetch })
   await assert.rejects(api.getConnectedAppToken(SESSION, { signal: AbortSignal.abort() }), { name: 'AbortError' })
-  assert.equal(broker.asked.length, 0)
+  assert.equal(calls, 0)
+})
+
+test('a signal that is aborted while the bearer is looked up ends the call there', async () => {
+  const stop = new AbortController()
+  const accessToken = () => {
+    stop.abort()
+    return 'x'
+  }
+  const api = new ConnectedAppsApi({ accessToken, fetch: () => new Promise(() => {}) })
+  await assert.rejects(api.getConnectedAppToken(SESSION, { signal: stop.signal }), { name: 'AbortError' })
 })
 
 test('a signal ends the pause before the next try', async (t) => {
@@ -195,6 +209,18 @@ test('a signal ends the pause before the next try', async (t) => {
 test('an own fetch that does not listen to signals is not waited for', async () => {
   const api = new ConnectedAppsApi({ accessToken: 'x', fetch: () => new Promise(() => {}) })
   await assert.rejects(api.getConnectedAppToken(SESSION, { timeout: 20 }), TimeoutError)
+})
+
+test('a call ends with the reason of the signal, whatever an own fetch makes of it', async () => {
+  const stop = new AbortController()
+  const fetch: Fetch = (_, { signal }) => {
+    return new Promise((_, reject) => {
+      signal?.addEventListener('abort', () => reject(new Error('something else')))
+      stop.abort(new Error('the user left'))
+    })
+  }
+  const api = new ConnectedAppsApi({ accessToken: 'x', fetch })
+  await assert.rejects(api.getConnectedAppToken(SESSION, { signal: stop.signal }), /the user left/)
 })
 
 test('a long-lived signal is let go after every call', async (t) => {
@@ -217,6 +243,9 @@ test('a long-lived signal is let go after every call', async (t) => {
   assert.equal(listening, 1)
   await new Response(body).text()
   assert.equal(listening, 0)
+  await broker.close()
+  await assert.rejects(api.revokeConnectedAppToken(SESSION, { signal }), ConnectionError)
+  assert.equal(listening, 0)
 })
 
 test('close ends what is under way and refuses what comes after', async (t) => {
@@ -229,6 +258,17 @@ test('close ends what is under way and refuses what comes after', async (t) => {
   await assert.rejects(api.getConnectedAppToken(SESSION), ConnectionError)
   assert.equal(broker.asked.length, 1)
   api.close()
+})
+
+test('close ends the fetching of a bearer too', async (t) => {
+  const { promise: hungUp, resolve } = Promise.withResolvers<void>()
+  const broker = await fakeBroker(t, (_, response) => response.on('close', resolve))
+  const api = new ConnectedAppsApi({ host: broker.host, clientId: 'c', clientSecret: 's' })
+  const call = api.getConnectedAppToken(SESSION)
+  await broker.arrived(1)
+  api.close()
+  await assert.rejects(call, /this client was closed/)
+  await hungUp
 })
 
 test('a client disposed of by `await using` is closed', async () => {

@@ -50,7 +50,7 @@ export class Leash {
     try {
       return await Promise.race([ended, work])
     } catch (error) {
-      // Runtimes differ in what an aborted fetch rejects with.
+      // What an aborted fetch rejects with is up to whoever wrote it.
       throw this.signal.aborted ? this.signal.reason : error
     } finally {
       this.signal.removeEventListener('abort', end)

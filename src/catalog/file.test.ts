@@ -378,7 +378,7 @@ test('a moment may be given instead of a day', () => {
 
 test('everything that is wrong is told at once, in the order of the lines', () => {
   const message = told(`providers:
-  - {id: p, name: P, mode: oauth}
+  - {id: p, name: P, mode: oauth, issuer: "https://p.example"}
 apps:
   - {key_code_ref: a, provider: p, client_id: 5}
   - {key_code_ref: b, provider: q, client_id: x, client_secret: "\${env:NOPE}"}

@@ -125,7 +125,8 @@ function secretOf(text: string | undefined): Secret | null {
 
 /** What has no name is like nothing else. */
 function nameOf(thing: object | null, field: string, index: number): string {
-  return String((thing as Readonly<Record<string, unknown>> | null)?.[field] ?? `\u0000${index}`)
+  const name = (thing as Readonly<Record<string, unknown>> | null)?.[field]
+  return typeof name === 'string' ? name : `\u0000${index}`
 }
 
 /** The items of a list of the document, if it is one; what it is instead was told already. */

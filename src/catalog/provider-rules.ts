@@ -1,7 +1,7 @@
 /** What must be true of a provider beyond the shape of its file: URLs that lead where they should, placeholders that are declared. */
 
-import { CLIENT_ID, fieldProblem, placeholderProblem, placeholders, urlProblem } from '../core/provider-url.ts'
 import type { ConfigField, Provider } from '../core/provider.ts'
+import { CLIENT_ID, fieldProblem, placeholderProblem, placeholders, urlProblem } from '../core/provider-url.ts'
 import { type Mistake, mistakeAt, mistakeAtKey, nearest, type Path, type Source } from './mistake.ts'
 
 const ENDPOINTS = ['issuer', 'authorize_url', 'token_url', 'refresh_url', 'revoke_url', 'par_url', 'jwks_url'] as const

@@ -59,7 +59,7 @@ class Reader {
     })
     for (const { code, message, pos } of [...document.errors, ...document.warnings])
       this.#wrong([], pos[0], PARSER_WORDS[code] ?? message)
-    const value = this.#plain(document.contents as Node | null, [])
+    const value = this.#plain(document.contents, [])
     return { value, source: this.#source(), mistakes: this.#mistakes, unresolved: this.#unresolved }
   }
 
@@ -78,7 +78,7 @@ class Reader {
     if (path.length > DEPTH_MAX) return this.#wrong(path, begin, 'is nested too deeply')
     if (isMap(node)) return this.#map(node.items as Pair<Node, Node | null>[], path)
     if (isSeq(node)) return node.items.map((item, index) => this.#plain(item as Node | null, [...path, index]))
-    return this.#scalar(node as Scalar, path, begin)
+    return this.#scalar(node, path, begin)
   }
 
   #map(pairs: readonly Pair<Node, Node | null>[], path: Path): Record<string, unknown> {

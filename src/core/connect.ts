@@ -53,7 +53,7 @@ export async function authUrl(ports: Ports, caller: Caller, input: AuthUrlInput)
     reconnects,
     callbackUrl,
     redirectUri: redirectUri(ports, app),
-    scopes: app.scopes,
+    scopes: app.scopes.length > 0 ? app.scopes : (registration.provider.scopes?.default ?? []),
     issuer: null,
     issuerRequired: false,
     handleHash: handle.digest(),

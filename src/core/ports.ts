@@ -109,19 +109,27 @@ export interface AttemptStore {
   ): Promise<Attempt[]>
   /** Writes `next` only if the attempt is still at stage `from`; says whether it did. Of any number at once, one does. */
   move(from: Stage, next: Attempt, facts: readonly Fact[]): Promise<boolean>
-  /** As `move` to `connected`, together with the connection it made (new, or over the one with its id). */
+  /**
+   * As `move` to `connected`, together with the connection it made: new, or over the one with its id.
+   * Over another it is a write like `save`, and the whole row is replaced.
+   */
   finish(from: Stage, next: Attempt, connection: Connection, facts: readonly Fact[]): Promise<boolean>
   /** Deletes attempts that expired before the moment given, at most `limit`; resolves to how many. */
   sweep(expiredBefore: number, limit: number): Promise<number>
 }
 
+/**
+ * The store counts: `version` goes up by one with every write, fences only rise, and both go on counting when the id of a removed
+ * connection is used again. Whatever `next` says of its version and lease is ignored. So is what it says of what a connection is and
+ * whose: `settle` and `save` leave id, tenant, app, provider, owner and `createdAt` as they are.
+ */
 export interface ConnectionStore {
   /** The token path: one indexed read. Resolves to null when there is no such connection in that tenant. */
   find(tenant: string, id: string): Promise<Connection | null>
   /** Newest first (`createdAt`, then `id`, both descending), going on after the one named by `after`. */
   list(tenant: string, filter: ConnectionFilter, page: { after: Cursor | null; limit: number }): Promise<Connection[]>
   /**
-   * Takes the lease, if the connection still is at the version seen and no lease is alive; else resolves to null and nothing changed.
+   * Takes the lease, if the connection still is at the version seen and no lease is alive (its `until` lies after `now`); else resolves to null and nothing changed.
    * The returned connection carries the new lease; `overdue` tells that an earlier one was never given back, so its answer may be lost.
    */
   claim(
@@ -132,6 +140,7 @@ export interface ConnectionStore {
   settle(claimed: Connection, next: Connection, facts: readonly Fact[]): Promise<boolean>
   /** Writes a change that is no renewal, if the version still is the one seen; says whether it did. Takes the lease from whoever holds it. */
   save(seen: Connection, next: Connection, facts: readonly Fact[]): Promise<boolean>
+  /** Says whether there was one; only then the facts are written. */
   remove(tenant: string, id: string, facts: readonly Fact[]): Promise<boolean>
   /** How many there are of each state, for metrics and `apply`. */
   count(filter: { tenant?: string; app?: string; provider?: string }): Promise<Readonly<Record<Health['state'], number>>>
@@ -159,7 +168,7 @@ export interface RecordStore {
   app(tenant: string, keyCodeRef: string): Promise<App | null>
   callers(tenant: string | null): Promise<CallerRecord[]>
   caller(clientId: string): Promise<CallerRecord | null>
-  /** All or nothing. */
+  /** All or nothing. Rejects with `CONFLICT` when a caller is put whose client id is taken in another tenant; removing what is not there is no failure. */
   change(changes: readonly RecordChange[], facts: readonly Fact[]): Promise<void>
   keys(): Promise<BrokerKey[]>
   /** Adds the key unless there is one of its purpose already; resolves to the one that stands. */

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import type { Provider } from './provider.ts'
 import { expandHosts, expandUrl, fieldProblem, placeholderProblem, placeholders, urlProblem } from './provider-url.ts'
 

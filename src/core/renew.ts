@@ -6,9 +6,10 @@
  * then the request, once, then the answer written under the lease's fence.
  */
 
-import { type Connection, judge, type Trouble } from './connection.ts'
+import { type Connection, judge, type Lease, type Trouble } from './connection.ts'
 import { BrokerError } from './errors.ts'
 import type { Fact, FactAction, Grant, Ports, Renewed, RowSeal } from './ports.ts'
+import type { Provider } from './provider.ts'
 import { registrationOf } from './registration.ts'
 import { openCredentials, sealCredentials } from './vault.ts'
 
@@ -41,6 +42,9 @@ async function renewOnce(ports: Ports, seen: Connection): Promise<Connection> {
     // The lease is taken only at the version looked at: if somebody renewed in between, this comes back empty and we look again.
     const now = ports.now()
     const claim = await ports.store.connections.claim(current, { holder: ports.process, now, until: now + LEASE_MS })
+    if (claim?.overdue && !isReplayable(prepared.registration.provider, claim.overdue, now)) {
+      return write(ports, claim.connection, broken(claim.connection, 'rotation_response_lost', null, now), prepared, null)
+    }
     if (claim) {
       // ─── From here the refresh token may be spent. Nothing below may throw before the answer is written, and nothing is aborted.
       const answer = await prepared.spend()
@@ -62,6 +66,18 @@ function isDue(connection: Connection, now: number): boolean {
   if (freshness === 'fresh' || freshness === 'dead') return false
   const trouble = troubleOf(connection)
   return trouble === null || trouble.retryAt <= now
+}
+
+/**
+ * An earlier renewal was begun and never finished, so its refresh token may be spent. Where the provider replays its answer for a while,
+ * asking again within that time is safe. Where it is known not to, asking again is what reuse detection kills a grant for.
+ * Where nothing is known of rotation, most providers do not rotate.
+ */
+function isReplayable({ rotation }: Provider, { startedAt }: Lease, now: number): boolean {
+  const window = rotation?.window
+  if (window === undefined || window === 'until_next_use') return true
+  if (window === 'none') return false
+  return now - startedAt < Number.parseInt(window, 10) * 1000
 }
 
 /** Somebody else is at it: waits until they are done, or their lease is over. */
@@ -102,7 +118,7 @@ async function prepared(ports: Ports, connection: Connection) {
 }
 
 /** Writes the answer under the lease's fence. Storage that fails for a moment must not cost the grant, so it is tried again. */
-async function write(ports: Ports, claimed: Connection, next: Outcome, prepared: Prepared, answer: Renewed): Promise<Connection> {
+async function write(ports: Ports, claimed: Connection, next: Outcome, prepared: Prepared, answer: Renewed | null): Promise<Connection> {
   const { tenant, id } = claimed
   for (let tries = 1; ; tries++) {
     try {
@@ -116,7 +132,7 @@ async function write(ports: Ports, claimed: Connection, next: Outcome, prepared:
   }
   // The row moved on under us: revoked, reconnected or taken over. What we got must not stay alive behind it.
   const current = await ports.store.connections.find(tenant, id)
-  if (answer.outcome === 'renewed' && (!current || current.health.state === 'revoked')) {
+  if (answer?.outcome === 'renewed' && (!current || current.health.state === 'revoked')) {
     await prepared.mode.revoke(prepared.registration, answer.grant.credentials)
   }
   if (!current) throw new BrokerError('INVALID_SESSION', 'this connection was deleted')

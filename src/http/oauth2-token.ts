@@ -53,7 +53,7 @@ async function grant(
   if (grantType !== 'client_credentials') {
     throw new TokenRefusal('unsupported_grant_type', 'callers use client_credentials; end users have no account here')
   }
-  assertAudience(form.get('audience'))
+  form.getAll('audience').forEach(assertAudience)
   const scopes = grantedScopes(record, form.get('scope'))
   return {
     access_token: await tokens.issue(record.clientId, scopes),
@@ -97,14 +97,17 @@ function invalidClient(): TokenRefusal {
 }
 
 /** Clients name the host they know us by, which need not be the public one; the token is for our API in any case. */
-function assertAudience(audience: string | null): void {
-  if (!audience) return
+function assertAudience(audience: string): void {
+  if (audience === '') return
   const path = URL.canParse(audience) ? new URL(audience).pathname.replace(/^\/+|\/+$/g, '') : null
   if (path !== 'api') throw new TokenRefusal('invalid_request', 'the only audience here is <issuer>/api')
 }
 
+/** About a user, of whom there is none here. A stock client asks for them unless it is told otherwise. */
+const IDENTITY_SCOPES = ['openid', 'profile', 'email', 'offline', 'offline_access']
+
 function grantedScopes({ scopes }: CallerRecord, asked: string | null): readonly Scope[] {
-  const wanted = (asked ?? '').split(' ').filter((scope) => scope !== '')
+  const wanted = (asked ?? '').split(' ').filter((scope) => scope !== '' && !IDENTITY_SCOPES.includes(scope))
   if (wanted.length === 0) return scopes
   const excess = wanted.filter((scope) => !(scopes as readonly string[]).includes(scope))
   if (excess.length > 0)
@@ -115,7 +118,8 @@ function grantedScopes({ scopes }: CallerRecord, asked: string | null): readonly
 function formOf(body: unknown): URLSearchParams {
   if (!(body instanceof URLSearchParams))
     throw new TokenRefusal('invalid_request', 'send the parameters as application/x-www-form-urlencoded')
-  const twice = [...new Set(body.keys())].find((name) => body.getAll(name).length > 1)
+  // A stock client names several audiences when it is given several.
+  const twice = [...new Set(body.keys())].find((name) => name !== 'audience' && body.getAll(name).length > 1)
   if (twice) throw new TokenRefusal('invalid_request', `${twice.slice(0, 50)} is given more than once`)
   return body
 }

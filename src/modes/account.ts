@@ -5,23 +5,30 @@ import type { Account } from '../core/connection.ts'
 import type { Net } from '../core/ports.ts'
 import { CLIENT_ID, expandUrl } from '../core/provider-url.ts'
 import type { Secret } from '../core/secret.ts'
-import { readFields, scalarAt } from './answer-body.ts'
+import { readJson } from './answer-body.ts'
+import { accountAt } from './oauth2-answer.ts'
 import { lowerCased } from './token-request.ts'
 
 /** null when the provider's file does not say how, and when it does not work: a connection is worth having without a name to it. */
-export async function askAccount(net: Net, { provider, clientId, config }: Registration, accessToken: Secret): Promise<Account | null> {
+export async function askAccount(
+  net: Net,
+  { provider, clientId, config }: Registration,
+  accessToken: Secret,
+): Promise<Account | null> {
   const { identity } = provider
   if (!identity) return null
   try {
     const answer = await net.request({
       method: 'GET',
       url: expandUrl(provider, identity.url, { ...config, [CLIENT_ID]: clientId }),
-      headers: { accept: 'application/json', ...lowerCased(provider.api_headers), authorization: `Bearer ${accessToken.reveal()}` },
+      headers: {
+        accept: 'application/json',
+        ...lowerCased(provider.api_headers),
+        authorization: `Bearer ${accessToken.reveal()}`,
+      },
       allowPrivateNetwork: provider.allow_private_network ?? false,
     })
-    const fields = answer.status >= 200 && answer.status <= 299 ? readFields(answer) : null
-    const id = scalarAt(fields, identity.id)
-    return id === null ? null : { id, label: identity.label === undefined ? null : scalarAt(fields, identity.label) }
+    return answer.status >= 200 && answer.status <= 299 ? accountAt(readJson(answer), identity) : null
   } catch {
     return null
   }

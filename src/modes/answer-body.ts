@@ -16,6 +16,11 @@ export function readFields(answer: NetAnswer): Fields | null {
   return null
 }
 
+/** The body as JSON of any kind, a list too; null when it is none. */
+export function readJson(answer: NetAnswer): unknown {
+  return parsed(decoded(answer).trim())
+}
+
 /** Undefined when any step of the path is missing. Only own fields are seen, so `__proto__` and `constructor` are names like any other. */
 export function fieldAt(fields: unknown, path: string): unknown {
   let value = fields
@@ -58,10 +63,20 @@ function decode(charset: string, body: Uint8Array): string | null {
 }
 
 function parsedObject(text: string): Fields | null {
+  const value = parsed(text)
+  return isFields(value) ? value : null
+}
+
+function parsed(text: string): unknown {
   try {
-    const value: unknown = JSON.parse(text)
-    return isFields(value) ? value : null
+    return JSON.parse(text, exactInteger)
   } catch {
     return null
   }
+}
+
+/** Ids can be integers longer than a number holds: two accounts must not become one by rounding. Such integers are read as text. */
+function exactInteger(_name: string, value: unknown, written?: { readonly source?: string }): unknown {
+  const rounded = typeof value === 'number' && Number.isInteger(value) && !Number.isSafeInteger(value)
+  return rounded && written?.source ? written.source : value
 }

@@ -47,7 +47,10 @@ function wantedScopes({ scopes }: Provider, asked: readonly string[]): string[] 
 function usesPkce({ pkce, name }: Provider, methods: unknown): boolean {
   if (pkce === false) return false
   if (!Array.isArray(methods) || methods.length === 0 || methods.includes('S256')) return true
-  throw new BrokerError('CONNECT_FAILED', `${name} supports PKCE, but not with S256; to go without, say so in its file (pkce: false)`)
+  throw new BrokerError(
+    'CONNECT_FAILED',
+    `${name} supports PKCE, but not with S256; to go without, say so in its file (pkce: false)`,
+  )
 }
 
 export function authorizationUrl({ provider }: Registration, endpoints: Endpoints, params: Params): string {
@@ -74,7 +77,13 @@ export async function push({ net, now, metadataOf }: Means, registration: Regist
   const { provider, clientId, clientSecret } = registration
   const endpoints = await endpointsOf(registration, metadataOf, ['par_url', 'token_url'])
   const audience = endpoints.issuer ?? endpoints.need('token_url')
-  const proof = await proveClient(registration, clientAuthOf(registration, endpoints.metadata), audience, now(), endpoints.metadata)
+  const proof = await proveClient(
+    registration,
+    clientAuthOf(registration, endpoints.metadata),
+    audience,
+    now(),
+    endpoints.metadata,
+  )
   const carried = carrying('form', endpoints.need('par_url'), { ...params, ...renamed(provider, proof.params) }, proof.headers)
   const answer = await net
     .request({ method: 'POST', allowPrivateNetwork: provider.allow_private_network ?? false, ...carried })

@@ -61,7 +61,7 @@ function formEncoded(value: string): string {
 async function assertion({ clientId, privateKey }: Registration, audience: string, now: number, metadata: Metadata | null) {
   if (!privateKey) throw new BrokerError('CONNECT_FAILED', 'the app has no private key, and its provider wants private_key_jwt')
   const params = new URLSearchParams()
-  const client = { client_id: clientId, [oauth.clockSkew]: Math.round((now - Date.now()) / 1000) }
+  const client = { client_id: clientId, [oauth.clockSkew]: Math.floor(now / 1000) - Math.floor(Date.now() / 1000) }
   const sign = oauth.PrivateKeyJwt(signingKey(privateKey, metadata?.token_endpoint_auth_signing_alg_values_supported))
   await sign({ issuer: audience }, client, params, new Headers())
   return Object.fromEntries(params)
@@ -86,7 +86,10 @@ function signingKey(privateKey: Secret, supported: unknown): oauth.PrivateKey {
     const hash = HASHES[wanted.slice(2) as keyof typeof HASHES] ?? 'SHA-256'
     return { key: key.toCryptoKey({ name, hash }, false, usages), ...named }
   }
-  throw new BrokerError('CONNECT_FAILED', "the app's private key is of a kind that cannot sign assertions: use RSA, P-256 or Ed25519")
+  throw new BrokerError(
+    'CONNECT_FAILED',
+    "the app's private key is of a kind that cannot sign assertions: use RSA, P-256 or Ed25519",
+  )
 }
 
 function rsaAlgorithm(key: KeyObject, supported: unknown): string {
@@ -108,5 +111,8 @@ function readKey(privateKey: Secret): { key: KeyObject; alg?: string | undefined
 
 function secretOf({ clientSecret }: Registration): Secret {
   if (clientSecret) return clientSecret
-  throw new BrokerError('CONNECT_FAILED', 'the app has no client secret, and its provider wants one (client_auth: none is for apps without)')
+  throw new BrokerError(
+    'CONNECT_FAILED',
+    'the app has no client secret, and its provider wants one (client_auth: none is for apps without)',
+  )
 }

@@ -49,7 +49,8 @@ export async function endpointsOf(
     find,
     need(endpoint) {
       const url = find(endpoint)
-      if (url === null) throw new BrokerError('CONNECT_FAILED', `${provider.name} has no ${endpoint}, and no issuer to discover it from`)
+      if (url === null)
+        throw new BrokerError('CONNECT_FAILED', `${provider.name} has no ${endpoint}, and no issuer to discover it from`)
       return url
     },
   }

@@ -25,7 +25,11 @@ async function exchange(means: Means, registration: Registration, answer: Author
   const endpoints = await endpointsOf(registration, means.metadataOf, ['token_url'])
   // The provider's file changed while the user was away: a code of the one server is nothing for the other.
   if (answer.issuer !== null && answer.issuer !== endpoints.issuer) {
-    return { outcome: 'refused', reason: 'issuer_changed', detail: 'the provider was given another issuer while the user was away' }
+    return {
+      outcome: 'refused',
+      reason: 'issuer_changed',
+      detail: 'the provider was given another issuer while the user was away',
+    }
   }
   const params = {
     grant_type: 'authorization_code',
@@ -33,7 +37,14 @@ async function exchange(means: Means, registration: Registration, answer: Author
     redirect_uri: answer.redirectUri,
     ...(provider.pkce !== false && { code_verifier: answer.codeVerifier.reveal() }),
   }
-  const request = await authenticatedRequest(means, registration, endpoints, endpoints.need('token_url'), params, provider.token_params)
+  const request = await authenticatedRequest(
+    means,
+    registration,
+    endpoints,
+    endpoints.need('token_url'),
+    params,
+    provider.token_params,
+  )
   const reply = await means.net.request(request)
   const secrets = present(answer.code, answer.codeVerifier, registration.clientSecret)
   const judged = judgeTokenAnswer(provider, reply, means.now(), secrets)
@@ -55,13 +66,15 @@ function refused({ code, detail }: TokenAnswer & { outcome: 'refusal' }, status:
 
 type Identity = { readonly account: Account | null } | { readonly reason: string; readonly detail: string | null }
 
-async function identify(means: Means, registration: Registration, { idToken, accessToken }: Tokens, nonce: Secret): Promise<Identity> {
+/** The answer itself where the provider's file says that it tells, else a valid ID token, else the provider's API. */
+async function identify(means: Means, registration: Registration, tokens: Tokens, nonce: Secret): Promise<Identity> {
+  const { account, idToken, accessToken } = tokens
   const verdict = idToken === null ? ({ verdict: 'ignored' } as const) : await verdictOn(means, registration, idToken, nonce)
   switch (verdict.verdict) {
     case 'valid':
-      return { account: verdict.account }
+      return { account: account ?? verdict.account }
     case 'ignored':
-      return { account: await askAccount(means.net, registration, accessToken) }
+      return { account: account ?? (await askAccount(means.net, registration, accessToken)) }
     case 'invalid':
       return { reason: 'id_token_invalid', detail: verdict.detail }
     case 'unverifiable':
@@ -88,7 +101,9 @@ async function verdictOn(means: Means, registration: Registration, idToken: Secr
 function notExchanged(error: unknown): Exchanged {
   if (error instanceof NetError) {
     const { sent, message: detail } = error
-    return sent ? { outcome: 'uncertain', reason: 'answer_lost', detail } : { outcome: 'refused', reason: 'provider_unreachable', detail }
+    return sent
+      ? { outcome: 'uncertain', reason: 'answer_lost', detail }
+      : { outcome: 'refused', reason: 'provider_unreachable', detail }
   }
   if (error instanceof BrokerError) {
     const reason = error.code === 'PROVIDER_UNAVAILABLE' ? 'provider_unreachable' : 'app_misconfigured'

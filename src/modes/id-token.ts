@@ -48,13 +48,18 @@ export function createIdTokenJudge({ net, now }: { readonly net: Net; readonly n
     }
   }
 
-  async function validated({ provider, clientId, clientSecret }: Registration, from: IdTokenIssuer, idToken: Secret, nonce: Secret) {
+  async function validated(
+    { provider, clientId, clientSecret }: Registration,
+    from: IdTokenIssuer,
+    idToken: Secret,
+    nonce: Secret,
+  ) {
     const as: oauth.AuthorizationServer = {
       issuer: from.issuer,
       id_token_signing_alg_values_supported: allowedAlgorithms(from.algorithms, clientSecret !== null),
       ...(from.jwksUrl !== null && { jwks_uri: from.jwksUrl }),
     }
-    const client = { client_id: clientId, [oauth.clockSkew]: Math.round((now() - Date.now()) / 1000) }
+    const client = { client_id: clientId, [oauth.clockSkew]: Math.floor(now() / 1000) - Math.floor(Date.now() / 1000) }
     // What the tolerant reader made of the answer, in the form that the library judges. It looks at nothing but the ID token.
     const answer = Response.json({ access_token: '-', token_type: 'bearer', id_token: idToken.reveal() })
     const expectations = { expectedNonce: nonce.reveal(), requireIdToken: true }
@@ -93,7 +98,9 @@ function algorithmOf(idToken: Secret): string {
 }
 
 function accountOf(claims: oauth.IDToken): Account {
-  const label = [claims['email'], claims['preferred_username'], claims['name']].find((claim) => typeof claim === 'string' && claim !== '')
+  const label = [claims['email'], claims['preferred_username'], claims['name']].find(
+    (claim) => typeof claim === 'string' && claim !== '',
+  )
   return { id: claims.sub, label: typeof label === 'string' ? label : null }
 }
 

@@ -58,7 +58,10 @@ async function discover(net: Net, issuer: string, allowPrivateNetwork: boolean):
     if (response.status === 200) return processed(url, issuer, response)
     if (response.status >= 500 || response.status === 429) throw unavailable(issuer, `answered ${response.status}`)
   }
-  throw new BrokerError('CONNECT_FAILED', `${issuer} has no discovery document: check the issuer, or name authorize_url and token_url`)
+  throw new BrokerError(
+    'CONNECT_FAILED',
+    `${issuer} has no discovery document: check the issuer, or name authorize_url and token_url`,
+  )
 }
 
 async function processed(url: URL, issuer: string, response: Response): Promise<Metadata> {
@@ -72,7 +75,9 @@ function asBrokerError(issuer: string, error: unknown): BrokerError {
   if (error instanceof BrokerError) return error
   if (error instanceof NetError) {
     const mistaken = error.reason === 'address_refused' || error.reason === 'invalid_url'
-    return mistaken ? new BrokerError('CONNECT_FAILED', error.message, { cause: error }) : unavailable(issuer, error.message, error)
+    return mistaken
+      ? new BrokerError('CONNECT_FAILED', error.message, { cause: error })
+      : unavailable(issuer, error.message, error)
   }
   if (error instanceof oauth.OperationProcessingError && error.code === oauth.JSON_ATTRIBUTE_COMPARISON) {
     return new BrokerError('CONNECT_FAILED', otherIssuer(issuer))

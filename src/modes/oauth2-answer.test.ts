@@ -44,10 +44,22 @@ const ACCEPTED: readonly Accepted[] = [
   { title: 'a plain answer, as RFC 6749 has it', answer: json(TOKENS), gives: READ },
   { title: 'F-21 a form with a form content type', answer: body(FORM, 'application/x-www-form-urlencoded'), gives: READ },
   { title: 'F-21 a form with a JSON content type', answer: body(FORM, 'application/json'), gives: READ },
-  { title: 'F-21 JSON with a form content type', answer: body(JSON.stringify(TOKENS), 'application/x-www-form-urlencoded'), gives: READ },
-  { title: 'F-21 JSON labelled as text, as HTML', answer: body(` \n${JSON.stringify(TOKENS)}\n`, 'text/html; charset=utf-8'), gives: READ },
+  {
+    title: 'F-21 JSON with a form content type',
+    answer: body(JSON.stringify(TOKENS), 'application/x-www-form-urlencoded'),
+    gives: READ,
+  },
+  {
+    title: 'F-21 JSON labelled as text, as HTML',
+    answer: body(` \n${JSON.stringify(TOKENS)}\n`, 'text/html; charset=utf-8'),
+    gives: READ,
+  },
   { title: 'F-21 JSON without any content type', answer: { ...json(TOKENS), headers: {} }, gives: READ },
-  { title: 'F-21 JSON behind a byte order mark', answer: body(`\uFEFF${JSON.stringify(TOKENS)}`, 'application/json'), gives: READ },
+  {
+    title: 'F-21 JSON behind a byte order mark',
+    answer: body(`\uFEFF${JSON.stringify(TOKENS)}`, 'application/json'),
+    gives: READ,
+  },
   {
     title: 'F-21 UTF-8 that says it is ISO-8859-1',
     answer: body('{"access_token":"at-ü€"}', 'application/json; charset=ISO-8859-1'),
@@ -63,11 +75,20 @@ const ACCEPTED: readonly Accepted[] = [
     answer: { ...body('', 'application/json; charset=utf-16le'), body: Buffer.from(JSON.stringify(TOKENS), 'utf16le') },
     gives: READ,
   },
-  { title: 'F-21 a form whose scope has raw spaces', answer: body('access_token=at-1&scope=read write', 'text/plain'), gives: { scopes: ['read', 'write'] } },
+  {
+    title: 'F-21 a form whose scope has raw spaces',
+    answer: body('access_token=at-1&scope=read write', 'text/plain'),
+    gives: { scopes: ['read', 'write'] },
+  },
   { title: 'status 201', answer: json(TOKENS, 201), gives: READ },
   { title: 'an error field that is null', answer: json({ ...TOKENS, error: null, error_description: '' }), gives: READ },
   { title: 'ok: true', answer: json({ ok: true, ...TOKENS }), gives: READ },
-  { title: 'a code of 0 where the file says that errors are', answer: json({ code: 0, ...TOKENS }), provider: { error_at: 'code' }, gives: READ },
+  {
+    title: 'a code of 0 where the file says that errors are',
+    answer: json({ code: 0, ...TOKENS }),
+    provider: { error_at: 'code' },
+    gives: READ,
+  },
 
   // Refresh tokens.
   { title: 'F-23 no refresh token', answer: json(without('refresh_token')), gives: { accessToken: 'at-1', refreshToken: null } },
@@ -77,9 +98,18 @@ const ACCEPTED: readonly Accepted[] = [
   // Scopes.
   { title: 'F-25 scopes as a list', answer: json({ ...TOKENS, scope: ['a', 'b'] }), gives: { scopes: ['a', 'b'] } },
   { title: 'F-25 scopes with commas', answer: json({ ...TOKENS, scope: 'a,b, c' }), gives: { scopes: ['a', 'b', 'c'] } },
-  { title: 'F-25 scopes with plus signs', answer: json({ ...TOKENS, scope: 'a+b' }), provider: { scopes: { separator: '+' } }, gives: { scopes: ['a', 'b'] } },
+  {
+    title: 'F-25 scopes with plus signs',
+    answer: json({ ...TOKENS, scope: 'a+b' }),
+    provider: { scopes: { separator: '+' } },
+    gives: { scopes: ['a', 'b'] },
+  },
   { title: 'F-25 a plus in the name of a scope', answer: json({ ...TOKENS, scope: 'a+b c' }), gives: { scopes: ['a+b', 'c'] } },
-  { title: 'F-25 scopes under the name of scopes', answer: json({ ...without('scope'), scopes: ['a'] }), gives: { scopes: ['a'] } },
+  {
+    title: 'F-25 scopes under the name of scopes',
+    answer: json({ ...without('scope'), scopes: ['a'] }),
+    gives: { scopes: ['a'] },
+  },
   { title: 'F-25 no scopes', answer: json(without('scope')), gives: { scopes: null } },
   { title: 'F-25 empty scopes say nothing', answer: json({ ...TOKENS, scope: ' ' }), gives: { scopes: null } },
 
@@ -87,12 +117,21 @@ const ACCEPTED: readonly Accepted[] = [
   { title: 'F-26 no token type', answer: json(without('token_type')), gives: { tokenType: 'Bearer' } },
   { title: 'F-26 bearer in any case', answer: json({ ...TOKENS, token_type: 'BEARER' }), gives: { tokenType: 'Bearer' } },
   { title: 'F-26 a token type of bot', answer: json({ ...TOKENS, token_type: 'bot' }), gives: { tokenType: 'bot' } },
-  { title: 'F-26 a token type that would break a header', answer: json({ ...TOKENS, token_type: 'x\r\ny: z' }), gives: { tokenType: 'Bearer' } },
+  {
+    title: 'F-26 a token type that would break a header',
+    answer: json({ ...TOKENS, token_type: 'x\r\ny: z' }),
+    gives: { tokenType: 'Bearer' },
+  },
 
   // Envelopes.
   {
     title: 'F-27 a nested token beside another at the top',
-    answer: json({ ok: true, access_token: 'bot-1', refresh_token: 'bot-rt', authed_user: { access_token: 'user-1', scope: 'chat' } }),
+    answer: json({
+      ok: true,
+      access_token: 'bot-1',
+      refresh_token: 'bot-rt',
+      authed_user: { access_token: 'user-1', scope: 'chat' },
+    }),
     provider: { answer_at: 'authed_user', also: { bot: 'access_token', bot_refresh: 'refresh_token', none: 'not.there' } },
     gives: { accessToken: 'user-1', refreshToken: null, scopes: ['chat'], also: { bot: 'bot-1', bot_refresh: 'bot-rt' } },
   },
@@ -110,15 +149,31 @@ const ACCEPTED: readonly Accepted[] = [
   },
 
   // Exactly as they came.
-  { title: 'F-28 a token of 10 kB', answer: json({ access_token: LONG, refresh_token: LONG }), gives: { accessToken: LONG, refreshToken: LONG } },
-  { title: 'F-28 plus and percent in JSON', answer: json({ access_token: 'a+b%2B/=', refresh_token: '%00+' }), gives: { accessToken: 'a+b%2B/=', refreshToken: '%00+' } },
-  { title: 'F-28 plus and percent in a form', answer: body('access_token=a%2Bb%252B', 'text/plain'), gives: { accessToken: 'a+b%2B' } },
+  {
+    title: 'F-28 a token of 10 kB',
+    answer: json({ access_token: LONG, refresh_token: LONG }),
+    gives: { accessToken: LONG, refreshToken: LONG },
+  },
+  {
+    title: 'F-28 plus and percent in JSON',
+    answer: json({ access_token: 'a+b%2B/=', refresh_token: '%00+' }),
+    gives: { accessToken: 'a+b%2B/=', refreshToken: '%00+' },
+  },
+  {
+    title: 'F-28 plus and percent in a form',
+    answer: body('access_token=a%2Bb%252B', 'text/plain'),
+    gives: { accessToken: 'a+b%2B' },
+  },
   { title: 'F-28 letters of any script', answer: json({ access_token: 'ключ🔑' }), gives: { accessToken: 'ключ🔑' } },
-  { title: 'F-29 of a name twice, the last', answer: body('{"access_token":"old","access_token":"at-1"}', 'application/json'), gives: { accessToken: 'at-1' } },
+  {
+    title: 'F-29 of a name twice, the last',
+    answer: body('{"access_token":"old","access_token":"at-1"}', 'application/json'),
+    gives: { accessToken: 'at-1' },
+  },
   {
     title: 'F-29 names of prototypes are names',
     answer: body('{"access_token":"at-1","__proto__":{"refresh_token":"p","x":"y"},"constructor":"c"}', 'application/json'),
-    provider: { keep_from_answer: ['__proto__.x', 'constructor', 'toString'], also: { __proto__: 'constructor' } },
+    provider: { keep_from_answer: ['__proto__.x', 'constructor', 'toString'], also: { ['__proto__']: 'constructor' } },
     gives: { accessToken: 'at-1', refreshToken: null, kept: { '__proto__.x': 'y', constructor: 'c' } },
   },
 ]
@@ -131,27 +186,83 @@ for (const { title, answer, provider, gives } of ACCEPTED) {
 }
 
 const REFUSED: readonly Refused[] = [
-  { title: 'F-20 200 with an error', answer: json({ error: 'invalid_grant' }), as: { code: 'invalid_grant', fault: 'permanent', detail: null } },
-  { title: 'F-20 200 with ok: false', answer: json({ ok: false, error: 'account_inactive' }), as: { code: 'account_inactive', fault: 'unclear' } },
-  { title: 'F-20 200 with ok: false and nothing else', answer: json({ ok: false }), as: { code: 'unknown_error', fault: 'unclear' } },
-  { title: 'F-20 200 with an error and a token', answer: json({ ...TOKENS, error: 'server_error' }), as: { code: 'server_error', fault: 'transient' } },
-  { title: 'F-20 200 with an HTML page', answer: body('<html>Down &amp; out = 1</html>', 'text/html'), as: { code: 'malformed_answer', fault: 'transient', detail: 'answered 200 with text/html' } },
+  {
+    title: 'F-20 200 with an error',
+    answer: json({ error: 'invalid_grant' }),
+    as: { code: 'invalid_grant', fault: 'permanent', detail: null },
+  },
+  {
+    title: 'F-20 200 with ok: false',
+    answer: json({ ok: false, error: 'account_inactive' }),
+    as: { code: 'account_inactive', fault: 'unclear' },
+  },
+  {
+    title: 'F-20 200 with ok: false and nothing else',
+    answer: json({ ok: false }),
+    as: { code: 'unknown_error', fault: 'unclear' },
+  },
+  {
+    title: 'F-20 200 with an error and a token',
+    answer: json({ ...TOKENS, error: 'server_error' }),
+    as: { code: 'server_error', fault: 'transient' },
+  },
+  {
+    title: 'F-20 200 with an HTML page',
+    answer: body('<html>Down &amp; out = 1</html>', 'text/html'),
+    as: { code: 'malformed_answer', fault: 'transient', detail: 'answered 200 with text/html' },
+  },
   { title: 'F-20 200 with nothing', answer: body('', 'application/json'), as: { code: 'malformed_answer', fault: 'transient' } },
   { title: 'F-20 200 with {}', answer: json({}), as: { code: 'no_access_token', fault: 'transient' } },
   { title: 'F-20 200 with a list', answer: json([TOKENS]), as: { code: 'malformed_answer', fault: 'transient' } },
   { title: 'F-20 200 with null', answer: json(null), as: { code: 'malformed_answer', fault: 'transient' } },
-  { title: 'F-20 200 with JSON that breaks off', answer: body('{"access_token":"at-1","ref', 'application/json'), as: { code: 'malformed_answer', fault: 'transient' } },
-  { title: 'F-20 an access token that is no string', answer: json({ ...TOKENS, access_token: { a: 1 } }), as: { code: 'no_access_token' } },
+  {
+    title: 'F-20 200 with JSON that breaks off',
+    answer: body('{"access_token":"at-1","ref', 'application/json'),
+    as: { code: 'malformed_answer', fault: 'transient' },
+  },
+  {
+    title: 'F-20 an access token that is no string',
+    answer: json({ ...TOKENS, access_token: { a: 1 } }),
+    as: { code: 'no_access_token' },
+  },
   { title: 'F-20 an access token of spaces', answer: json({ ...TOKENS, access_token: '  ' }), as: { code: 'no_access_token' } },
   { title: 'F-20 tokens with status 400', answer: json(TOKENS, 400), as: { code: 'http_400', fault: 'unclear' } },
-  { title: 'F-20 a redirect', answer: { status: 302, headers: { location: 'https://evil.example' }, body: Buffer.alloc(0) }, as: { code: 'http_302', fault: 'transient' } },
-  { title: 'an empty 400', answer: { status: 400, headers: {}, body: Buffer.alloc(0) }, as: { code: 'http_400', fault: 'unclear', detail: 'answered 400 with no content type' } },
-  { title: 'F-12 an HTML 502', answer: body('<h1>Bad gateway</h1>', 'text/html', 502), as: { code: 'http_502', fault: 'transient', detail: 'answered 502 with text/html' } },
-  { title: 'F-12 500 with a code that would be final', answer: json({ error: 'invalid_grant' }, 500), as: { code: 'invalid_grant', fault: 'transient' } },
-  { title: 'F-10 invalid_grant', answer: json({ error: 'invalid_grant', error_description: 'Token has been revoked.' }, 400), as: { fault: 'permanent', detail: 'Token has been revoked.' } },
-  { title: 'F-10 invalid_grant in a form', answer: body('error=invalid_grant&error_description=gone+now', 'text/plain', 400), as: { code: 'invalid_grant', fault: 'permanent', detail: 'gone now' } },
+  {
+    title: 'F-20 a redirect',
+    answer: { status: 302, headers: { location: 'https://evil.example' }, body: Buffer.alloc(0) },
+    as: { code: 'http_302', fault: 'transient' },
+  },
+  {
+    title: 'an empty 400',
+    answer: { status: 400, headers: {}, body: Buffer.alloc(0) },
+    as: { code: 'http_400', fault: 'unclear', detail: 'answered 400 with no content type' },
+  },
+  {
+    title: 'F-12 an HTML 502',
+    answer: body('<h1>Bad gateway</h1>', 'text/html', 502),
+    as: { code: 'http_502', fault: 'transient', detail: 'answered 502 with text/html' },
+  },
+  {
+    title: 'F-12 500 with a code that would be final',
+    answer: json({ error: 'invalid_grant' }, 500),
+    as: { code: 'invalid_grant', fault: 'transient' },
+  },
+  {
+    title: 'F-10 invalid_grant',
+    answer: json({ error: 'invalid_grant', error_description: 'Token has been revoked.' }, 400),
+    as: { fault: 'permanent', detail: 'Token has been revoked.' },
+  },
+  {
+    title: 'F-10 invalid_grant in a form',
+    answer: body('error=invalid_grant&error_description=gone+now', 'text/plain', 400),
+    as: { code: 'invalid_grant', fault: 'permanent', detail: 'gone now' },
+  },
   { title: 'F-11 bad_refresh_token, with 200', answer: json({ error: 'bad_refresh_token' }), as: { fault: 'permanent' } },
-  { title: 'F-11 a code that nobody knows', answer: json({ error: 'computer_says_no' }, 400), as: { code: 'computer_says_no', fault: 'unclear' } },
+  {
+    title: 'F-11 a code that nobody knows',
+    answer: json({ error: 'computer_says_no' }, 400),
+    as: { code: 'computer_says_no', fault: 'unclear' },
+  },
   {
     title: "F-11 a code of the provider's own, in the text",
     answer: json({ error: 'interaction', error_description: 'AADSTS50173: the grant expired' }, 400),
@@ -170,22 +281,68 @@ const REFUSED: readonly Refused[] = [
     provider: { errors: { transient: ['TRY_LATER'], permanent: ['invalid_grant'] } },
     as: { code: 'invalid_grant', fault: 'transient' },
   },
-  { title: 'an empty 400 that the file calls final', answer: { status: 400, headers: {}, body: Buffer.alloc(0) }, provider: { errors: { permanent: ['http_400'] } }, as: { fault: 'permanent' } },
+  {
+    title: 'an empty 400 that the file calls final',
+    answer: { status: 400, headers: {}, body: Buffer.alloc(0) },
+    provider: { errors: { permanent: ['http_400'] } },
+    as: { fault: 'permanent' },
+  },
   { title: 'F-14 invalid_client', answer: json({ error: 'invalid_client' }, 401), as: { fault: 'app' } },
   { title: 'F-14 unauthorized_client', answer: json({ error: 'unauthorized_client' }, 400), as: { fault: 'app' } },
-  { title: 'an error that is an object', answer: json({ error: { message: 'Session expired', type: 'OAuthException', code: 190 } }, 400), as: { code: '190', detail: 'Session expired' } },
-  { title: 'an error that is a sentence', answer: json({ error: 'The code is wrong' }, 400), as: { code: 'http_400', detail: 'The code is wrong', fault: 'unclear' } },
-  { title: 'an error elsewhere', answer: json({ status: { code: 'E7' }, ...TOKENS }), provider: { error_at: 'status.code' }, as: { code: 'E7', fault: 'unclear' } },
-  { title: 'F-29 an error in a prototype is none', answer: body('{"__proto__":{"error":"invalid_grant"}}', 'application/json'), as: { code: 'no_access_token' } },
+  {
+    title: 'an error that is an object',
+    answer: json({ error: { message: 'Session expired', type: 'OAuthException', code: 190 } }, 400),
+    as: { code: '190', detail: 'Session expired' },
+  },
+  {
+    title: 'an error that is a sentence',
+    answer: json({ error: 'The code is wrong' }, 400),
+    as: { code: 'http_400', detail: 'The code is wrong', fault: 'unclear' },
+  },
+  {
+    title: 'an error elsewhere',
+    answer: json({ status: { code: 'E7' }, ...TOKENS }),
+    provider: { error_at: 'status.code' },
+    as: { code: 'E7', fault: 'unclear' },
+  },
+  {
+    title: 'F-29 an error in a prototype is none',
+    answer: body('{"__proto__":{"error":"invalid_grant"}}', 'application/json'),
+    as: { code: 'no_access_token' },
+  },
 
-  { title: 'F-13 429 with seconds', answer: json({}, 429, { 'retry-after': '120' }), as: { fault: 'transient', retryAfterMs: 120_000 } },
-  { title: 'F-13 429 with a date', answer: json({}, 429, { 'retry-after': 'Mon, 01 Jun 2026 12:00:30 GMT' }), as: { retryAfterMs: 30_000 } },
-  { title: 'F-13 429 with a date that is past', answer: json({}, 429, { 'retry-after': 'Mon, 01 Jun 2026 11:00:30 GMT' }), as: { retryAfterMs: 0 } },
+  {
+    title: 'F-13 429 with seconds',
+    answer: json({}, 429, { 'retry-after': '120' }),
+    as: { fault: 'transient', retryAfterMs: 120_000 },
+  },
+  {
+    title: 'F-13 429 with a date',
+    answer: json({}, 429, { 'retry-after': 'Mon, 01 Jun 2026 12:00:30 GMT' }),
+    as: { retryAfterMs: 30_000 },
+  },
+  {
+    title: 'F-13 429 with a date that is past',
+    answer: json({}, 429, { 'retry-after': 'Mon, 01 Jun 2026 11:00:30 GMT' }),
+    as: { retryAfterMs: 0 },
+  },
   { title: 'F-13 429 with ten years', answer: json({}, 429, { 'retry-after': '315360000' }), as: { retryAfterMs: HOUR } },
-  { title: 'F-13 429 with nonsense', answer: json({}, 429, { 'retry-after': 'soon' }), as: { fault: 'transient', retryAfterMs: null } },
+  {
+    title: 'F-13 429 with nonsense',
+    answer: json({}, 429, { 'retry-after': 'soon' }),
+    as: { fault: 'transient', retryAfterMs: null },
+  },
   { title: 'F-13 429 with RateLimit-Reset', answer: json({}, 429, { 'ratelimit-reset': '7' }), as: { retryAfterMs: 7000 } },
-  { title: 'F-13 429 with an epoch for RateLimit-Reset', answer: json({}, 429, { 'ratelimit-reset': String(NOW / 1000 + 9) }), as: { retryAfterMs: 9000 } },
-  { title: 'F-13 503 with Retry-After', answer: json({}, 503, { 'retry-after': '1.5' }), as: { fault: 'transient', retryAfterMs: 1500 } },
+  {
+    title: 'F-13 429 with an epoch for RateLimit-Reset',
+    answer: json({}, 429, { 'ratelimit-reset': String(NOW / 1000 + 9) }),
+    as: { retryAfterMs: 9000 },
+  },
+  {
+    title: 'F-13 503 with Retry-After',
+    answer: json({}, 503, { 'retry-after': '1.5' }),
+    as: { fault: 'transient', retryAfterMs: 1500 },
+  },
 ]
 
 for (const { title, answer, provider, as } of REFUSED) {
@@ -220,8 +377,18 @@ const EXPIRIES: readonly Expiry[] = [
   { title: 'words', fields: { expires_in: 'never' }, at: null },
   { title: 'an object', fields: { expires_in: { seconds: 1 } }, at: null },
   { title: 'not finite', fields: { expires_in: '9'.repeat(400) }, at: null },
-  { title: 'milliseconds, where the file says so', fields: { expires_in: 3_600_000 }, expires: { unit: 'milliseconds' }, at: NOW + HOUR },
-  { title: 'a moment where the file says', fields: { token: { until: (NOW + HOUR) / 1000 } }, expires: { at: 'token.until' }, at: NOW + HOUR },
+  {
+    title: 'milliseconds, where the file says so',
+    fields: { expires_in: 3_600_000 },
+    expires: { unit: 'milliseconds' },
+    at: NOW + HOUR,
+  },
+  {
+    title: 'a moment where the file says',
+    fields: { token: { until: (NOW + HOUR) / 1000 } },
+    expires: { at: 'token.until' },
+    at: NOW + HOUR,
+  },
   { title: 'a moment before a duration', fields: { until: NOW + HOUR, expires_in: 1 }, expires: { at: 'until' }, at: NOW + HOUR },
   { title: 'expires_at in seconds', fields: { expires_at: (NOW + HOUR) / 1000 }, at: NOW + HOUR },
   { title: 'expires_at in seconds, as a string', fields: { expires_at: String((NOW + HOUR) / 1000) }, at: NOW + HOUR },
@@ -276,13 +443,29 @@ const anyProvider = fc.record(
     error_at: fc.constantFrom('code', 'data.error', '__proto__.x'),
     also: fc.constant({ other: 'data.access_token' }),
     keep_from_answer: fc.constant(['data', 'instance_url', '__proto__', 'toString']),
-    expires: fc.record({ at: fc.constantFrom('until', 'data.until'), unit: fc.constantFrom('seconds' as const, 'milliseconds' as const) }, { requiredKeys: [] }),
+    expires: fc.record(
+      { at: fc.constantFrom('until', 'data.until'), unit: fc.constantFrom('seconds' as const, 'milliseconds' as const) },
+      { requiredKeys: [] },
+    ),
     errors: fc.constant({ permanent: ['', '1'], transient: ['x'] }),
   },
   { requiredKeys: [] },
 )
 const anyFields = fc.dictionary(
-  fc.constantFrom('access_token', 'refresh_token', 'expires_in', 'expires_at', 'scope', 'token_type', 'error', 'ok', 'data', 'until', '__proto__', 'code'),
+  fc.constantFrom(
+    'access_token',
+    'refresh_token',
+    'expires_in',
+    'expires_at',
+    'scope',
+    'token_type',
+    'error',
+    'ok',
+    'data',
+    'until',
+    '__proto__',
+    'code',
+  ),
   fc.oneof(fc.jsonValue(), fc.string(), fc.double(), fc.integer(), fc.constantFrom('at-1', '3600', '2026-06-01')),
 )
 const anyBody = fc.oneof(
@@ -293,7 +476,10 @@ const anyBody = fc.oneof(
 )
 const anyAnswer: fc.Arbitrary<NetAnswer> = fc.record({
   status: fc.oneof({ weight: 3, arbitrary: fc.constant(200) }, { weight: 1, arbitrary: fc.integer({ min: 100, max: 599 }) }),
-  headers: fc.dictionary(fc.constantFrom('content-type', 'retry-after', 'ratelimit-reset'), fc.oneof(fc.string(), fc.constantFrom('application/json; charset=utf-7', '-5', '1e999'))),
+  headers: fc.dictionary(
+    fc.constantFrom('content-type', 'retry-after', 'ratelimit-reset'),
+    fc.oneof(fc.string(), fc.constantFrom('application/json; charset=utf-7', '-5', '1e999')),
+  ),
   body: anyBody,
 })
 
@@ -326,10 +512,15 @@ test('F-20 an answer without an access token is never a success', () => {
 })
 
 test('F-28 tokens of any characters come back byte for byte, by JSON and by form', () => {
-  const token = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 200 }).filter((text) => text.trim() !== '' && text.isWellFormed())
+  const token = fc
+    .string({ unit: 'grapheme', minLength: 1, maxLength: 200 })
+    .filter((text) => text.trim() !== '' && text.isWellFormed())
   fc.assert(
     fc.property(token, token, (access_token, refresh_token) => {
-      for (const answer of [json({ access_token, refresh_token }), body(String(new URLSearchParams({ access_token, refresh_token })), 'text/plain')]) {
+      for (const answer of [
+        json({ access_token, refresh_token }),
+        body(String(new URLSearchParams({ access_token, refresh_token })), 'text/plain'),
+      ]) {
         const { accessToken, refreshToken } = read(judge(answer))
         assert.deepEqual({ accessToken, refreshToken }, { accessToken: access_token, refreshToken: refresh_token })
       }
@@ -353,7 +544,10 @@ test('no refusal quotes a token that was sent or answered, wherever the provider
 })
 
 test('F-29 nothing that is answered changes what objects have', () => {
-  const answer = body('{"access_token":"a","__proto__":{"polluted":"yes"},"constructor":{"prototype":{"polluted":"yes"}}}', 'application/json')
+  const answer = body(
+    '{"access_token":"a","__proto__":{"polluted":"yes"},"constructor":{"prototype":{"polluted":"yes"}}}',
+    'application/json',
+  )
   const judged = judge(answer, { keep_from_answer: ['__proto__', '__proto__.polluted', 'constructor.prototype.polluted'] })
   assert(judged.outcome === 'tokens')
   assert.equal(({} as Record<string, unknown>)['polluted'], undefined)

@@ -3,6 +3,7 @@
  * because providers answer 200 with an error inside, forms labelled as JSON, lifetimes as strings and worse.
  */
 
+import type { Account } from '../core/connection.ts'
 import type { NetAnswer } from '../core/ports.ts'
 import type { Provider } from '../core/provider.ts'
 import { Secret } from '../core/secret.ts'
@@ -27,10 +28,17 @@ export interface Tokens {
   readonly scopes: readonly string[] | null
   readonly also: Readonly<Record<string, Secret>>
   readonly kept: Readonly<Record<string, string>>
+  /** null: the answer does not tell, or not in a place that the provider's file names. */
+  readonly account: Account | null
 }
 
 /** `secrets`: what the request carried, so that no refusal can quote it back. */
-export function judgeTokenAnswer(provider: Provider, answer: NetAnswer, now: number, secrets: readonly Secret[] = []): TokenAnswer {
+export function judgeTokenAnswer(
+  provider: Provider,
+  answer: NetAnswer,
+  now: number,
+  secrets: readonly Secret[] = [],
+): TokenAnswer {
   const body = readFields(answer)
   const fields = body && tokenFields(provider, body)
   const accessToken = stringAt(fields, 'access_token')
@@ -50,7 +58,17 @@ export function judgeTokenAnswer(provider: Provider, answer: NetAnswer, now: num
     scopes: scopesOf(fieldAt(fields, 'scope') ?? fieldAt(fields, 'scopes'), provider.scopes?.separator),
     also: entries(Object.entries(provider.also ?? {}).map(([name, path]) => [name, secretAt(body, path)])),
     kept: entries((provider.keep_from_answer ?? []).map((path) => [path, scalarAt(fields, path) ?? scalarAt(body, path)])),
+    account: provider.account_at === undefined ? null : accountAt(body, provider.account_at),
   }
+}
+
+/** The account that an answer names, at the paths that a provider's file gives; null when there is no id. */
+export function accountAt(
+  fields: unknown,
+  { id: idPath, label }: { readonly id: string; readonly label?: string },
+): Account | null {
+  const id = scalarAt(fields, idPath)
+  return id === null ? null : { id, label: label === undefined ? null : scalarAt(fields, label) }
 }
 
 /** The object that holds the token. Providers that nest it in one answer leave it at the top in another. */

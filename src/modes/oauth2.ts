@@ -17,7 +17,12 @@ export interface OAuth2Options {
 }
 
 export function createOAuth2Mode({ net, now }: OAuth2Options): Mode {
-  const means: Means = { net, now, metadataOf: createMetadataSource({ net, now }), judgeIdToken: createIdTokenJudge({ net, now }) }
+  const means: Means = {
+    net,
+    now,
+    metadataOf: createMetadataSource({ net, now }),
+    judgeIdToken: createIdTokenJudge({ net, now }),
+  }
 
   return {
     async begin(registration, request) {

@@ -94,19 +94,40 @@ interface Authentication {
 }
 
 const AUTHENTICATIONS: readonly Authentication[] = [
-  { title: 'basic', client_auth: 'basic', client: { token_endpoint_auth_method: 'client_secret_basic' }, secret: CLIENT.client_secret },
+  {
+    title: 'basic',
+    client_auth: 'basic',
+    client: { token_endpoint_auth_method: 'client_secret_basic' },
+    secret: CLIENT.client_secret,
+  },
   {
     title: 'basic_encoded, with a secret that needs it',
     client_auth: 'basic_encoded',
     client: { token_endpoint_auth_method: 'client_secret_basic', client_secret: 'pl+us/per%cent:colon' },
     secret: 'pl+us/per%cent:colon',
   },
-  { title: 'post', client_auth: 'post', client: { token_endpoint_auth_method: 'client_secret_post' }, secret: CLIENT.client_secret },
+  {
+    title: 'post',
+    client_auth: 'post',
+    client: { token_endpoint_auth_method: 'client_secret_post' },
+    secret: CLIENT.client_secret,
+  },
   { title: 'none', client_auth: 'none', client: { token_endpoint_auth_method: 'none', client_secret: undefined } },
   { title: 'none, because the app has no secret', client: { token_endpoint_auth_method: 'none', client_secret: undefined } },
   { title: 'private_key_jwt with an RSA key in PEM', client: signed(rsa, 'RS256'), key: pem(rsa), alg: 'RS256' },
-  { title: 'private_key_jwt with an RSA key that says PS256', client: signed(rsa, 'PS256'), key: jwk(rsa, 'PS256'), alg: 'PS256' },
-  { title: 'private_key_jwt with a P-256 key', client_auth: 'private_key_jwt', client: signed(ec, 'ES256'), key: pem(ec), alg: 'ES256' },
+  {
+    title: 'private_key_jwt with an RSA key that says PS256',
+    client: signed(rsa, 'PS256'),
+    key: jwk(rsa, 'PS256'),
+    alg: 'PS256',
+  },
+  {
+    title: 'private_key_jwt with a P-256 key',
+    client_auth: 'private_key_jwt',
+    client: signed(ec, 'ES256'),
+    key: pem(ec),
+    alg: 'ES256',
+  },
   { title: 'private_key_jwt with an Ed25519 key as JWK', client: signed(ed, 'Ed25519'), key: jwk(ed, 'Ed25519'), alg: 'Ed25519' },
 ]
 
@@ -214,7 +235,11 @@ function world(now: () => number = Date.now): { mode: Mode; sent: NetRequest[] }
       sent.push(request)
       const { method, url, headers, body } = request
       const response = await fetch(url, { method, headers, body: body ?? null, redirect: 'manual' })
-      return { status: response.status, headers: Object.fromEntries(response.headers), body: new Uint8Array(await response.arrayBuffer()) }
+      return {
+        status: response.status,
+        headers: Object.fromEntries(response.headers),
+        body: new Uint8Array(await response.arrayBuffer()),
+      }
     },
   }
   return { mode: createOAuth2Mode({ net, now }), sent }

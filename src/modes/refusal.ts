@@ -17,7 +17,14 @@ export interface Refusal {
   readonly fault: Fault
 }
 
-const PERMANENT = new Set(['invalid_grant', 'bad_refresh_token', 'invalid_refresh_token', 'consent_required', 'interaction_required', 'login_required'])
+const PERMANENT = new Set([
+  'invalid_grant',
+  'bad_refresh_token',
+  'invalid_refresh_token',
+  'consent_required',
+  'interaction_required',
+  'login_required',
+])
 const APP = new Set(['invalid_client', 'unauthorized_client', 'incorrect_client_credentials'])
 const TRANSIENT = new Set([
   'internal_error',
@@ -33,7 +40,17 @@ const TRANSIENT = new Set([
 ])
 const TRANSIENT_STATUS = new Set([408, 425, 429])
 
-const CODE_PATHS = ['error', 'error.code', 'error.type', 'error.status', 'error_code', 'errorCode', 'errcode', 'errors.0.code', 'errors.0.error']
+const CODE_PATHS = [
+  'error',
+  'error.code',
+  'error.type',
+  'error.status',
+  'error_code',
+  'errorCode',
+  'errcode',
+  'errors.0.code',
+  'errors.0.error',
+]
 const TEXT_PATHS = [
   ...['error_description', 'errorDescription', 'error_message', 'errorMessage', 'error.message', 'error.error_description'],
   ...['errors.0.message', 'errors.0', 'message', 'errmsg', 'msg', 'detail', 'error'],
@@ -50,7 +67,12 @@ export function saysError(provider: Provider, fields: Fields): boolean {
   return isError(own) || isError(fieldAt(fields, 'error')) || fieldAt(fields, 'ok') === false
 }
 
-export function refusalOf(provider: Provider, answer: NetAnswer, fields: Fields | null, secrets: readonly (Secret | string)[]): Refusal {
+export function refusalOf(
+  provider: Provider,
+  answer: NetAnswer,
+  fields: Fields | null,
+  secrets: readonly (Secret | string)[],
+): Refusal {
   const { status } = answer
   const code = (fields && codeOf(provider, fields, secrets)) ?? bareCode(status, fields)
   const text = fields && firstScalar(fields, TEXT_PATHS, (value) => value !== code)
@@ -61,7 +83,8 @@ export function refusalOf(provider: Provider, answer: NetAnswer, fields: Fields 
 
 /** The provider's file wins. Where several of its lists match, the one that breaks least. */
 function listedFault({ errors }: Provider, words: readonly string[], text: string): Fault | null {
-  const matches = (list: readonly string[] | undefined) => list?.some((entry) => words.includes(entry) || mentions(text, entry)) ?? false
+  const matches = (list: readonly string[] | undefined) =>
+    list?.some((entry) => words.includes(entry) || mentions(text, entry)) ?? false
   if (matches(errors?.transient)) return 'transient'
   if (matches(errors?.app)) return 'app'
   return matches(errors?.permanent) ? 'permanent' : null

@@ -8,7 +8,11 @@ import { endpointsOf } from './endpoints.ts'
 import { judgeTokenAnswer } from './oauth2-answer.ts'
 import { authenticatedRequest, grantOf, type Means, present } from './token-endpoint.ts'
 
-export async function prepareRenewal(means: Means, registration: Registration, credentials: Credentials): Promise<() => Promise<Renewed>> {
+export async function prepareRenewal(
+  means: Means,
+  registration: Registration,
+  credentials: Credentials,
+): Promise<() => Promise<Renewed>> {
   const { refreshToken } = credentials
   if (!refreshToken) return async () => ({ outcome: 'rejected', reason: 'no_refresh_token', detail: null })
   let request: NetRequest

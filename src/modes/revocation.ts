@@ -27,7 +27,11 @@ export async function revoke(means: Means, registration: Registration, credentia
   }
 }
 
-async function revokeGrant({ net, now, metadataOf }: Means, registration: Registration, credentials: Credentials): Promise<Revoked> {
+async function revokeGrant(
+  { net, now, metadataOf }: Means,
+  registration: Registration,
+  credentials: Credentials,
+): Promise<Revoked> {
   const endpoints = await endpointsOf(registration, metadataOf, ['revoke_url'])
   const url = endpoints.find('revoke_url')
   if (url === null) return 'unsupported'
@@ -78,14 +82,21 @@ async function revocationRequest(
   const { provider } = registration
   const { method = 'POST', body = 'form', token_param = 'token' } = provider.revoke ?? {}
   const proof = await proofFor(registration, endpoints, accessToken, now)
-  const hint: Record<string, string> = provider.revoke ? {} : { token_type_hint: kind === 'refresh' ? 'refresh_token' : 'access_token' }
+  const hint: Record<string, string> = provider.revoke
+    ? {}
+    : { token_type_hint: kind === 'refresh' ? 'refresh_token' : 'access_token' }
   const params = { ...(token_param !== 'none' && { [token_param]: token.reveal() }), ...hint, ...renamed(provider, proof.params) }
   const headers = { accept: 'application/json', ...lowerCased(provider.api_headers), ...proof.headers }
   const carried = body === 'none' ? { url, headers } : carrying(body, url, params, headers)
   return { method, allowPrivateNetwork: provider.allow_private_network ?? false, ...carried }
 }
 
-async function proofFor(registration: Registration, endpoints: Endpoints, accessToken: Secret, now: number): Promise<ClientProof> {
+async function proofFor(
+  registration: Registration,
+  endpoints: Endpoints,
+  accessToken: Secret,
+  now: number,
+): Promise<ClientProof> {
   const { revoke } = registration.provider
   switch (revoke?.auth ?? 'client') {
     case 'none':

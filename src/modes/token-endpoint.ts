@@ -38,7 +38,13 @@ export function grantOf(tokens: Tokens, before: Pick<Credentials, 'also' | 'kept
   const { accessToken, refreshToken, tokenType, expiresAt, scopes } = tokens
   const also = { ...before.also, ...tokens.also }
   const kept = { ...before.kept, ...tokens.kept }
-  return { credentials: { kind: 'oauth2', accessToken, refreshToken, also, kept }, tokenType, expiresAt, grantedScopes: scopes, account: null }
+  return {
+    credentials: { kind: 'oauth2', accessToken, refreshToken, also, kept },
+    tokenType,
+    expiresAt,
+    grantedScopes: scopes,
+    account: null,
+  }
 }
 
 export function present(...secrets: readonly (Secret | null)[]): Secret[] {

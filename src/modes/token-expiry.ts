@@ -31,14 +31,14 @@ export function expiryOf(provider: Provider, fields: Fields, answer: Fields, acc
 function after(duration: unknown, unitMs: number, now: number): number | null {
   const value = numberOf(duration)
   if (value === null || value <= 0) return null
-  return now + Math.round(Math.min(value * unitMs, LIFE_MS_MAX))
+  return now + Math.ceil(Math.min(value * unitMs, LIFE_MS_MAX))
 }
 
 function moment(value: unknown, now: number): number | null {
   const number = numberOf(value)
   const at = number === null ? dateOf(value) : number < EPOCH_MS_MIN ? number * 1000 : number
   if (at === null || at <= now) return null
-  return Math.round(Math.min(at, now + LIFE_MS_MAX))
+  return Math.ceil(Math.min(at, now + LIFE_MS_MAX))
 }
 
 function numberOf(value: unknown): number | null {
@@ -54,6 +54,8 @@ function dateOf(value: unknown): number | null {
   const match = /^\s*(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d+)?)?)\s*(Z|[+-]\d\d:?\d\d)?)?\s*$/i.exec(value)
   if (!match) return null
   const [, day, time = '00:00:00', offset = 'Z'] = match
-  const at = Date.parse(`${day}T${time}${offset.length === 5 ? `${offset.slice(0, 3)}:${offset.slice(3)}` : offset.toUpperCase()}`)
+  const at = Date.parse(
+    `${day}T${time}${offset.length === 5 ? `${offset.slice(0, 3)}:${offset.slice(3)}` : offset.toUpperCase()}`,
+  )
   return Number.isNaN(at) ? null : at
 }

@@ -8,7 +8,13 @@ import type { ClientProof } from './client-auth.ts'
 export type Params = Readonly<Record<string, string>>
 
 /** `fixed` are the provider's own and have the last word, under the names that its file gives them. */
-export function tokenRequest({ provider }: Registration, url: string, params: Params, fixed: Params, proof: ClientProof): NetRequest {
+export function tokenRequest(
+  { provider }: Registration,
+  url: string,
+  params: Params,
+  fixed: Params,
+  proof: ClientProof,
+): NetRequest {
   const named = { ...renamed(provider, { ...params, ...proof.params }), ...fixed }
   const headers = { accept: 'application/json', ...proof.headers, ...lowerCased(provider.token_headers) }
   const allowPrivateNetwork = provider.allow_private_network ?? false
@@ -16,7 +22,12 @@ export function tokenRequest({ provider }: Registration, url: string, params: Pa
 }
 
 /** The parameters in the body, or in the query where a provider reads them there. */
-export function carrying(body: 'form' | 'json' | 'query', url: string, params: Params, headers: Params): Pick<NetRequest, 'url' | 'headers' | 'body'> {
+export function carrying(
+  body: 'form' | 'json' | 'query',
+  url: string,
+  params: Params,
+  headers: Params,
+): Pick<NetRequest, 'url' | 'headers' | 'body'> {
   switch (body) {
     case 'form': {
       const type = { 'content-type': 'application/x-www-form-urlencoded' }
@@ -37,7 +48,9 @@ export function withQuery(url: string, params: Params): string {
 }
 
 export function renamed({ param_names: names = {} }: Provider, params: Params): Record<string, string> {
-  return Object.fromEntries(Object.entries(params).map(([name, value]) => [Object.hasOwn(names, name) ? names[name]! : name, value]))
+  return Object.fromEntries(
+    Object.entries(params).map(([name, value]) => [Object.hasOwn(names, name) ? names[name]! : name, value]),
+  )
 }
 
 export function lowerCased(headers: Params = {}): Record<string, string> {

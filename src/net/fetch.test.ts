@@ -40,8 +40,27 @@ test('a body and headers arrive as given, and no encoding is asked for', async (
 
 test('S-39 private, loopback, link-local and reserved addresses are refused before anything is sent', async () => {
   await using net = opened()
-  const hosts = ['127.0.0.1', '[::1]', '10.0.0.1', '172.16.0.1', '192.168.0.1', '100.64.0.1', '169.254.169.254', '[fd00::1]', '[fe80::1]']
-  const disguised = ['[::ffff:127.0.0.1]', '2130706433', '0x7f000001', '0177.0.0.1', '127.1', '0.0.0.0', '[64:ff9b::a00:1]', '[2002:a00:1::]']
+  const hosts = [
+    '127.0.0.1',
+    '[::1]',
+    '10.0.0.1',
+    '172.16.0.1',
+    '192.168.0.1',
+    '100.64.0.1',
+    '169.254.169.254',
+    '[fd00::1]',
+    '[fe80::1]',
+  ]
+  const disguised = [
+    '[::ffff:127.0.0.1]',
+    '2130706433',
+    '0x7f000001',
+    '0177.0.0.1',
+    '127.1',
+    '0.0.0.0',
+    '[64:ff9b::a00:1]',
+    '[2002:a00:1::]',
+  ]
   for (const host of [...hosts, ...disguised]) {
     await refusedAs('address_refused', false, net.request({ ...get(`https://${host}/token`), allowPrivateNetwork: false }))
   }
@@ -61,7 +80,9 @@ test('S-39 names that lead to private addresses are refused, localhost. among th
 
 test('S-39 where private networks are allowed, loopback works and metadata services still do not', async () => {
   await using server = await listening((_, response) => response.end('here'))
-  await using net = opened({ lookup: async (name) => [{ address: name === 'sly.example' ? '169.254.169.254' : '127.0.0.1', family: 4 }] })
+  await using net = opened({
+    lookup: async (name) => [{ address: name === 'sly.example' ? '169.254.169.254' : '127.0.0.1', family: 4 }],
+  })
   assert.equal((await net.request(get(`http://inside.example:${server.port}/`))).status, 200)
   for (const host of ['169.254.169.254', '0.0.0.0', '[fe80::1]', '[fd00:ec2::254]', '100.100.100.200', 'sly.example']) {
     await refusedAs('address_refused', false, net.request(get(`http://${host}:${server.port}/`)))
@@ -125,7 +146,9 @@ test('S-42 an answer longer than the limit is cut, announced or not', async () =
 })
 
 test('S-42 an answer of exactly the limit, one mebibyte by default, comes through', async () => {
-  await using server = await listening((request, response) => response.end(Buffer.alloc(1_048_576 + Number(request.url?.slice(1)))))
+  await using server = await listening((request, response) =>
+    response.end(Buffer.alloc(1_048_576 + Number(request.url?.slice(1)))),
+  )
   await using net = opened()
   assert.equal((await net.request(get(`${server.url}/0`))).body.length, 1_048_576)
   await refusedAs('too_large', true, net.request(get(`${server.url}/1`)))
@@ -154,7 +177,12 @@ test('S-42 a server that takes the connection and never answers is left, and so 
 
 test('S-42 a compressed body is refused, whatever it would unpack to', async () => {
   const bomb = Buffer.alloc(1_000_000)
-  const bodies = { gzip: gzipSync(bomb), br: brotliCompressSync(bomb), deflate: Buffer.from('x'), 'identity, gzip': Buffer.from('x') }
+  const bodies = {
+    gzip: gzipSync(bomb),
+    br: brotliCompressSync(bomb),
+    deflate: Buffer.from('x'),
+    'identity, gzip': Buffer.from('x'),
+  }
   await using server = await listening((request, response) => {
     const encoding = decodeURIComponent(request.url!.slice(1)) as keyof typeof bodies
     response.writeHead(200, { 'content-encoding': encoding }).end(bodies[encoding])
@@ -230,7 +258,14 @@ test('plain http goes to private addresses only, and only where they are allowed
 
 test('what is no http(s) URL, or carries credentials, is refused', async () => {
   await using net = opened()
-  for (const url of ['', 'token', 'file:///etc/passwd', 'ftp://x.example/', 'https://user:hunter2@x.example/', 'http://user@127.0.0.1/']) {
+  for (const url of [
+    '',
+    'token',
+    'file:///etc/passwd',
+    'ftp://x.example/',
+    'https://user:hunter2@x.example/',
+    'http://user@127.0.0.1/',
+  ]) {
     const error = await refusedAs('invalid_url', false, net.request(get(url)))
     assert(!error.message.includes('hunter2'))
   }
@@ -259,7 +294,11 @@ test('F-12 a name that does not resolve, and a port where nobody listens, tell t
 test('F-12 a connection that breaks once the request is out tells that it may have been acted upon', async () => {
   await using server = await rawListening((socket) => socket.once('data', () => socket.destroy()))
   await using net = opened()
-  await refusedAs('reset', true, net.request({ method: 'POST', url: server.url, headers: {}, body: 'a=1', allowPrivateNetwork: true }))
+  await refusedAs(
+    'reset',
+    true,
+    net.request({ method: 'POST', url: server.url, headers: {}, body: 'a=1', allowPrivateNetwork: true }),
+  )
 })
 
 test('an answer that is no HTTP counts as one that was lost', async () => {

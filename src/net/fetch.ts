@@ -1,6 +1,6 @@
 /** The one way out: bounded requests, without redirects or decoding, to addresses that were checked and are then connected to as checked. */
 
-import { type LookupAddress, promises as dns } from 'node:dns'
+import { promises as dns, type LookupAddress } from 'node:dns'
 import type { IncomingHttpHeaders } from 'node:http'
 import type { LookupFunction } from 'node:net'
 import { getCACertificates } from 'node:tls'
@@ -57,7 +57,8 @@ export function createNet(options: NetOptions = {}): ClosableNet {
       const way = wayFor(url, request.allowPrivateNetwork)
       const address = literalAddress(url.hostname)
       // Names are checked where they are resolved; a literal address never gets there.
-      if (address !== null && !REACHES[way].includes(reachOf(address))) throw new NetError('address_refused', refusal(url.hostname), false)
+      if (address !== null && !REACHES[way].includes(reachOf(address)))
+        throw new NetError('address_refused', refusal(url.hostname), false)
       return exchange(agents[way], url, request, limits)
     },
     async close() {
@@ -109,7 +110,8 @@ function refusal(hostname: string): string {
 
 function checkedUrl(text: string): URL {
   const url = URL.parse(text)
-  if (!url || (url.protocol !== 'https:' && url.protocol !== 'http:')) throw new NetError('invalid_url', 'not an http(s) URL', false)
+  if (!url || (url.protocol !== 'https:' && url.protocol !== 'http:'))
+    throw new NetError('invalid_url', 'not an http(s) URL', false)
   if (url.username || url.password) throw new NetError('invalid_url', `a URL on ${url.host} carries credentials`, false)
   return url
 }
@@ -172,8 +174,10 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.#status = status
     this.#headers = headers
     const encoding = first(headers['content-encoding'])?.trim().toLowerCase()
-    if (encoding && encoding !== 'identity') return this.#cut(controller, 'encoded', 'answered in an encoding that was not asked for')
-    if (Number(headers['content-length']) > this.#limits.bodyBytesMax) this.#cut(controller, 'too_large', 'announced too long an answer')
+    if (encoding && encoding !== 'identity')
+      return this.#cut(controller, 'encoded', 'answered in an encoding that was not asked for')
+    if (Number(headers['content-length']) > this.#limits.bodyBytesMax)
+      this.#cut(controller, 'too_large', 'announced too long an answer')
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
@@ -215,7 +219,8 @@ class Exchange implements Dispatcher.DispatchHandler {
     if (sent) return new NetError('reset', `${this.#host} broke off (${code})`, true, { cause })
     const refused = causesOf(cause).find((error) => error instanceof AddressRefused)
     if (refused) return new NetError('address_refused', refused.message, false)
-    if (code === 'UND_ERR_CONNECT_TIMEOUT') return new NetError('timeout', `${this.#host} could not be connected to in time`, false)
+    if (code === 'UND_ERR_CONNECT_TIMEOUT')
+      return new NetError('timeout', `${this.#host} could not be connected to in time`, false)
     if (code === 'UND_ERR_INVALID_ARG') return new NetError('invalid_url', `the request to ${this.#host} is malformed`, false)
     return new NetError('unreachable', `${this.#host} could not be reached (${code})`, false, { cause })
   }
@@ -235,5 +240,7 @@ function first(value: string | string[] | undefined): string | undefined {
 }
 
 function firsts(headers: IncomingHttpHeaders): Record<string, string> {
-  return Object.fromEntries(Object.entries(headers).flatMap(([name, value]) => (value === undefined ? [] : [[name, first(value) ?? '']])))
+  return Object.fromEntries(
+    Object.entries(headers).flatMap(([name, value]) => (value === undefined ? [] : [[name, first(value) ?? '']])),
+  )
 }

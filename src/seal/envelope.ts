@@ -1,11 +1,11 @@
 /** Seals fields under a data key of their row, which a master key wraps. `docs/storage.md` has the bytes. */
 
-import { createSecretKey, type KeyObject, randomBytes } from 'node:crypto'
+import { type KeyObject, randomBytes } from 'node:crypto'
 import { BrokerError } from '../core/errors.ts'
 import type { Row, RowSeal, Seal } from '../core/ports.ts'
 import { Secret } from '../core/secret.ts'
 import { contextOf, decrypt, encrypt, OVERHEAD_BYTES } from './cipher.ts'
-import { type MasterKey, unwrap, wrap } from './keyring.ts'
+import { keyFrom, type MasterKey, unwrap, wrap } from './keyring.ts'
 
 /** Rows whose data key is remembered unwrapped; past it, the one that was not used for longest is forgotten. */
 const REMEMBERED_MAX = 10_000
@@ -30,7 +30,7 @@ export function createSeal({ masterKeys }: { masterKeys: readonly MasterKey[] })
     async create(row) {
       const dataKey = randomBytes(32)
       const wrapped = wrap(newest, row, dataKey)
-      return remember(rowKey(row, wrapped), new Envelope(row, newest.id, wrapped, createSecretKey(dataKey)))
+      return remember(rowKey(row, wrapped), new Envelope(row, newest.id, wrapped, keyFrom(dataKey)))
     },
 
     load(row, wrapped) {
@@ -38,7 +38,7 @@ export function createSeal({ masterKeys }: { masterKeys: readonly MasterKey[] })
       const known = remembered.get(key)
       if (known) return remember(key, known)
       const { keyId, dataKey } = unwrap(masterKeys, row, wrapped)
-      return remember(key, new Envelope(row, keyId, Buffer.from(wrapped), createSecretKey(dataKey)))
+      return remember(key, new Envelope(row, keyId, Buffer.from(wrapped), keyFrom(dataKey)))
     },
   }
 }

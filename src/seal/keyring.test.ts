@@ -3,13 +3,20 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
+import { Secret } from '../core/secret.ts'
 import { parseMasterKeys } from './keyring.ts'
 
 const [A, B, C] = [1, 2, 3].map((byte) => Buffer.alloc(32, byte).toString('base64')) as [string, string, string]
 
 test('several keys are read newest first, apart by comma, space or newline', () => {
   const [a, b, c] = [A, B, C].map((key) => parseMasterKeys(key)[0]?.id)
-  for (const text of [`${A},${B},${C}`, `${A} ${B} ${C}`, `${A}\n${B}\r\n${C}\n`, ` ${A} ,\n\t${B},, ${C} `]) {
+  for (const text of [
+    new Secret(`${A} ${B} ${C}`),
+    `${A},${B},${C}`,
+    `${A} ${B} ${C}`,
+    `${A}\n${B}\r\n${C}\n`,
+    ` ${A} ,\n\t${B},, ${C} `,
+  ]) {
     assert.deepEqual(
       parseMasterKeys(text).map(({ id }) => id),
       [a, b, c],

@@ -3,6 +3,7 @@
 import { createHmac, createSecretKey, type KeyObject } from 'node:crypto'
 import { BrokerError } from '../core/errors.ts'
 import type { Row } from '../core/ports.ts'
+import { Secret } from '../core/secret.ts'
 import { contextOf, decrypt, encrypt, OVERHEAD_BYTES } from './cipher.ts'
 
 export interface MasterKey {
@@ -19,8 +20,8 @@ const WRAPPED_BYTES = 1 + ID_BYTES + KEY_BYTES + OVERHEAD_BYTES
 const HOW_TO_MAKE = 'make one with `openssl rand -base64 32`'
 
 /** 32 bytes in base64 each, newest first, apart by space, comma or newline. Messages never quote what was given. */
-export function parseMasterKeys(text: string): MasterKey[] {
-  const given = text.split(/[\s,]+/).filter((part) => part !== '')
+export function parseMasterKeys(text: string | Secret): MasterKey[] {
+  const given = (text instanceof Secret ? text.reveal() : text).split(/[\s,]+/).filter((part) => part !== '')
   if (given.length === 0) throw new Error(`there is no master key: ${HOW_TO_MAKE}`)
   const keys = given.map((part, i) => {
     const bytes = Buffer.from(part, 'base64')
@@ -38,7 +39,14 @@ function masterKey(bytes: Buffer): MasterKey {
     .update('latchstring master key id')
     .digest('hex')
     .slice(0, 2 * ID_BYTES)
-  return { id, key: createSecretKey(bytes) }
+  return { id, key: keyFrom(bytes) }
+}
+
+/** A key that prints as nothing; the bytes it was made of are wiped. */
+export function keyFrom(bytes: Buffer): KeyObject {
+  const key = createSecretKey(bytes)
+  bytes.fill(0)
+  return key
 }
 
 /** Format, id of the master key, and the data key, sealed for the row. */

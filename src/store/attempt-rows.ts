@@ -63,7 +63,7 @@ export function attemptFrom(row: AttemptRow): Attempt {
   }
 }
 
-export function attemptRow(attempt: Attempt): AttemptRow {
+export function attemptValues(attempt: Attempt): AttemptRow {
   return {
     tenant: attempt.tenant,
     id: attempt.id,

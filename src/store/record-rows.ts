@@ -47,7 +47,7 @@ export function appFrom(row: AppRow): App {
   }
 }
 
-export function appRow(app: App): AppRow {
+export function appValues(app: App): AppRow {
   return {
     tenant: app.tenant,
     key_code_ref: app.keyCodeRef,
@@ -93,7 +93,7 @@ export function callerFrom(row: CallerRow): CallerRecord {
   }
 }
 
-export function callerRow(caller: CallerRecord): CallerRow {
+export function callerValues(caller: CallerRecord): CallerRow {
   return {
     tenant: caller.tenant,
     client_id: caller.clientId,
@@ -118,7 +118,7 @@ export function brokerKeyFrom({ purpose, id, data_key, sealed, created_at }: Bro
   return { purpose, id, dataKey: data_key, sealed, createdAt: created_at }
 }
 
-export function brokerKeyRow({ purpose, id, dataKey, sealed, createdAt }: BrokerKey): BrokerKeyRow {
+export function brokerKeyValues({ purpose, id, dataKey, sealed, createdAt }: BrokerKey): BrokerKeyRow {
   return { purpose, id, data_key: dataKey, sealed, created_at: createdAt }
 }
 

@@ -2,7 +2,7 @@
 
 import { type Attempt, PENDING_STAGES } from '../core/attempt.ts'
 import type { AttemptStore } from '../core/ports.ts'
-import { type AttemptRow, attemptFrom, attemptRow } from './attempt-rows.ts'
+import { type AttemptRow, attemptFrom, attemptValues } from './attempt-rows.ts'
 import { connectionReplacer } from './sqlite-connections.ts'
 import type { SqliteFile } from './sqlite-file.ts'
 import { writeFacts } from './sqlite-history.ts'
@@ -48,7 +48,7 @@ export function sqliteAttempts(file: SqliteFile): AttemptStore {
   return {
     async add(attempt, facts) {
       file.transaction(() => {
-        insert.run({ ...attemptRow(attempt) })
+        insert.run({ ...attemptValues(attempt) })
         writeFacts(file, facts)
       })
     },
@@ -77,7 +77,7 @@ export function sqliteAttempts(file: SqliteFile): AttemptStore {
 
     async move(stage, next, facts) {
       return file.transaction(() => {
-        if (update.run({ ...attemptRow(next), from: stage }).changes === 0) return false
+        if (update.run({ ...attemptValues(next), from: stage }).changes === 0) return false
         writeFacts(file, facts)
         return true
       })
@@ -85,7 +85,7 @@ export function sqliteAttempts(file: SqliteFile): AttemptStore {
 
     async finish(stage, next, connection, facts) {
       return file.transaction(() => {
-        if (update.run({ ...attemptRow(next), from: stage }).changes === 0) return false
+        if (update.run({ ...attemptValues(next), from: stage }).changes === 0) return false
         replaceConnection(connection)
         writeFacts(file, facts)
         return true

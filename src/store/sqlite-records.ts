@@ -6,13 +6,13 @@ import type { Provider } from '../core/provider.ts'
 import {
   type AppRow,
   appFrom,
-  appRow,
+  appValues,
   type BrokerKeyRow,
   brokerKeyFrom,
-  brokerKeyRow,
+  brokerKeyValues,
   type CallerRow,
   callerFrom,
-  callerRow,
+  callerValues,
 } from './record-rows.ts'
 import type { SqliteFile } from './sqlite-file.ts'
 import { writeFacts } from './sqlite-history.ts'
@@ -90,7 +90,7 @@ export function sqliteRecords(file: SqliteFile): RecordStore {
 
     async addKey(candidate) {
       return file.transaction(() => {
-        if (addKey.run({ ...brokerKeyRow(candidate) }).changes > 0) bump.run()
+        if (addKey.run({ ...brokerKeyValues(candidate) }).changes > 0) bump.run()
         return brokerKeyFrom(key.get(candidate.purpose) as unknown as BrokerKeyRow)
       })
     },
@@ -120,8 +120,8 @@ function changer(file: SqliteFile): (change: RecordChange) => void {
     } else if (change.put === 'provider') {
       putProvider.run({ tenant: '*', id: change.provider.id, document: JSON.stringify(change.provider) })
     } else if (change.put === 'app') {
-      putApp.run({ ...appRow(change.app) })
-    } else if (putCaller.run({ ...callerRow(change.caller) }).changes === 0) {
+      putApp.run({ ...appValues(change.app) })
+    } else if (putCaller.run({ ...callerValues(change.caller) }).changes === 0) {
       throw new BrokerError('CONFLICT', `the caller ${change.caller.clientId} belongs to another tenant`)
     }
   }

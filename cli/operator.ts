@@ -1,0 +1,28 @@
+/** Works on the store as its operator: no running server is needed, and one that runs notices within a second. */
+
+import type { Command } from 'commander'
+import { readConfig } from '../src/config.ts'
+import { type Caller, SCOPES } from '../src/core/caller.ts'
+import type { Ports } from '../src/core/ports.ts'
+import { DEFAULT_TENANT } from '../src/core/setup.ts'
+
+export interface TenantOptions {
+  readonly tenant: string
+}
+
+export function withTenant(command: Command): Command {
+  return command.option('--tenant <tenant>', 'whose', DEFAULT_TENANT)
+}
+
+/** May do everything to one tenant. The history names it `operator`. */
+export async function asOperator<T>({ tenant }: TenantOptions, work: (ports: Ports, operator: Caller) => Promise<T>): Promise<T> {
+  const config = readConfig()
+  // Loaded here and not above, so that --help does not wait for it.
+  const { openBroker } = await import('../src/main.ts')
+  const broker = await openBroker(config)
+  try {
+    return await work(broker.ports, { name: 'operator', tenant, scopes: new Set(SCOPES) })
+  } finally {
+    await broker.close()
+  }
+}

@@ -1,0 +1,151 @@
+/** A provider that answers as a test tells it to and remembers what it was asked, and the OAuth 2 mode speaking to it over the real way out. */
+
+import assert from 'node:assert/strict'
+import { createServer, type IncomingHttpHeaders } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { Registration } from '../src/core/app.ts'
+import type { Credentials } from '../src/core/connection.ts'
+import type { Mode } from '../src/core/ports.ts'
+import type { Provider } from '../src/core/provider.ts'
+import { Secret } from '../src/core/secret.ts'
+import { createOAuth2Mode } from '../src/modes/oauth2.ts'
+import { createNet } from '../src/net/fetch.ts'
+
+export const NOW = Date.parse('2026-06-01T12:00:00Z')
+export const CLIENT_ID = 'the-client'
+export const CLIENT_SECRET = 'canary-client-secret'
+const CANARIES = [
+  CLIENT_SECRET,
+  'canary-code',
+  'canary-verifier',
+  'canary-state',
+  'canary-nonce',
+  'canary-access',
+  'canary-refresh',
+]
+export const TOKENS = { access_token: 'new-access', token_type: 'Bearer', expires_in: 3600 }
+
+export type Answer =
+  | 'break'
+  | {
+      readonly status?: number
+      readonly json?: unknown
+      readonly text?: string
+      readonly headers?: Readonly<Record<string, string>>
+    }
+
+export interface Asked {
+  readonly method: string
+  readonly url: URL
+  readonly headers: IncomingHttpHeaders
+  readonly body: string
+}
+
+export interface Wishes {
+  /** Names without a scheme are paths at the scripted server. */
+  readonly provider?: Partial<Provider>
+  readonly config?: Record<string, string>
+  readonly answers?: Readonly<Record<string, () => Answer>>
+  /** The scripted server is the issuer, and its URLs are known. */
+  readonly issuer?: boolean
+  /** Nothing is known but the issuer, at this path. */
+  readonly discovering?: string
+  readonly clock?: { now: number }
+}
+
+/** A provider that answers as it is told and remembers what it was asked, and a mode that speaks to it over the real way out. */
+export async function worldWith({ provider, config, answers, issuer, discovering, clock = { now: NOW } }: Wishes = {}) {
+  const script = new Map(Object.entries(answers ?? {}))
+  const asked: Asked[] = []
+  const server = createServer(async (request, response) => {
+    const url = new URL(request.url ?? '', 'http://scripted')
+    let body = ''
+    for await (const chunk of request.setEncoding('utf8')) body += chunk
+    asked.push({ method: request.method ?? '', url, headers: request.headers, body })
+    const answer = script.get(url.pathname)?.() ?? { status: 404 }
+    if (answer === 'break') return request.socket.destroy()
+    const { status = 200, json, text, headers } = answer
+    return response
+      .writeHead(status, { 'content-type': 'application/json', ...headers })
+      .end(text ?? (json === undefined ? '' : JSON.stringify(json)))
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+
+  const urls = { authorize_url: 'authorize', token_url: 'token', revoke_url: 'revoke' }
+  const wished: Record<string, unknown> = {
+    ...(discovering === undefined ? urls : { issuer: origin + discovering }),
+    ...(issuer && { issuer: origin }),
+    ...provider,
+  }
+  const absolute = (value: unknown) => (typeof value === 'string' && !value.includes(':') ? `${origin}/${value}` : value)
+  for (const name of Object.keys(wished)) if (name.endsWith('_url')) wished[name] = absolute(wished[name])
+  if (provider?.identity) wished['identity'] = { ...provider.identity, url: absolute(provider.identity.url) }
+
+  const registration: Registration = {
+    provider: { id: 'scripted', name: 'Scripted', mode: 'oauth2', allow_private_network: true, ...wished },
+    clientId: CLIENT_ID,
+    clientSecret: new Secret(CLIENT_SECRET),
+    privateKey: null,
+    config: config ?? {},
+  }
+  const net = createNet({ timeoutMs: 5000 })
+  const mode: Mode = createOAuth2Mode({ net, now: () => clock.now })
+  return {
+    mode,
+    net,
+    origin,
+    registration,
+    answer: (path: string, answer: () => Answer) => void script.set(path, answer),
+    asked: (path: string) => asked.filter(({ url }) => url.pathname === path),
+    async [Symbol.asyncDispose]() {
+      await net.close()
+      server.closeAllConnections()
+      await new Promise<void>((resolve) => server.close(() => resolve()))
+    },
+  }
+}
+
+export function attempt() {
+  return {
+    state: new Secret('canary-state'),
+    codeVerifier: new Secret('canary-verifier'),
+    nonce: new Secret('canary-nonce'),
+    redirectUri: 'https://broker.example/connected_apps/callback/x',
+    scopes: ['read', 'write'],
+  }
+}
+
+export function answered(issuer: string | null = null) {
+  return { ...attempt(), code: new Secret('canary-code'), issuer, kept: {} }
+}
+
+export function credentials(): Credentials {
+  return {
+    kind: 'oauth2',
+    accessToken: new Secret('canary-access'),
+    refreshToken: new Secret('canary-refresh'),
+    also: { bot: new Secret('old-bot') },
+    kept: { realmId: '7' },
+  }
+}
+
+export function fromBasic({ authorization }: IncomingHttpHeaders): string {
+  const [scheme, encoded = ''] = authorization?.split(' ') ?? []
+  assert.equal(scheme, 'Basic')
+  return Buffer.from(encoded, 'base64').toString()
+}
+
+/** No outcome tells a secret of the request, in any of its fields. */
+export function assertSilent(...outcomes: readonly unknown[]): void {
+  const told = JSON.stringify(outcomes)
+  for (const canary of CANARIES) assert(!told.includes(canary), `${canary} in ${told}`)
+}
+
+export async function rejectsSilently(work: Promise<unknown>, code: string): Promise<void> {
+  await assert.rejects(work, (error: Error & { code?: string }) => {
+    assert.equal(error.code, code, error.message)
+    assertSilent(error.message, error.stack, String(error.cause))
+    return true
+  })
+}
