@@ -20,9 +20,11 @@ export interface Failure {
 /** Never a stack: what was thrown on purpose was written to be read, and the rest is told by its message. */
 export function failureOf(thrown: unknown): Failure {
   if (thrown instanceof ConfigError) return { sentence: `cannot start:\n${indented(thrown.mistakes)}`, exitCode: WRONG_USAGE }
-  if (thrown instanceof CatalogError) return { sentence: `nothing was changed:\n${indented(thrown.message.split('\n'))}`, exitCode: WRONG_USAGE }
+  if (thrown instanceof CatalogError)
+    return { sentence: `${counted(thrown)}:\n${indented(thrown.message.split('\n'))}`, exitCode: WRONG_USAGE }
   if (thrown instanceof UsageError) return { sentence: thrown.message, exitCode: WRONG_USAGE }
-  if (thrown instanceof BrokerError) return { sentence: thrown.message, exitCode: thrown.code === 'INVALID_REQUEST' ? WRONG_USAGE : FAILED }
+  if (thrown instanceof BrokerError)
+    return { sentence: thrown.message, exitCode: thrown.code === 'INVALID_REQUEST' ? WRONG_USAGE : FAILED }
   return { sentence: listening(thrown) ?? (thrown instanceof Error ? thrown.message : String(thrown)), exitCode: FAILED }
 }
 
@@ -46,4 +48,8 @@ function listening(thrown: unknown): string | null {
 
 function indented(lines: readonly string[]): string {
   return lines.map((line) => `  ${line}`).join('\n')
+}
+
+function counted({ mistakes }: CatalogError): string {
+  return mistakes.length === 1 ? 'there is a mistake' : `there are ${mistakes.length} mistakes`
 }

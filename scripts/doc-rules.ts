@@ -36,7 +36,9 @@ function brokenLink(
 }
 
 function linksOf(text: string): string[] {
-  return [...prose(text).matchAll(/\]\(([^()\s]+)\)/g)].map(([, target = '']) => target).filter((target) => !/^[a-z]+:/.test(target))
+  return [...prose(text).matchAll(/\]\(([^()\s]+)\)/g)]
+    .map(([, target = '']) => target)
+    .filter((target) => !/^[a-z]+:/.test(target))
 }
 
 /** In code style, with a folder in front or a name that can only be a file's. */
@@ -51,7 +53,11 @@ function filesNamedIn(text: string): string[] {
 /** Commands, variables and scripts that are named and not there. */
 export function unknownNames(
   documents: readonly Document[],
-  known: { readonly commands: ReadonlySet<string>; readonly variables: ReadonlySet<string>; readonly npmScripts: ReadonlySet<string> },
+  known: {
+    readonly commands: ReadonlySet<string>
+    readonly variables: ReadonlySet<string>
+    readonly npmScripts: ReadonlySet<string>
+  },
 ): string[] {
   return documents.flatMap(({ path, text }) => [
     ...commandsIn(text)
@@ -66,9 +72,15 @@ export function unknownNames(
   ])
 }
 
+/** Not a command: the ids of master keys are made from it. */
+const MASTER_KEY_ID = /^master key$/
+
 /** The words behind `latchstring` in code: a command, and its subcommand if the next word can be one. */
 function commandsIn(text: string): string[][] {
-  return [...code(text).matchAll(/(?:^|[\s`"(/])latchstring((?: [a-z][a-z-]*){1,2})(?![\w.:=/])/gm)].map(([, words = '']) => words.trim().split(' '))
+  return [...code(text).matchAll(/(?:^|[\s`"(/])latchstring((?: [a-z][a-z-]*){1,2})(?![\w.:=/])/gm)]
+    .map(([, words = '']) => words.trim())
+    .filter((words) => !MASTER_KEY_ID.test(words))
+    .map((words) => words.split(' '))
 }
 
 /** `apps show github` is `apps show`; `serve now` is `serve`. */
@@ -93,12 +105,19 @@ export function outOfStep(where: string, what: string, told: Iterable<string>, t
   const [inDocument, inCode] = [new Set(told), new Set(there)]
   return [
     ...[...inCode].filter((name) => !inDocument.has(name)).map((name) => `${where} does not tell of the ${what} ${name}`),
-    ...[...inDocument].filter((name) => !inCode.has(name)).map((name) => `${where} tells of the ${what} ${name}, which is not there`),
+    ...[...inDocument]
+      .filter((name) => !inCode.has(name))
+      .map((name) => `${where} tells of the ${what} ${name}, which is not there`),
   ]
 }
 
 /** Every code with its status, told as it is. */
-export function errorsOutOfStep(where: string, text: string, statuses: Readonly<Record<string, number>>, pattern: RegExp): string[] {
+export function errorsOutOfStep(
+  where: string,
+  text: string,
+  statuses: Readonly<Record<string, number>>,
+  pattern: RegExp,
+): string[] {
   const told = tableRows(text, pattern)
   const wrong = Object.entries(statuses).filter(([code, status]) => told.has(code) && told.get(code) !== String(status))
   return [
@@ -107,18 +126,19 @@ export function errorsOutOfStep(where: string, text: string, statuses: Readonly<
   ]
 }
 
-/** Sentences of the pages that end users see, which support must be able to look up; `…` stands for a name. */
+/** What the pages tell end users, which support must be able to look up; `…` stands for a name. `pages` is the code that writes them. */
 export function untoldSentences(where: string, text: string, pages: string): string[] {
-  const sentences = [...pages.matchAll(/\b(?:what:|what: unavailable \?|\?|:) (?:'([^']+\.)'|`([^`]+\.)`)/g)]
-  return sentences
-    .map(([, plain, template]) => plain ?? (template ?? '').replaceAll(/\$\{[^}]*\}/g, '…'))
-    .filter((sentence) => sentence.includes(' ') && !text.includes(sentence))
+  return [...pages.matchAll(/\bwhat: (?:\w+ \? )?(['`])(.+?)\1(?: : (['`])(.+?)\3)?/g)]
+    .flatMap(([, , first = '', , second]) => (second === undefined ? [first] : [first, second]))
+    .map((sentence) => sentence.replaceAll(/\$\{[^}]*\}/g, '…').replace(/…\.$/, '…'))
+    .filter((sentence) => !text.includes(sentence))
     .map((sentence) => `${where} does not tell of the page that says "${sentence}"`)
 }
 
 /** Numbers of guarantees that no test carries in its title. */
 export function unproved(where: string, text: string, tests: readonly Document[]): string[] {
-  const titled = new Set(tests.flatMap(({ text: source }) => matches(source, /\b([SF]-\d{2})\b/g)))
+  const titles = tests.flatMap(({ text: source }) => matches(source, /['"`]((?:[SF]-\d{2} )+)/g))
+  const titled = new Set(titles.flatMap((numbers) => numbers.trim().split(' ')))
   return [...new Set(matches(text, /\b([SF]-\d{2})\b/g))]
     .filter((number) => !titled.has(number))
     .map((number) => `${where} names ${number}, and no test has it in its title`)
@@ -134,7 +154,10 @@ export function unknownAddresses(documents: readonly Document[], served: readonl
   return documents.flatMap(({ path, text }) =>
     matches(text, /(?<![\w.])(\/(?:api\/v1|oauth2|connect|connected_apps|\.well-known)\/[\w{}<>.:/-]*[\w}>])/g)
       .map((address) => address.replaceAll(/\{[^}]*\}|<[^>]*>/g, 'x'))
-      .filter((address) => !patterns.some((pattern) => pattern.test(address)) && !served.some((route) => route.startsWith(`${address}/`)))
+      .filter(
+        (address) =>
+          !patterns.some((pattern) => pattern.test(address)) && !served.some((route) => route.startsWith(`${address}/`)),
+      )
       .map((address) => `${path} names ${address}, which is not served`),
   )
 }

@@ -100,7 +100,11 @@ function tokenOperation(): JsonObject {
               scope: { type: 'string', description: 'Separated by spaces. Left out or empty: all that the caller has.' },
             },
           },
-          example: { grant_type: 'client_credentials', client_id: 'backend', client_secret: 'Zt3wqK0vR8yJmN5sXbD1cFgH7pLaQe2uTiVo4kMf' },
+          example: {
+            grant_type: 'client_credentials',
+            client_id: 'backend',
+            client_secret: 'Zt3wqK0vR8yJmN5sXbD1cFgH7pLaQe2uTiVo4kMf',
+          },
         },
       },
     },

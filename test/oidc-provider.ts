@@ -3,10 +3,7 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
-// @ts-expect-error The package ships no types; the two lines below say what is used of it.
-import untyped from 'oidc-provider'
-
-const Provider = untyped as new (issuer: string, configuration: unknown) => { callback(): RequestListener }
+import Provider from 'oidc-provider'
 
 export interface OidcClient {
   readonly client_id: string
@@ -92,8 +89,10 @@ function configuration(clients: readonly OidcClient[], requirePushed: boolean, a
     pkce: { required: () => true },
     features: {
       devInteractions: { enabled: true },
-      introspection: { enabled: true },
-      revocation: { enabled: true },
+      revocation: {
+        enabled: true,
+        allowedPolicy: (_: unknown, client: Owned, token: Owned) => token.clientId === client.clientId,
+      },
       pushedAuthorizationRequests: { enabled: true, requirePushedAuthorizationRequests: requirePushed },
     },
     ttl: {
@@ -106,6 +105,10 @@ function configuration(clients: readonly OidcClient[], requirePushed: boolean, a
       Session: 600,
     },
   }
+}
+
+interface Owned {
+  readonly clientId: string
 }
 
 /** It warns of pages and storage that are for development only, which is what they are used for. */

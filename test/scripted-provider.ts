@@ -1,8 +1,9 @@
 /** A provider that answers as a test tells it to and remembers what it was asked, and the OAuth 2 mode speaking to it over the real way out. */
 
 import assert from 'node:assert/strict'
-import { createServer, type IncomingHttpHeaders } from 'node:http'
+import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { text } from 'node:stream/consumers'
 import type { Registration } from '../src/core/app.ts'
 import type { Credentials } from '../src/core/connection.ts'
 import type { Mode } from '../src/core/ports.ts'
@@ -53,25 +54,63 @@ export interface Wishes {
   readonly clock?: { now: number }
 }
 
-/** A provider that answers as it is told and remembers what it was asked, and a mode that speaks to it over the real way out. */
-export async function worldWith({ provider, config, answers, issuer, discovering, clock = { now: NOW } }: Wishes = {}) {
-  const script = new Map(Object.entries(answers ?? {}))
+/** The provider, and the mode that speaks to it. */
+export async function worldWith(wishes: Wishes = {}) {
+  const server = await startScripted(wishes.answers ?? {})
+  const registration: Registration = {
+    provider: providerAt(server.origin, wishes),
+    clientId: CLIENT_ID,
+    clientSecret: new Secret(CLIENT_SECRET),
+    privateKey: null,
+    config: wishes.config ?? {},
+  }
+  const { clock = { now: NOW } } = wishes
+  const net = createNet({ timeoutMs: 5000 })
+  const mode: Mode = createOAuth2Mode({ net, now: () => clock.now })
+  return {
+    ...server,
+    mode,
+    net,
+    registration,
+    async [Symbol.asyncDispose]() {
+      await net.close()
+      await server.close()
+    },
+  }
+}
+
+async function startScripted(answers: NonNullable<Wishes['answers']>) {
+  const script = new Map(Object.entries(answers))
   const asked: Asked[] = []
-  const server = createServer(async (request, response) => {
-    const url = new URL(request.url ?? '', 'http://scripted')
-    let body = ''
-    for await (const chunk of request.setEncoding('utf8')) body += chunk
-    asked.push({ method: request.method ?? '', url, headers: request.headers, body })
-    const answer = script.get(url.pathname)?.() ?? { status: 404 }
-    if (answer === 'break') return request.socket.destroy()
-    const { status = 200, json, text, headers } = answer
-    return response
-      .writeHead(status, { 'content-type': 'application/json', ...headers })
-      .end(text ?? (json === undefined ? '' : JSON.stringify(json)))
+  const server = createServer((request, response) => {
+    void text(request).then((body) => {
+      const url = new URL(request.url ?? '', 'http://scripted')
+      asked.push({ method: request.method ?? '', url, headers: request.headers, body })
+      reply(response, script.get(url.pathname)?.() ?? { status: 404 })
+    })
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  return {
+    origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    answer: (path: string, answer: () => Answer) => void script.set(path, answer),
+    asked: (path: string) => asked.filter(({ url }) => url.pathname === path),
+    close() {
+      server.closeAllConnections()
+      return new Promise<void>((resolve) => server.close(() => resolve()))
+    },
+  }
+}
 
+function reply(response: ServerResponse, answer: Answer): void {
+  if (answer === 'break') {
+    response.destroy()
+    return
+  }
+  const { status = 200, json, text: raw = json === undefined ? '' : JSON.stringify(json), headers } = answer
+  response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(raw)
+}
+
+function providerAt(origin: string, { provider, issuer, discovering }: Wishes): Provider {
   const urls = { authorize_url: 'authorize', token_url: 'token', revoke_url: 'revoke' }
   const wished: Record<string, unknown> = {
     ...(discovering === undefined ? urls : { issuer: origin + discovering }),
@@ -81,29 +120,7 @@ export async function worldWith({ provider, config, answers, issuer, discovering
   const absolute = (value: unknown) => (typeof value === 'string' && !value.includes(':') ? `${origin}/${value}` : value)
   for (const name of Object.keys(wished)) if (name.endsWith('_url')) wished[name] = absolute(wished[name])
   if (provider?.identity) wished['identity'] = { ...provider.identity, url: absolute(provider.identity.url) }
-
-  const registration: Registration = {
-    provider: { id: 'scripted', name: 'Scripted', mode: 'oauth2', allow_private_network: true, ...wished },
-    clientId: CLIENT_ID,
-    clientSecret: new Secret(CLIENT_SECRET),
-    privateKey: null,
-    config: config ?? {},
-  }
-  const net = createNet({ timeoutMs: 5000 })
-  const mode: Mode = createOAuth2Mode({ net, now: () => clock.now })
-  return {
-    mode,
-    net,
-    origin,
-    registration,
-    answer: (path: string, answer: () => Answer) => void script.set(path, answer),
-    asked: (path: string) => asked.filter(({ url }) => url.pathname === path),
-    async [Symbol.asyncDispose]() {
-      await net.close()
-      server.closeAllConnections()
-      await new Promise<void>((resolve) => server.close(() => resolve()))
-    },
-  }
+  return { id: 'scripted', name: 'Scripted', mode: 'oauth2', allow_private_network: true, ...wished }
 }
 
 export function attempt() {

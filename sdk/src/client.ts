@@ -155,7 +155,7 @@ export class ConnectedAppsApi implements AsyncDisposable {
     return this.#make(operations.RELABEL, { session_id, label }, options)
   }
 
-  /** Forgets a connection altogether. To end one and keep what is known of it, revoke it. Scope `write:connections`. Codes: `NOT_FOUND` (404). */
+  /** Revokes a connection and forgets all that is known of it. To end one and keep that, revoke it. Scope `write:connections`. Codes: `NOT_FOUND` (404). */
   deleteConnection<const O extends CallOptions = CallOptions>(
     session_id: string,
     options?: O,

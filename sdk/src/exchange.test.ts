@@ -150,9 +150,9 @@ test('with { connect, read } a body that keeps coming may take longer than both'
       if (--left > 0) return
       clearInterval(dripping)
       response.end(JSON.stringify(TOKEN))
-    }, 20)
+    }, 25)
   })
-  const api = new ConnectedAppsApi({ host: broker.host, accessToken: 'x', timeout: { connect: 100, read: 200 } })
+  const api = new ConnectedAppsApi({ host: broker.host, accessToken: 'x', timeout: { connect: 50, read: 400 } })
   assert.deepEqual((await api.getConnectedAppToken(SESSION)).body, TOKEN)
 })
 

@@ -6,10 +6,8 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { promisify } from 'node:util'
 import { runtime } from '../../scripts/runtimes.mjs'
 
-const run = promisify(execFile)
 const LIMIT_MS = 90_000
 
 const files = readdirSync(import.meta.dirname)
@@ -66,16 +64,16 @@ async function output(program: string, flags: readonly string[]): Promise<string
   }
   // Node would take itself for a part of this very run, and report in a form that is not for reading.
   delete env['NODE_TEST_CONTEXT']
+  const options = { cwd: join(import.meta.dirname, '..'), env, timeout: LIMIT_MS }
   try {
-    const { stdout, stderr } = await run(program, [...flags, ...files], {
-      cwd: join(import.meta.dirname, '..'),
-      env,
-      timeout: LIMIT_MS,
+    const { failed, text } = await new Promise<{ failed: boolean; text: string }>((resolve) => {
+      execFile(program, [...flags, ...files], options, (error, stdout, stderr) =>
+        resolve({ failed: error !== null, text: stdout + stderr }),
+      )
     })
-    return stdout + stderr
-  } catch (error) {
-    const { stdout = '', stderr = '' } = error as { stdout?: string; stderr?: string }
-    throw new Error(`the suite failed in ${program}:\n${stdout}${stderr}`, { cause: error })
+    if (!failed) return text
+    const failures = text.split('\n').filter((line) => !/^\(pass\)|^ok |\.\.\. ok /.test(line))
+    throw new Error(`the suite failed in ${program}:\n${failures.join('\n')}`)
   } finally {
     rmSync(cache, { recursive: true, force: true })
   }

@@ -80,7 +80,8 @@ function notFound(): BrokerError {
 
 async function burn(ports: Ports, attempts: readonly Attempt[], caller: Caller, reason: string): Promise<void> {
   for (const attempt of attempts) {
-    const told = attemptFact(ports, attempt, caller.name, 'attempt.binding_mismatch', reason)
+    const action = reason === 'expired' ? 'attempt.burned' : 'attempt.binding_mismatch'
+    const told = attemptFact(ports, attempt, caller.name, action, reason)
     await ports.store.attempts.move('held', emptied({ ...attempt, stage: 'burned', reason }), [told])
   }
 }

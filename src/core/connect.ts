@@ -149,7 +149,9 @@ export async function comeBack(ports: Ports, answer: ProviderAnswer): Promise<En
   if (!sameBrowser) return burned(ports, attempt, 'other_browser')
   if (!issuerFits(attempt, answer.iss)) return burned(ports, attempt, 'wrong_issuer')
 
-  if (answer.error !== null) return ended(ports, 'away', attempt, { code: answer.error, description: answer.errorDescription })
+  if (answer.error !== null) {
+    return ended(ports, 'away', attempt, { code: errorCode(answer.error), description: answer.errorDescription })
+  }
   if (answer.code === null) {
     return ended(ports, 'away', attempt, {
       code: 'invalid_response',
@@ -210,6 +212,11 @@ async function departing(ports: Ports, begun: Attempt): Promise<{ attempt: Attem
 function issuerFits({ issuer, issuerRequired }: Attempt, iss: string | null): boolean {
   if (iss === null) return !issuerRequired
   return issuer === null || iss === issuer
+}
+
+/** A code is a word: other text, which anybody can write into a link, would stand in the history and in the API's answers as if it were ours. */
+function errorCode(error: string): string {
+  return /^[\w.:-]{1,64}$/.test(error) ? error : 'invalid_response'
 }
 
 /** The attempt dies, and the browser learns nothing that came with the answer. */

@@ -24,6 +24,8 @@ const FAILING_AFTER = 3
 const UNCLEAR_ATTEMPTS_MAX = 5
 const UNCLEAR_MS_MAX = 6 * 3_600_000
 const WRITE_TRIES_MAX = 8
+/** What stands between the provider and us broke off or gave up, which says nothing of what the provider did. */
+const LOST_ANSWERS = new Set(['answer_lost', 'malformed_answer', 'http_502', 'http_504'])
 
 /** Resolves to the connection as it is after the attempt, renewed or not; whoever asks meanwhile shares it. */
 export function renew(ports: Ports, seen: Connection): Promise<Connection> {
@@ -33,7 +35,7 @@ export function renew(ports: Ports, seen: Connection): Promise<Connection> {
 async function renewOnce(ports: Ports, seen: Connection): Promise<Connection> {
   let current = seen
   for (;;) {
-    if (!isDue(current, ports.now())) return current
+    if (!(await isDue(ports, current))) return current
     if (!current.sealed?.refreshToken) return withoutRefreshToken(ports, current)
 
     const prepared = await prepare(ports, current)
@@ -48,24 +50,22 @@ async function renewOnce(ports: Ports, seen: Connection): Promise<Connection> {
     if (claim) {
       // ─── From here the refresh token may be spent. Nothing below may throw before the answer is written, and nothing is aborted.
       const answer = await prepared.spend()
-      return write(
-        ports,
-        claim.connection,
-        outcome(ports, claim.connection, answer, prepared.row, claim.overdue !== null),
-        prepared,
-        answer,
-      )
+      return write(ports, claim.connection, outcome(ports, claim, prepared, answer), prepared, answer)
     }
     current = await lookAgain(ports, current)
   }
 }
 
-/** Stale, and not waiting for a provider that asked us to. */
-function isDue(connection: Connection, now: number): boolean {
+/** Stale, and not waiting after a failure. There is nothing to wait for once the operator has changed the app that was refused. */
+async function isDue(ports: Ports, connection: Connection): Promise<boolean> {
+  const now = ports.now()
   const freshness = judge(connection, now)
   if (freshness === 'fresh' || freshness === 'dead') return false
   const trouble = troubleOf(connection)
-  return trouble === null || trouble.retryAt <= now
+  if (trouble === null || trouble.retryAt <= now) return true
+  if (trouble.refusedApp === undefined) return false
+  const app = await ports.registry.app(connection.tenant, connection.app)
+  return app !== null && app.updatedAt !== trouble.refusedApp
 }
 
 /**
@@ -91,6 +91,7 @@ async function lookAgain(ports: Ports, { tenant, id }: Connection): Promise<Conn
 }
 
 type Prepared = Awaited<ReturnType<typeof prepared>>
+type Claim = NonNullable<Awaited<ReturnType<Ports['store']['connections']['claim']>>>
 
 /** Everything that can fail before the refresh token is spent. What failed is told apart from what the provider said. */
 async function prepare(ports: Ports, connection: Connection): Promise<Prepared | { readonly trouble: Renewed }> {
@@ -112,9 +113,9 @@ async function prepare(ports: Ports, connection: Connection): Promise<Prepared |
 
 async function prepared(ports: Ports, connection: Connection) {
   const { credentials, row } = await openCredentials(ports, connection)
-  const { registration } = await registrationOf(ports, connection.tenant, connection.app)
+  const { app, registration } = await registrationOf(ports, connection.tenant, connection.app)
   const mode = ports.modeOf(registration.provider)
-  return { row, credentials, registration, mode, spend: await mode.prepareRenewal(registration, credentials) }
+  return { row, app, registration, mode, spend: await mode.prepareRenewal(registration, credentials) }
 }
 
 /** Writes the answer under the lease's fence. Storage that fails for a moment must not cost the grant, so it is tried again. */
@@ -132,11 +133,16 @@ async function write(ports: Ports, claimed: Connection, next: Outcome, prepared:
   }
   // The row moved on under us: revoked, reconnected or taken over. What we got must not stay alive behind it.
   const current = await ports.store.connections.find(tenant, id)
-  if (answer?.outcome === 'renewed' && (!current || current.health.state === 'revoked')) {
+  if (answer?.outcome === 'renewed' && isOver(current)) {
     await prepared.mode.revoke(prepared.registration, answer.grant.credentials)
   }
   if (!current) throw new BrokerError('INVALID_SESSION', 'this connection was deleted')
   return current
+}
+
+/** A grant that was superseded is the newer connection's now at many providers: revoking any token of it would end that one. */
+function isOver(current: Connection | null): boolean {
+  return !current || (current.health.state === 'revoked' && current.health.upstream !== 'superseded')
 }
 
 interface Outcome {
@@ -147,26 +153,24 @@ interface Outcome {
 /** What the answer makes of the connection. Pure, and it cannot fail: the seal was got before the request. */
 function outcome(
   ports: Pick<Ports, 'now' | 'chance'>,
-  current: Connection,
+  { connection: current, overdue }: Claim,
+  { app, row }: Pick<Prepared, 'app' | 'row'>,
   answer: Renewed,
-  row: RowSeal,
-  overdue: boolean,
 ): Outcome {
   const now = ports.now()
+  const lost = overdue !== null || troubleOf(current)?.lost === true
   switch (answer.outcome) {
     case 'renewed': {
       const connection = renewed(current, answer.grant, row, now)
       return { connection, facts: current.health.state === 'failing' ? [fact(current, now, 'connection.recovered', null)] : [] }
     }
-    case 'rejected': {
-      // An earlier renewal was never finished: the provider most likely gave that one a successor which we never saw.
-      const reason = overdue ? 'rotation_response_lost' : answer.reason
-      return broken(current, reason, answer.detail, now)
-    }
+    case 'rejected':
+      // We never saw the answer to an earlier renewal: it most likely had a successor in it.
+      return broken(current, lost ? 'rotation_response_lost' : answer.reason, answer.detail, now)
     case 'app_rejected':
-      return troubled(current, { reason: 'app_rejected', retryAfterMs: null, unclear: false }, answer.detail, ports)
+      return troubled(current, { reason: 'app_rejected', lost, refusedApp: app.updatedAt }, answer.detail, ports)
     case 'unavailable':
-      return troubled(current, answer, answer.detail, ports)
+      return troubled(current, { ...answer, lost: lost || LOST_ANSWERS.has(answer.reason) }, answer.detail, ports)
   }
 }
 
@@ -198,9 +202,17 @@ function broken(current: Connection, reason: string, detail: string | null, now:
   }
 }
 
+interface Setback {
+  readonly reason: string
+  readonly retryAfterMs?: number | null
+  readonly unclear?: boolean
+  readonly lost: boolean
+  readonly refusedApp?: number
+}
+
 function troubled(
   current: Connection,
-  { reason, retryAfterMs, unclear }: { reason: string; retryAfterMs: number | null; unclear: boolean },
+  { reason, retryAfterMs = null, unclear = false, lost, refusedApp }: Setback,
   detail: string | null,
   { now, chance }: Pick<Ports, 'now' | 'chance'>,
 ): Outcome {
@@ -212,7 +224,11 @@ function troubled(
 
   const backoff = Math.min(BACKOFF_MS_MIN * 2 ** (attempts - 1), BACKOFF_MS_MAX) * (0.5 + chance() / 2)
   const wait = Math.max(backoff, Math.min(retryAfterMs ?? 0, RETRY_AFTER_MS_MAX))
-  const trouble: Trouble = { attempts, since, retryAt: at + Math.ceil(wait), reason, unclear }
+  const trouble: Trouble = {
+    ...{ attempts, since, retryAt: at + Math.ceil(wait), reason, unclear },
+    ...(lost && { lost }),
+    ...(refusedApp !== undefined && { refusedApp }),
+  }
   const usable = current.expiresAt === null || current.expiresAt > at
   if (current.health.state === 'connected' && usable && attempts < FAILING_AFTER) {
     return { connection: { ...current, health: { state: 'connected', trouble }, lease: null }, facts: [] }
@@ -235,7 +251,9 @@ async function withoutRefreshToken(ports: Ports, current: Connection): Promise<C
 /** A failure before anything was spent: noted as any other, without a lease. */
 async function noted(ports: Ports, current: Connection, trouble: Renewed): Promise<Connection> {
   if (trouble.outcome !== 'unavailable') return current
-  const { connection, facts } = troubled(current, trouble, trouble.detail, ports)
+  // Writing gives an overdue lease back, and with it goes the only other trace of an answer that was lost.
+  const lost = current.lease !== null || troubleOf(current)?.lost === true
+  const { connection, facts } = troubled(current, { ...trouble, lost }, trouble.detail, ports)
   return (await ports.store.connections.save(current, connection, facts)) ? connection : lookAgain(ports, current)
 }
 

@@ -1,8 +1,8 @@
 /** Ends a connection: here at once, then at the provider, refresh token first. */
 
-import { attemptFact, emptied } from './attempt.ts'
+import { attemptFact, emptied, PENDING_STAGES, type Stage } from './attempt.ts'
 import { allow, type Caller } from './caller.ts'
-import type { Connection, Credentials, Health, Upstream } from './connection.ts'
+import { type Connection, type Credentials, type Health, sameOwner, type Upstream } from './connection.ts'
 import { BrokerError } from './errors.ts'
 import type { Fact, Ports } from './ports.ts'
 import { registrationOf } from './registration.ts'
@@ -13,32 +13,36 @@ export async function revoke(ports: Ports, caller: Caller, session: string): Pro
   await allow(ports, caller, 'create:connected_apps', session)
   for (;;) {
     const found = await ports.store.connections.find(caller.tenant, session)
-    if (!found) return revokeAttempt(ports, caller, session)
-    if (found.health.state === 'revoked') return found.health.upstream
-    const ended = await revokeConnection(ports, caller.name, found)
+    const ended = found ? await revokeConnection(ports, caller.name, found) : await revokeAttempt(ports, caller, session)
     if (ended) return ended
   }
 }
 
 /**
  * First the row: from the moment it says `revoked` no token is handed out, and a renewal in flight cannot write over it.
- * The sealed refresh token stays in the row until the provider has answered, so that a crash between the two leaves a trace to go on from.
+ * The sealed refresh token stays in the row until the provider has taken it back, so that a crash or a failure leaves something to go on from:
+ * revoking once more asks the provider once more.
  * null: somebody wrote in between; look again.
  */
 export async function revokeConnection(ports: Ports, actor: string, connection: Connection): Promise<Upstream | null> {
+  const { health, sealed } = connection
+  if (health.state === 'revoked' && !sealed) return health.upstream
   const credentials = await openable(ports, connection)
-  const told = fact(ports, connection, actor, null)
-  const ending: Connection = { ...connection, health: revoked('pending'), lease: null }
-  if (!(await ports.store.connections.save(connection, ending, [told]))) return null
-
-  const upstream = credentials ? await revokeUpstream(ports, connection, credentials) : 'unsupported'
-  const current = await ports.store.connections.find(connection.tenant, connection.id)
-  if (current) {
-    // What the provider did not take back is kept to try again with; everything else is gone.
-    const sealed = upstream === 'failed' ? current.sealed : null
-    await ports.store.connections.save(current, { ...current, sealed, health: revoked(upstream) }, [])
+  if (health.state !== 'revoked') {
+    const ending: Connection = { ...connection, health: revoked('pending'), lease: null }
+    if (!(await ports.store.connections.save(connection, ending, [fact(ports, connection, actor, null)]))) return null
   }
+  const upstream = credentials ? await revokeUpstream(ports, connection, credentials) : 'failed'
+  await noteUpstream(ports, connection, upstream)
   return upstream
+}
+
+/** What the provider did not take back is kept to try again with; everything else is gone. */
+async function noteUpstream(ports: Ports, { tenant, id }: Connection, upstream: Upstream): Promise<void> {
+  const current = await ports.store.connections.find(tenant, id)
+  if (current?.health.state !== 'revoked') return
+  const sealed = upstream === 'failed' ? current.sealed : null
+  await ports.store.connections.save(current, { ...current, sealed, health: revoked(upstream) }, [])
 }
 
 /** An app that is set to one connection per owner: the earlier ones end here. The grant at the provider is the new one's now. */
@@ -50,23 +54,30 @@ export async function supersede(ports: Ports, { tenant, id, app, owner }: Connec
   }
   const earlier = await ports.store.connections.list(tenant, filter, { after: null, limit: 100 })
   for (const other of earlier) {
-    const same = other.owner.userId === owner.userId && other.owner.orgCode === owner.orgCode
-    if (other.id === id || !same || other.health.state === 'revoked') continue
-    const ended: Connection = { ...other, sealed: null, health: revoked('superseded'), lease: null }
-    await ports.store.connections.save(other, ended, [fact(ports, other, 'broker', 'superseded')])
+    let current: Connection | null = other
+    // A renewal may write in between; then it is looked at again.
+    while (current && current.id !== id && sameOwner(current.owner, owner) && current.health.state !== 'revoked') {
+      const ended: Connection = { ...current, sealed: null, health: revoked('superseded'), lease: null }
+      if (await ports.store.connections.save(current, ended, [fact(ports, current, 'broker', 'superseded')])) break
+      current = await ports.store.connections.find(tenant, other.id)
+    }
   }
 }
 
-/** Nothing was granted yet: the attempt is void from here on. */
-async function revokeAttempt(ports: Ports, caller: Caller, session: string): Promise<Upstream> {
+/**
+ * No connection yet: the attempt is void from here on. One whose code is being redeemed just now finds that out when it wants to
+ * write what it got, and gives it back. null: the attempt has moved on; look again.
+ */
+async function revokeAttempt(ports: Ports, caller: Caller, session: string): Promise<Upstream | null> {
   const attempt = await ports.store.attempts.find(caller.tenant, session)
-  if (!attempt) throw new BrokerError('INVALID_SESSION', 'session_id points to an invalid session')
-  const void_ = emptied({ ...attempt, stage: 'burned', reason: 'revoked' })
-  const told = attemptFact(ports, attempt, caller.name, 'attempt.burned', 'revoked')
-  for (const stage of ['begun', 'away', 'held'] as const) {
-    if (attempt.stage === stage) await ports.store.attempts.move(stage, void_, [told])
+  // What became a connection is one under another id, or is gone.
+  if (!attempt || attempt.stage === 'connected') {
+    throw new BrokerError('INVALID_SESSION', 'session_id points to an invalid session')
   }
-  return 'unsupported'
+  if (!(PENDING_STAGES as readonly Stage[]).includes(attempt.stage)) return 'unsupported'
+  const ended = emptied({ ...attempt, stage: 'burned', reason: 'revoked' })
+  const told = attemptFact(ports, attempt, caller.name, 'attempt.burned', 'revoked')
+  return (await ports.store.attempts.move(attempt.stage, ended, [told])) ? 'unsupported' : null
 }
 
 /** What cannot be opened cannot be revoked at the provider, but must not keep its owner from ending it here. */

@@ -37,7 +37,7 @@ async function usable(ports: Ports, found: Connection): Promise<Connection> {
       return found
     case 'urgent':
     case 'expired': {
-      const connection = await renew(ports, found)
+      const connection = await renew(ports, found).catch((error: unknown) => stillUsable(ports, found, error))
       assertAlive(connection, ports.now())
       return connection
     }
@@ -49,9 +49,19 @@ async function usable(ports: Ports, found: Connection): Promise<Connection> {
 
 /** The caller has a token that works; whatever goes wrong here is on the connection's record, or the operator's log. */
 function renewBehind(ports: Ports, found: Connection): void {
-  renew(ports, found).catch((error: unknown) => {
-    ports.log('warn', 'a renewal ahead of time failed', { tenant: found.tenant, session: found.id, error })
-  })
+  renew(ports, found).catch((error: unknown) => tell(ports, found, error))
+}
+
+/** What kept a renewal from being tried at all, such as a full disk, withholds no token that still works. */
+function stillUsable(ports: Ports, found: Connection, error: unknown): Connection {
+  const gone = error instanceof BrokerError && error.code === 'INVALID_SESSION'
+  if (gone || judge(found, ports.now()) === 'expired') throw error
+  tell(ports, found, error)
+  return found
+}
+
+function tell(ports: Ports, { tenant, id }: Connection, error: unknown): void {
+  ports.log('warn', 'a renewal ahead of time failed', { tenant, session: id, error })
 }
 
 /** A renewal that failed is no reason to withhold a token that still works; an expired one is never handed out. */

@@ -3,7 +3,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Attempt } from '../core/attempt.ts'
 import { begunAttempt, comeBack, decline, depart, type Ending } from '../core/connect.ts'
-import { BrokerError } from '../core/errors.ts'
+import type { BrokerError, ErrorCode } from '../core/errors.ts'
 import { sameDigest } from '../core/one-time.ts'
 import type { Ports } from '../core/ports.ts'
 import { registrationOf } from '../core/registration.ts'
@@ -12,6 +12,15 @@ import { browserCookie, csrfToken } from './browser-cookie.ts'
 import type { Guesses } from './guesses.ts'
 import { connectScript } from './page-script.ts'
 import { confirmPage, connectedPage, expiredPage, FORM, failedPage, type Page } from './pages.ts'
+
+/** Every address a browser comes to. A HEAD of a callback would spend what its GET is for. */
+export const PAGE_ROUTES = [
+  { method: 'GET', path: '/connect/:handle' },
+  { method: 'HEAD', path: '/connect/:handle' },
+  { method: 'POST', path: '/connect/:handle' },
+  { method: 'GET', path: '/connected_apps/callback' },
+  { method: 'GET', path: '/connected_apps/callback/:context' },
+] as const
 
 export function connectPages(app: FastifyInstance, ports: Ports, guesses: Guesses): void {
   const cookie = browserCookie(ports.publicUrl)
@@ -49,17 +58,15 @@ export function connectPages(app: FastifyInstance, ports: Ports, guesses: Guesse
   for (const url of ['/connected_apps/callback', '/connected_apps/callback/:context']) {
     app.get(url, async (request, reply) => {
       const query = request.query as Record<string, string | string[]>
-      const twice = Object.values(query).some((value) => typeof value !== 'string')
-      if (twice) return sendPage(reply, 400, unreadable)
-      const single = query as Record<string, string>
+      if (!isSingle(query)) return sendPage(reply, 400, unreadable)
       const ending = await comeBack(ports, {
-        state: secretOrNull(single['state']),
-        code: secretOrNull(single['code']),
-        error: single['error'] || null,
-        errorDescription: single['error_description'] || null,
-        iss: single['iss'] ?? null,
+        state: secretOrNull(query['state']),
+        code: secretOrNull(query['code']),
+        error: query['error'] || null,
+        errorDescription: query['error_description'] || null,
+        iss: query['iss'] ?? null,
         redirectUri: `${ports.publicUrl}${pathOf(request)}`,
-        query: single,
+        query,
         browser: cookie.read(request),
       })
       if (ending.kind === 'lost' && guesses.failed(request.ip)) return sendPage(reply, 429, tooMany)
@@ -145,6 +152,11 @@ function fromOurPage(request: FastifyRequest, form: URLSearchParams, expected: s
   return sameDigest(form.get(FORM.csrf), expected)
 }
 
+/** Not everybody reads a parameter that comes twice, or as a list (`code[]`), as the same one; what can be read in two ways is not read. */
+function isSingle(query: Readonly<Record<string, string | string[]>>): query is Record<string, string> {
+  return Object.entries(query).every(([name, value]) => typeof value === 'string' && !/^(state|code|error|iss)\[/.test(name))
+}
+
 function pathOf(request: FastifyRequest): string {
   const path = request.url.split('?', 1)[0] ?? ''
   return path.replace(/\/{2,}/g, '/')
@@ -215,11 +227,24 @@ function refusedPage(
 }
 
 /** For pages: an error that the user can do nothing about but come again. */
-export function brokenPage(error: BrokerError): Page {
-  const unavailable = error.code === 'PROVIDER_UNAVAILABLE'
+export function brokenPage({ code }: BrokerError): Page {
+  const reference = code.toLowerCase()
+  if (REQUEST_MISTAKES.has(code)) {
+    return failedPage({ what: 'This is not a request that this page answers.', remedy: START_AGAIN, reference })
+  }
+  const unavailable = code === 'PROVIDER_UNAVAILABLE'
   return failedPage({
     what: unavailable ? 'The service you want to connect does not answer at the moment.' : 'Something went wrong on our side.',
     remedy: 'Wait a little, then start again in the app.',
-    reference: error.code.toLowerCase(),
+    reference,
   })
 }
+
+/** No fault of ours, and waiting does not help. */
+const REQUEST_MISTAKES: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'INVALID_REQUEST',
+  'METHOD_NOT_ALLOWED',
+  'PAYLOAD_TOO_LARGE',
+  'UNSUPPORTED_MEDIA_TYPE',
+  'URI_TOO_LONG',
+])

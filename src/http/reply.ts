@@ -33,12 +33,15 @@ export const STATUS: Record<ErrorCode, number> = {
   INTERNAL: 500,
 }
 
-/** As bytes, because the framework adds a charset to text, and the oldest clients refuse `application/json; charset=utf-8`. */
+/**
+ * Written past the framework, which adds a charset that the oldest clients refuse (`application/json; charset=utf-8`),
+ * and as one text with its headers, which costs one write instead of two.
+ */
 export function sendJson(reply: FastifyReply, status: number, body: unknown): FastifyReply {
+  const text = JSON.stringify(body)
+  reply.hijack()
+  reply.raw.writeHead(status, { ...reply.getHeaders(), ...JSON_HEADERS, 'content-length': Buffer.byteLength(text) }).end(text)
   return reply
-    .code(status)
-    .headers(JSON_HEADERS)
-    .send(Buffer.from(JSON.stringify(body)))
 }
 
 /** An access token must not lie in anybody's cache (RFC 6749 section 5.1). */

@@ -8,7 +8,7 @@ import { BrokerError } from '../core/errors.ts'
 import type { Ports } from '../core/ports.ts'
 import { readBodies } from './bodies.ts'
 import { type CallerTokens, refused } from './caller-token.ts'
-import { brokenPage, connectPages, sendPage } from './connect-pages.ts'
+import { brokenPage, connectPages, PAGE_ROUTES, sendPage } from './connect-pages.ts'
 import { Guesses } from './guesses.ts'
 import type { Input } from './handlers.ts'
 import { oauth2Token } from './oauth2-token.ts'
@@ -43,6 +43,11 @@ export async function createServer(ports: Ports, options: ServerOptions): Promis
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false } },
     schemaErrorFormatter: (errors, part) => new BrokerError('INVALID_REQUEST', mistakeOf(errors[0], part)),
     clientErrorHandler,
+    // An address that cannot be read never becomes a request; it is answered in the form of all others.
+    frameworkErrors: (_error, request, reply) => {
+      const unreadable = new BrokerError('INVALID_REQUEST', 'the address is not well-formed')
+      return isBrowsing(request) ? sendPage(reply, 400, brokenPage(unreadable)) : sendError(reply, unreadable)
+    },
   })
   const guesses = new Guesses(options.failedGuessesPerMinute, ports.now)
   readBodies(app)
@@ -63,8 +68,7 @@ export async function createServer(ports: Ports, options: ServerOptions): Promis
     return isPage(request) ? sendPage(reply, STATUS[error.code], brokenPage(error)) : sendError(reply, error)
   })
   app.setNotFoundHandler((request, reply) => {
-    const wantsPage = request.headers.accept?.includes('text/html') && !request.url.startsWith('/api/')
-    if (wantsPage) return sendPage(reply, 404, notFoundPage())
+    if (isBrowsing(request)) return sendPage(reply, 404, notFoundPage())
     return sendError(reply, new BrokerError('NOT_FOUND', 'there is nothing at this address'))
   })
 
@@ -75,7 +79,7 @@ export async function createServer(ports: Ports, options: ServerOptions): Promis
   const identify = bearer(options.tokens, guesses)
   app.decorateRequest('caller', null)
   for (const route of ROUTES) add(app, ports, route, identify)
-  refuseOtherMethods(app, [...ROUTES, { method: 'POST', path: '/oauth2/token' }])
+  refuseOtherMethods(app, [...ROUTES, ...PAGE_ROUTES, { method: 'POST', path: '/oauth2/token' }])
   return app
 }
 
@@ -120,7 +124,7 @@ function bearer(tokens: CallerTokens, guesses: Guesses): (request: FastifyReques
 
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const
 
-function refuseOtherMethods(app: FastifyInstance, routes: readonly Pick<Route, 'method' | 'path'>[]): void {
+function refuseOtherMethods(app: FastifyInstance, routes: readonly { method: string; path: string }[]): void {
   for (const path of new Set(routes.map((route) => route.path))) {
     const allowed: readonly string[] = routes.filter((route) => route.path === path).map(({ method }) => method)
     app.route({
@@ -134,6 +138,11 @@ function refuseOtherMethods(app: FastifyInstance, routes: readonly Pick<Route, '
       handler: async (_request, reply) => reply,
     })
   }
+}
+
+/** At an address that is none of ours. */
+function isBrowsing(request: FastifyRequest): boolean {
+  return request.headers.accept?.includes('text/html') === true && !request.url.startsWith('/api/')
 }
 
 function isPage(request: FastifyRequest): boolean {

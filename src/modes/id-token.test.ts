@@ -4,16 +4,7 @@ import assert from 'node:assert/strict'
 import { createPublicKey, generateKeyPairSync } from 'node:crypto'
 import { test } from 'node:test'
 import { SignJWT } from 'jose'
-import {
-  answered,
-  assertSilent,
-  attempt,
-  CLIENT_ID,
-  CLIENT_SECRET,
-  NOW,
-  TOKENS,
-  worldWith,
-} from '../../test/scripted-provider.ts'
+import { answered, assertSilent, CLIENT_ID, CLIENT_SECRET, NOW, TOKENS, worldWith } from '../../test/scripted-provider.ts'
 
 const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 })
 const stranger = generateKeyPairSync('rsa', { modulusLength: 2048 })

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import type { NetAnswer } from '../core/ports.ts'
 import type { Provider } from '../core/provider.ts'
 import { Secret } from '../core/secret.ts'
@@ -171,6 +171,12 @@ const ACCEPTED: readonly Accepted[] = [
     gives: { accessToken: 'at-1' },
   },
   {
+    title: 'F-29 what every object has is no field of an answer',
+    answer: json(TOKENS),
+    provider: { keep_from_answer: ['constructor.name', 'toString.name', '__proto__.constructor.name'] },
+    gives: { kept: {} },
+  },
+  {
     title: 'F-29 names of prototypes are names',
     answer: body('{"access_token":"at-1","__proto__":{"refresh_token":"p","x":"y"},"constructor":"c"}', 'application/json'),
     provider: { keep_from_answer: ['__proto__.x', 'constructor', 'toString'], also: { ['__proto__']: 'constructor' } },
@@ -186,6 +192,11 @@ for (const { title, answer, provider, gives } of ACCEPTED) {
 }
 
 const REFUSED: readonly Refused[] = [
+  {
+    title: 'F-20 200 with ok: false and a token',
+    answer: json({ ok: false, ...TOKENS }),
+    as: { code: 'unknown_error', fault: 'unclear' },
+  },
   {
     title: 'F-20 200 with an error',
     answer: json({ error: 'invalid_grant' }),

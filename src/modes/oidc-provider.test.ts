@@ -133,7 +133,7 @@ const AUTHENTICATIONS: readonly Authentication[] = [
 
 for (const { title, client_auth, client, secret, key, alg } of AUTHENTICATIONS) {
   test(`an app authenticates by ${title}, for codes, renewals and revocation`, async () => {
-    await using server = await startOidcProvider({ clients: [{ ...CLIENT, ...client } as OidcClient] })
+    await using server = await startOidcProvider({ clients: [{ ...CLIENT, ...client }] })
     const { mode, sent } = world()
     const provider = { ...registered(server).provider, ...(client_auth && { client_auth }) }
     const registration: Registration = {

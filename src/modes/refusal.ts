@@ -3,7 +3,7 @@
 import type { NetAnswer } from '../core/ports.ts'
 import type { Provider } from '../core/provider.ts'
 import type { Secret } from '../core/secret.ts'
-import { type Fields, fieldAt, isFields, scalarAt } from './answer-body.ts'
+import { type Fields, fieldAt, scalarAt } from './answer-body.ts'
 import { redacted } from './redact.ts'
 
 /** permanent: only the user can mend it. app: only the operator can. transient: time can. unclear: a no that we do not know to be final. */
@@ -59,7 +59,7 @@ const TEXT_PATHS = [
 const FINER_PATHS = ['suberror', 'sub_error', 'error_subcode', 'error.error_subcode', 'error_codes.0']
 
 /** What providers write where an error would stand when there is none. */
-const NO_ERROR = new Set(['', '0', 'false', 'none', 'null', 'ok', 'success'])
+const NO_ERROR = new Set(['0', 'false', 'none', 'null', 'ok', 'success'])
 
 /** Whether the answer calls itself an error, whatever its status. */
 export function saysError(provider: Provider, fields: Fields): boolean {
@@ -131,9 +131,9 @@ function firstScalar(fields: Fields, paths: readonly string[], accepts: (value: 
 }
 
 function isError(value: unknown): boolean {
-  if (value === undefined || value === null) return false
-  if (typeof value === 'object') return isFields(value) ? Object.keys(value).length > 0 : Array.isArray(value) && value.length > 0
-  return !NO_ERROR.has(String(value).trim().toLowerCase())
+  if (typeof value === 'object' && value !== null) return Object.keys(value).length > 0
+  const text = scalarAt({ value }, 'value')
+  return text !== null && !NO_ERROR.has(text.trim().toLowerCase())
 }
 
 /** As a word of its own: `10` is not in `AADSTS1001`. */

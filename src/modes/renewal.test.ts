@@ -2,15 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import {
-  type Answer,
-  answered,
-  assertSilent,
-  credentials,
-  rejectsSilently,
-  TOKENS,
-  worldWith,
-} from '../../test/scripted-provider.ts'
+import { type Answer, assertSilent, credentials, rejectsSilently, TOKENS, worldWith } from '../../test/scripted-provider.ts'
 import { Secret } from '../core/secret.ts'
 
 test('nothing is sent until the prepared renewal is called', async () => {
@@ -59,7 +51,7 @@ test('renewals go to their own URL with their own parameters, where the file say
   assert.deepEqual(form, { grant_type: 'exchange', refresh_token: 'canary-refresh', scope: 'all' })
 })
 
-const FAILED_RENEWALS: readonly { title: string; answer: Answer; gives: Record<string, unknown> }[] = [
+const FAILED_RENEWALS: readonly { title: string; answer: Answer; gives: { outcome: string; [field: string]: unknown } }[] = [
   {
     title: 'F-10 invalid_grant',
     answer: { status: 400, json: { error: 'invalid_grant' } },
@@ -111,7 +103,7 @@ const FAILED_RENEWALS: readonly { title: string; answer: Answer; gives: Record<s
 ]
 
 for (const { title, answer, gives } of FAILED_RENEWALS) {
-  test(`a renewal answered with ${title} is ${gives['outcome']}`, async () => {
+  test(`a renewal answered with ${title} is ${gives.outcome}`, async () => {
     await using world = await worldWith({ answers: { '/token': () => answer } })
     const renewed: Record<string, unknown> = await (await world.mode.prepareRenewal(world.registration, credentials()))()
     for (const [field, value] of Object.entries(gives)) assert.deepEqual(renewed[field], value, field)

@@ -41,6 +41,22 @@ export function checkConnections(check: Check): void {
     assert.deepEqual(await connect(store, bare), bare)
   })
 
+  check('no text is cut off at a character that databases cannot hold', async (store) => {
+    const cut = 'ada\u0000 and more'
+    const made = await connect(store, {
+      owner: { userId: cut, orgCode: null },
+      label: cut,
+      requestedScopes: [cut],
+      tokenType: cut,
+    })
+    const kept = [cut, cut.replace('\u0000', '\ufffd')]
+    for (const text of [made.owner.userId, made.label, made.tokenType, ...made.requestedScopes])
+      assert(kept.includes(text ?? ''), JSON.stringify(text))
+    await store.connections.save(made, { ...made, label: `${cut}!` }, [sampleFact({ reason: cut })])
+    assert((await store.connections.find('acme', 'session-1'))?.label?.endsWith(' and more!'))
+    assert((await store.history('acme', { before: null, limit: 1 }))[0]?.reason?.endsWith(' and more'))
+  })
+
   check('what comes out of the store can be changed without changing what is in it', async (store) => {
     const made = await connect(store)
     made.sealed?.accessToken.fill(0)

@@ -25,18 +25,20 @@ export function checkHistory(check: Check): void {
     assert.deepEqual(await store.history('other', { before: null, limit: 99 }), [all[3]])
     assert.deepEqual(await store.history('third', { before: null, limit: 99 }), [])
 
-    const paged = []
-    for (let before: number | null = null; ; ) {
-      const page = await store.history('acme', { before, limit: 2 })
-      paged.push(...page)
-      await store.record([sampleFact({ tenant: 'acme', subject: 'later' })])
-      if (page.length < 2) break
-      before = page.at(-1)?.seq ?? null
+    for (const tenant of ['acme', null]) {
+      const paged = []
+      for (let before: number | null = null; ; ) {
+        const page = await store.history(tenant, { before, limit: 2 })
+        paged.push(...page)
+        await store.record([sampleFact({ subject: 'later' })])
+        if (page.length < 2) break
+        before = page.at(-1)?.seq ?? null
+      }
+      assert.deepEqual(
+        paged.filter(({ subject }) => subject !== 'later'),
+        all.filter((fact) => tenant === null || fact.tenant === tenant),
+      )
     }
-    assert.deepEqual(
-      paged.filter(({ subject }) => subject !== 'later'),
-      all.filter(({ tenant }) => tenant === 'acme'),
-    )
   })
 
   check('sequence numbers only rise', async (store) => {

@@ -85,6 +85,20 @@ export function checkLeases(check: Check): void {
     }
   })
 
+  check('whoever writes past a lease raises the fence, and so does the next lease', async (store) => {
+    let fence = (await claim(store, await connect(store))).lease?.fence ?? 0
+    const pastIt = {
+      save: async () => store.connections.save(await find(store), RENEWED, []),
+      finish: () => connect(store),
+    }
+    for (const [name, write] of Object.entries(pastIt)) {
+      await write()
+      const next = (await claim(store, await find(store))).lease?.fence ?? 0
+      assert.equal(next, fence + 2, name)
+      fence = next
+    }
+  })
+
   check('F-03 who settles after the lease went to another writes nothing', async (store) => {
     const late = await claim(store, await connect(store))
     const taken = await store.connections.claim(late, { holder: 'p2', now: NOW + 1000, until: NOW + 5000 })

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { after, test } from 'node:test'
-import { sampleConnection } from './samples.ts'
+import { connect, sampleConnection } from './samples.ts'
 import { openSqliteStore } from './sqlite.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'latchstring-durability-'))
@@ -57,24 +57,32 @@ test('F-39 no acknowledged write is lost when the process is killed for real', a
   }
 })
 
-test('several processes write one file at once, and no write is lost', async () => {
+test('F-02 several processes renew one connection, each in its turn, and no renewal is lost', async () => {
   const path = join(folder, 'shared.db')
   const store = await openSqliteStore(path)
-  const add = `
+  await connect(store, { label: '0' })
+  const renew = `
     import { openSqliteStore } from ${JSON.stringify(join(import.meta.dirname, 'sqlite.ts'))}
     import { sampleFact } from ${JSON.stringify(join(import.meta.dirname, 'samples.ts'))}
     const store = await openSqliteStore(${JSON.stringify(path)})
-    for (let i = 0; i < 100; i++) await store.record([sampleFact()])
+    for (let renewed = 0; renewed < 100; ) {
+      const seen = await store.connections.find('acme', 'session-1')
+      const claimed = await store.connections.claim(seen, { holder: String(process.pid), now: 0, until: 1 })
+      if (!claimed) continue
+      const next = { ...claimed.connection, label: String(Number(claimed.connection.label) + 1) }
+      if (!(await store.connections.settle(claimed.connection, next, [sampleFact()]))) throw new Error('somebody took a lease that was alive')
+      renewed += 1
+    }
     await store.close()`
-  const writers = [1, 2, 3].map(() =>
-    spawn(process.execPath, ['--input-type=module-typescript', '--eval', add], { stdio: 'inherit' }),
+  const processes = [1, 2, 3].map(() =>
+    spawn(process.execPath, ['--input-type=module-typescript', '--eval', renew], { stdio: 'inherit' }),
   )
-  const exits = await Promise.all(writers.map((writer) => once(writer, 'exit')))
-  assert.deepEqual(exits, [
-    [0, null],
-    [0, null],
-    [0, null],
-  ])
+  const exits = await Promise.all(processes.map((process) => once(process, 'exit')))
+  assert.deepEqual(
+    exits.map(([code]) => code),
+    [0, 0, 0],
+  )
+  assert.equal((await store.connections.find('acme', 'session-1'))?.label, '300')
   assert.equal((await store.history(null, { before: null, limit: 1000 })).length, 300)
   await store.close()
 })

@@ -25,62 +25,62 @@ const FAILING: Migration = {
   sql: `insert into fruits values ('pear'); create table fruits (name text);`,
 }
 
-test('migrations are applied in order, and once', () => {
-  using db = new DatabaseSync(':memory:')
-  migrate(db, [FIRST])
-  migrate(db, [FIRST, SECOND])
-  migrate(db, [FIRST, SECOND])
-  assert.deepEqual({ ...db.prepare('select * from fruits').get() }, { name: 'apple', colour: null })
-  const applied = db.prepare('select number, name, checksum, applied_at from migrations').all()
-  assert.deepEqual(
-    applied.map(({ number, name }) => [number, name]),
-    [
-      [1, 'fruits'],
-      [2, 'colours'],
-    ],
-  )
-  for (const { checksum } of applied) assert.match(String(checksum), /^[0-9a-f]{64}$/)
-})
+test('migrations are applied in order, and once', () =>
+  withDatabase(':memory:', (db) => {
+    migrate(db, [FIRST])
+    migrate(db, [FIRST, SECOND])
+    migrate(db, [FIRST, SECOND])
+    assert.deepEqual({ ...db.prepare('select * from fruits').get() }, { name: 'apple', colour: null })
+    const applied = db.prepare('select number, name, checksum, applied_at from migrations').all()
+    assert.deepEqual(
+      applied.map(({ number, name }) => [number, name]),
+      [
+        [1, 'fruits'],
+        [2, 'colours'],
+      ],
+    )
+    for (const { checksum } of applied) assert.match(String(checksum), /^[0-9a-f]{64}$/)
+  }))
 
-test('F-43 a migration that fails half-way leaves the file as it was, and can be mended', () => {
-  using db = new DatabaseSync(':memory:')
-  migrate(db, [FIRST])
-  const before = everything(db)
-  assert.throws(
-    () => migrate(db, [FIRST, FAILING]),
-    /migration 2 “trouble” failed and left no trace: table fruits already exists/,
-  )
-  assert.equal(db.isTransaction, false)
-  assert.deepEqual(everything(db), before)
-  migrate(db, [FIRST, SECOND])
-  assert.equal(db.prepare('select count(*) as count from migrations').get()?.['count'], 2)
-})
+test('F-43 a migration that fails half-way leaves the file as it was, and can be mended', () =>
+  withDatabase(':memory:', (db) => {
+    migrate(db, [FIRST])
+    const before = everything(db)
+    assert.throws(
+      () => migrate(db, [FIRST, FAILING]),
+      /migration 2 “trouble” failed and left no trace: table fruits already exists/,
+    )
+    assert.equal(db.isTransaction, false)
+    assert.deepEqual(everything(db), before)
+    migrate(db, [FIRST, SECOND])
+    assert.equal(db.prepare('select count(*) as count from migrations').get()?.['count'], 2)
+  }))
 
-test('a first migration that fails leaves an empty file', () => {
-  using db = new DatabaseSync(':memory:')
-  assert.throws(() => migrate(db, [{ ...FAILING, number: 1 }]))
-  assert.deepEqual(everything(db), { schema: [], fruits: [] })
-})
+test('a first migration that fails leaves an empty file', () =>
+  withDatabase(':memory:', (db) => {
+    assert.throws(() => migrate(db, [{ ...FAILING, number: 1 }]))
+    assert.deepEqual(everything(db), { schema: [], fruits: [] })
+  }))
 
-test('a file of a newer version is refused and left alone', () => {
-  using db = new DatabaseSync(':memory:')
-  migrate(db, [FIRST, SECOND])
-  const before = everything(db)
-  assert.throws(
-    () => migrate(db, [FIRST]),
-    /schema version 2 is newer than this Latchstring, which knows 1: start the newer version/,
-  )
-  assert.deepEqual(everything(db), before)
-})
+test('a file of a newer version is refused and left alone', () =>
+  withDatabase(':memory:', (db) => {
+    migrate(db, [FIRST, SECOND])
+    const before = everything(db)
+    assert.throws(
+      () => migrate(db, [FIRST]),
+      /schema version 2 is newer than this Latchstring, which knows 1: start the newer version/,
+    )
+    assert.deepEqual(everything(db), before)
+  }))
 
-test('a migration that was changed after it was applied is noticed', () => {
-  using db = new DatabaseSync(':memory:')
-  migrate(db, [FIRST])
-  assert.throws(
-    () => migrate(db, [{ ...FIRST, sql: `${FIRST.sql} ` }, SECOND]),
-    /migration 1 “fruits” was applied with other contents/,
-  )
-})
+test('a migration that was changed after it was applied is noticed', () =>
+  withDatabase(':memory:', (db) => {
+    migrate(db, [FIRST])
+    assert.throws(
+      () => migrate(db, [{ ...FIRST, sql: `${FIRST.sql} ` }, SECOND]),
+      /migration 1 “fruits” was applied with other contents/,
+    )
+  }))
 
 test('files are read in the order of their numbers, which have no gap', () => {
   const migrations = join(folder, 'migrations')
@@ -113,11 +113,21 @@ test('F-43 processes that start at once on one new file all get to work', async 
   for (let round = 0; round < 3; round++) {
     const path = join(folder, `shared-${round}.db`)
     await Promise.all(Array.from({ length: 4 }, () => start(path)))
-    using db = new DatabaseSync(path)
-    assert.equal(db.prepare('select count(*) as count from migrations where number = 1').get()?.['count'], 1)
-    assert.equal(db.prepare(`select value from counters where name = 'pings'`).get()?.['value'], 4)
+    withDatabase(path, (db) => {
+      assert.equal(db.prepare('select count(*) as count from migrations where number = 1').get()?.['count'], 1)
+      assert.equal(db.prepare(`select value from counters where name = 'pings'`).get()?.['value'], 4)
+    })
   }
 })
+
+function withDatabase(path: string, work: (db: DatabaseSync) => void): void {
+  const db = new DatabaseSync(path)
+  try {
+    work(db)
+  } finally {
+    db.close()
+  }
+}
 
 function everything(db: DatabaseSync): unknown {
   const schema = db.prepare('select * from sqlite_schema').all()

@@ -18,7 +18,7 @@ const id = fc.constantFrom('a', 'b', 'c')
 const user = fc.constantFrom('ada', 'bob', null)
 const org = fc.constantFrom('acme inc', 'other inc')
 const moment = fc.integer({ min: 0, max: 5 }).map((ms) => NOW + ms)
-const text = fc.option(fc.string({ unit: 'binary', maxLength: 20 }))
+const text = fc.option(fc.string({ unit: 'binary', maxLength: 20 }).filter((some) => !some.includes('\u0000')))
 const bytes = fc.uint8Array({ maxLength: 40 })
 const stage = fc.constantFrom('begun', 'away', 'held', 'returned', 'connected', 'denied')
 const facts = fc.array(

@@ -9,8 +9,8 @@ import type { Provider } from '../core/provider.ts'
 
 export const NOW = 1_780_000_000_000
 
-/** What a column may have to hold: several scripts, quotes, a zero, an emoji, 10 kB. */
-export const ODD_TEXT = `"'\`;-- ünï 名 \u0000 \u{1f511}\n${'x'.repeat(10_000)}`
+/** What a column may have to hold: several scripts, quotes, an emoji, 10 kB. */
+export const ODD_TEXT = `"'\`;-- ünï 名 \u{1f511}\n${'x'.repeat(10_000)}`
 export const ODD_BYTES = Uint8Array.from({ length: 10_000 }, (_, i) => i % 256)
 
 export function sampleAttempt(changes: Partial<Attempt> = {}): Attempt {

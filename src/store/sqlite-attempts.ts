@@ -7,6 +7,7 @@ import { connectionReplacer } from './sqlite-connections.ts'
 import type { SqliteFile } from './sqlite-file.ts'
 import { writeFacts } from './sqlite-history.ts'
 import { listing, NEWEST_FIRST } from './sqlite-listing.ts'
+import { storable } from './storable.ts'
 
 const PENDING = `stage in (${PENDING_STAGES.map((stage) => `'${stage}'`).join(', ')}) and expires_at > :now`
 const COLUMNS = [
@@ -41,14 +42,14 @@ export function sqliteAttempts(file: SqliteFile): AttemptStore {
      where id = :id and tenant = :tenant and stage = :from`,
   )
   const sweep = file.prepare(
-    'delete from attempts where id in (select id from attempts where expires_at < :expiredBefore order by expires_at limit :limit)',
+    'delete from attempts where rowid in (select rowid from attempts where expires_at < :expiredBefore order by expires_at limit :limit)',
   )
   const replaceConnection = connectionReplacer(file)
 
   return {
     async add(attempt, facts) {
       file.transaction(() => {
-        insert.run({ ...attemptValues(attempt) })
+        insert.run(storable({ ...attemptValues(attempt) }))
         writeFacts(file, facts)
       })
     },
@@ -77,7 +78,7 @@ export function sqliteAttempts(file: SqliteFile): AttemptStore {
 
     async move(stage, next, facts) {
       return file.transaction(() => {
-        if (update.run({ ...attemptValues(next), from: stage }).changes === 0) return false
+        if (update.run(storable({ ...attemptValues(next), from: stage })).changes === 0) return false
         writeFacts(file, facts)
         return true
       })
@@ -85,7 +86,7 @@ export function sqliteAttempts(file: SqliteFile): AttemptStore {
 
     async finish(stage, next, connection, facts) {
       return file.transaction(() => {
-        if (update.run({ ...attemptValues(next), from: stage }).changes === 0) return false
+        if (update.run(storable({ ...attemptValues(next), from: stage })).changes === 0) return false
         replaceConnection(connection)
         writeFacts(file, facts)
         return true

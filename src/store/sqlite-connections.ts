@@ -6,6 +6,7 @@ import { type ConnectionRow, connectionContents, connectionFrom, connectionIdent
 import type { SqliteFile } from './sqlite-file.ts'
 import { writeFacts } from './sqlite-history.ts'
 import { listing, NEWEST_FIRST } from './sqlite-listing.ts'
+import { storable } from './storable.ts'
 
 const IDENTITY = ['tenant', 'id', 'app', 'provider', 'user_id', 'org_code', 'created_at']
 const CONTENTS = [
@@ -76,7 +77,7 @@ export function sqliteConnections(file: SqliteFile): ConnectionStore {
     async settle({ tenant, id, lease }, next, facts) {
       if (!lease) return false
       return file.transaction(() => {
-        if (settle.run({ ...connectionContents(next), tenant, id, fence: lease.fence }).changes === 0) return false
+        if (settle.run({ ...storable(connectionContents(next)), tenant, id, fence: lease.fence }).changes === 0) return false
         writeFacts(file, facts)
         return true
       })
@@ -84,7 +85,7 @@ export function sqliteConnections(file: SqliteFile): ConnectionStore {
 
     async save({ tenant, id, version }, next, facts) {
       return file.transaction(() => {
-        if (save.run({ ...connectionContents(next), tenant, id, version }).changes === 0) return false
+        if (save.run({ ...storable(connectionContents(next)), tenant, id, version }).changes === 0) return false
         writeFacts(file, facts)
         return true
       })
@@ -126,5 +127,5 @@ export function connectionReplacer(file: SqliteFile): (connection: Connection) =
        ${WRITTEN.map((column) => `${column} = excluded.${column}`).join(', ')},
        version = connections.version + 1, fence = connections.fence + 1, ${GIVE_BACK}`,
   )
-  return (connection) => replace.run({ ...connectionIdentity(connection), ...connectionContents(connection) })
+  return (connection) => replace.run(storable({ ...connectionIdentity(connection), ...connectionContents(connection) }))
 }

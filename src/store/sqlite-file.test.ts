@@ -80,10 +80,7 @@ test('a file that is no database is refused and left alone', async () => {
 
 test('the database of another program is refused and left alone', async () => {
   const path = join(folder, 'other.db')
-  {
-    using db = new DatabaseSync(path)
-    db.exec('create table theirs (a)')
-  }
+  tamper(path, 'create table theirs (a)')
   const before = readFileSync(path)
   await assert.rejects(openSqliteStore(path), /other\.db: it belongs to another program; name another file/)
   assert.deepEqual(readFileSync(path), before)
@@ -92,10 +89,7 @@ test('the database of another program is refused and left alone', async () => {
 test('F-43 a file of a newer Latchstring is refused with what to do', async () => {
   const path = join(folder, 'newer.db')
   await (await openSqliteStore(path)).close()
-  {
-    using db = new DatabaseSync(path)
-    db.exec(`insert into migrations values (999, 'from the future', '', 0)`)
-  }
+  tamper(path, `insert into migrations values (999, 'from the future', '', 0)`)
   await assert.rejects(
     openSqliteStore(path),
     /newer\.db: schema version 2 is newer than this Latchstring.* start the newer version again/,
@@ -122,10 +116,14 @@ test('F-40 on a full disk writing fails whole, reading goes on, and writing too 
 test('a ping that cannot write says why', async () => {
   const path = join(folder, 'damaged.db')
   const store = await openSqliteStore(path)
-  {
-    using other = new DatabaseSync(path)
-    other.exec('drop table counters')
-  }
+  tamper(path, 'drop table counters')
   await assert.rejects(store.ping(), /no such table: counters/)
   await store.close()
 })
+
+/** What somebody else does to the file. */
+function tamper(path: string, sql: string): void {
+  const db = new DatabaseSync(path)
+  db.exec(sql)
+  db.close()
+}

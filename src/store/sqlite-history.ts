@@ -2,6 +2,7 @@
 
 import type { Fact, Store } from '../core/ports.ts'
 import type { SqliteFile } from './sqlite-file.ts'
+import { storable } from './storable.ts'
 
 const COLUMNS = 'seq, tenant, at, actor, action, subject, reason'
 
@@ -10,7 +11,8 @@ export function writeFacts(file: SqliteFile, facts: readonly Fact[]): void {
   const insert = file.prepare(
     `insert into history (tenant, at, actor, action, subject, reason) values (:tenant, :at, :actor, :action, :subject, :reason)`,
   )
-  for (const { tenant, at, actor, action, subject, reason } of facts) insert.run({ tenant, at, actor, action, subject, reason })
+  for (const { tenant, at, actor, action, subject, reason } of facts)
+    insert.run(storable({ tenant, at, actor, action, subject, reason }))
 }
 
 export function sqliteHistory(file: SqliteFile): Pick<Store, 'record' | 'history'> {

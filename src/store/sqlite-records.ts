@@ -16,6 +16,7 @@ import {
 } from './record-rows.ts'
 import type { SqliteFile } from './sqlite-file.ts'
 import { writeFacts } from './sqlite-history.ts'
+import { storable } from './storable.ts'
 
 const APP_COLUMNS = [
   ...[
@@ -120,8 +121,8 @@ function changer(file: SqliteFile): (change: RecordChange) => void {
     } else if (change.put === 'provider') {
       putProvider.run({ tenant: '*', id: change.provider.id, document: JSON.stringify(change.provider) })
     } else if (change.put === 'app') {
-      putApp.run({ ...appValues(change.app) })
-    } else if (putCaller.run({ ...callerValues(change.caller) }).changes === 0) {
+      putApp.run(storable({ ...appValues(change.app) }))
+    } else if (putCaller.run(storable({ ...callerValues(change.caller) })).changes === 0) {
       throw new BrokerError('CONFLICT', `the caller ${change.caller.clientId} belongs to another tenant`)
     }
   }

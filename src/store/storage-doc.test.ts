@@ -48,7 +48,11 @@ test('every query of the document is one of the store’s own, planned as it say
   for (const { query, plan } of told) {
     const sql = own.get(query)
     assert(sql, `the store never asks: ${query}`)
-    const real = file.prepare(`explain query plan ${sql}`).all()
+    // Some versions of SQLite speed a step up with one, and some do not.
+    const real = file
+      .prepare(`explain query plan ${sql}`)
+      .all()
+      .filter(({ detail }) => detail !== 'CREATE BLOOM FILTER')
     assert.deepEqual(
       real.map(({ detail }) => detail),
       plan,

@@ -1,0 +1,23 @@
+/** The command line: runs the command it is given, and ends with a sentence and an exit code. */
+
+import { CommanderError } from 'commander'
+import { failureOf, WRONG_USAGE } from './failure.ts'
+import { createProgram } from './program.ts'
+import { remark } from './terminal.ts'
+
+// `latchstring … | head` has seen enough.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1))
+
+try {
+  await createProgram().parseAsync()
+} catch (error) {
+  process.exitCode = ended(error)
+}
+
+function ended(error: unknown): number {
+  // It has said already what is wrong, or shown the help that was asked for.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : WRONG_USAGE
+  const { sentence, exitCode } = failureOf(error)
+  remark(`latchstring: ${sentence}`)
+  return exitCode
+}

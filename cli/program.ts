@@ -1,0 +1,36 @@
+/** Which commands there are. */
+
+import { Command } from 'commander'
+import manifest from '../package.json' with { type: 'json' }
+import { addApply } from './apply.ts'
+import { addApps } from './apps.ts'
+import { addCallers } from './callers.ts'
+import { addConnections } from './connections.ts'
+import { addDemo } from './demo.ts'
+import { withExamples, withVariables } from './help.ts'
+import { addProviders } from './providers.ts'
+import { addSandbox } from './sandbox.ts'
+import { addServe } from './serve.ts'
+
+export function createProgram(): Command {
+  const program = new Command('latchstring')
+    .description(manifest.description)
+    .version(manifest.version, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'show this')
+    .helpCommand('help [command]', 'the same as --help')
+    .showHelpAfterError('(--help shows what there is)')
+    // Commander would end the process itself; the exit codes are ours.
+    .exitOverride()
+    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'latchstring: ')) })
+
+  for (const add of [addServe, addDemo, addApply, addProviders, addApps, addConnections, addCallers, addSandbox]) add(program)
+
+  return withVariables(
+    withExamples(program, {
+      'latchstring demo': 'see one whole connection, with nothing to set up',
+      'latchstring apply -f latchstring.yaml': 'make providers, apps and callers so',
+      'latchstring serve': 'serve them',
+      'latchstring connections list --user u1': 'whose connections there are',
+    }),
+  )
+}

@@ -1,0 +1,92 @@
+/** A shell in a folder of its own, for the tests: runs the real command line as whoever installed it would. */
+
+import { type ChildProcess, spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { TestContext } from 'node:test'
+
+export interface Ended {
+  readonly code: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** A command that has not ended. */
+export interface Running {
+  /** What it has said so far. */
+  readonly said: { stdout: string; stderr: string }
+  /** Resolves to the first match in what it says on standard output; rejects when it ends without. */
+  waitFor(pattern: RegExp): Promise<RegExpExecArray>
+  signal(signal: NodeJS.Signals): void
+  readonly ended: Promise<Ended>
+}
+
+export interface Shell {
+  readonly folder: string
+  write(name: string, text: string): string
+  run(...args: string[]): Promise<Ended>
+  /** As `run`, for a command that must succeed and print JSON. */
+  json<T = unknown>(...args: string[]): Promise<T>
+  start(...args: string[]): Running
+}
+
+const LATCHSTRING = join(import.meta.dirname, 'latchstring.ts')
+
+/** With a master key and a port of its own, and nothing of this process's environment; what is still running is ended with the test. */
+export function shell(t: TestContext, variables: Readonly<Record<string, string>> = {}): Shell {
+  const folder = mkdtempSync(join(tmpdir(), 'latchstring-cli-'))
+  const children = new Set<ChildProcess>()
+  t.after(() => {
+    for (const child of children) child.kill('SIGKILL')
+    rmSync(folder, { recursive: true, force: true })
+  })
+  const env = { LATCHSTRING_MASTER_KEY: randomBytes(32).toString('base64'), LATCHSTRING_PORT: '0', TMPDIR: folder, ...variables }
+
+  const start = (...args: string[]): Running => {
+    const options = { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] as const }
+    const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', LATCHSTRING, ...args], { ...options, stdio: [...options.stdio] })
+    children.add(child)
+    return running(child)
+  }
+  const run = (...args: string[]): Promise<Ended> => start(...args).ended
+  return {
+    folder,
+    start,
+    run,
+    write(name, text) {
+      writeFileSync(join(folder, name), text)
+      return name
+    },
+    async json<T>(...args: string[]): Promise<T> {
+      const { code, stdout, stderr } = await run(...args, '--json')
+      if (code !== 0) throw new Error(`latchstring ${args.join(' ')} ended with ${code}: ${stderr}`)
+      return JSON.parse(stdout) as T
+    },
+  }
+}
+
+function running(child: ChildProcess): Running {
+  const said = { stdout: '', stderr: '' }
+  for (const stream of ['stdout', 'stderr'] as const) child[stream]?.setEncoding('utf8').on('data', (text: string) => (said[stream] += text))
+  const ended = new Promise<Ended>((resolve, reject) => {
+    child.once('error', reject).once('close', (code) => resolve({ code, ...said }))
+  })
+  return {
+    said,
+    ended,
+    signal: (signal) => void child.kill(signal),
+    waitFor(pattern) {
+      return new Promise((found, missed) => {
+        const look = (): void => {
+          const match = pattern.exec(said.stdout)
+          if (match) found(match)
+        }
+        look()
+        child.stdout?.on('data', look)
+        ended.then(({ code, stderr }) => missed(new Error(`ended with ${code} before it said ${pattern}: ${stderr}`)), missed)
+      })
+    },
+  }
+}

@@ -1,0 +1,13 @@
+/** What every database can hold and every driver gives back. */
+
+/**
+ * PostgreSQL refuses U+0000 in text, and node:sqlite of Node 22 reads only up to it: a name cut off there would pass for another one.
+ * It becomes U+FFFD, as half surrogate pairs do. Not an error: what a provider granted must be stored whatever it calls the account.
+ */
+export function storable<T extends object>(row: T): T {
+  const entries = Object.entries(row).map(([column, value]) => [
+    column,
+    typeof value === 'string' ? value.replaceAll('\u0000', '\ufffd') : value,
+  ])
+  return Object.fromEntries(entries) as T
+}

@@ -1,0 +1,284 @@
+/** Providers that fail: what still works meanwhile, who is told, how often they are asked, and how it ends. */
+
+import assert from 'node:assert/strict'
+import { readFile, writeFile } from 'node:fs/promises'
+import { after, before, beforeEach, describe, test } from 'node:test'
+import type { Scripted } from '../../sandbox/script.ts'
+import type { Trouble } from '../../src/core/connection.ts'
+import { renew } from '../../src/core/renew.ts'
+import { HOUR, MINUTE, SECOND, startWorld, type World } from '../world.ts'
+
+const UNWELL = ['server_error', 'bad_gateway', 'outage', 'gateway_timeout_after_processing', 'reset', 'lost_answer', 'rate_limited'] as const
+
+/** Nobody is at home there, or there is no such place. */
+const UNREACHABLE = {
+  'a closed port': 'http://127.0.0.1:9/token',
+  'a name that does not exist': 'https://nowhere.invalid/token',
+} as const
+
+for (const store of ['memory', 'sqlite'] as const) {
+  describe(`providers that fail, on ${store}`, () => {
+    let world: World
+    before(async () => {
+      // What is spent gets its successor again for a while, so that a lost answer is an outage like the others.
+      world = await startWorld({ store, sandbox: { replay_window: 7200 } })
+    })
+    after(() => world[Symbol.asyncDispose]())
+    beforeEach(() => world.sandbox.control.reset())
+
+    const renewals = () => world.sandbox.control.count('refresh')
+    const tokenOf = async (session: string) => String((await world.token(session)).body['access_token'])
+    const stateOf = async (session: string) => (await world.connection(session)).body['state']
+    const toldSince = async (session: string) => (await world.told(session)).slice(2)
+
+    for (const preset of UNWELL) {
+      test(`F-12 F-16 a token with life in it is handed out through an outage, and nobody is alarmed: ${preset}`, async () => {
+        const session = await world.connect()
+        const old = await tokenOf(session)
+        world.pass(HOUR - 4 * SECOND)
+        world.sandbox.control.script('refresh', preset)
+        for (let time = 0; time < 10; time++) {
+          const { status, body } = await world.token(session)
+          assert.deepEqual([status, body['access_token']], [200, old])
+        }
+        assert.equal(renewals(), 1, 'asked once, then left in peace')
+        assert.equal(await stateOf(session), 'connected')
+        assert.deepEqual(await toldSince(session), [])
+
+        world.pass(preset === 'rate_limited' ? 30 * SECOND : 2 * SECOND)
+        assert.notEqual(await tokenOf(session), old)
+        assert.equal(renewals(), 2)
+        assert.deepEqual(await toldSince(session), [])
+      })
+    }
+
+    test('F-17 F-47 an expired token is never handed out in an outage: 503 with Retry-After, and all is well again by itself', async () => {
+      const session = await world.connect()
+      const old = await tokenOf(session)
+      world.pass(HOUR)
+      world.sandbox.control.script('refresh', { preset: 'outage', times: 'forever' })
+      for (let minute = 0; minute < 30; minute++) {
+        const refused = await world.token(session)
+        assert.deepEqual([refused.status, refused.code], [503, 'PROVIDER_UNAVAILABLE'])
+        assert(!refused.text.includes(old))
+        const wait = Number(refused.headers.get('retry-after'))
+        assert(Number.isInteger(wait) && wait >= 1 && wait <= 300, `Retry-After ${wait}`)
+        world.pass(MINUTE)
+      }
+      assert(renewals() >= 6 && renewals() <= 16, `${renewals()} requests in half an hour`)
+      assert.equal(await stateOf(session), 'failing')
+      assert.deepEqual(await toldSince(session), ['connection.renewal_failing http_503'])
+
+      world.sandbox.control.script('refresh')
+      world.pass(5 * MINUTE)
+      const { status, body } = await world.token(session)
+      assert.equal(status, 200)
+      assert.notEqual(body['access_token'], old)
+      assert.equal(await stateOf(session), 'connected')
+      assert.deepEqual(await toldSince(session), ['connection.renewal_failing http_503', 'connection.recovered'])
+    })
+
+    test('F-47 an outage that ends in a no is told as that: failing once, broken once', async () => {
+      const session = await world.connect()
+      world.pass(HOUR)
+      world.sandbox.control.script('refresh', { preset: 'server_error', times: 2 }, 'outage', 'invalid_grant')
+      for (let time = 0; time < 8; time++) {
+        await world.token(session)
+        world.pass(10 * SECOND)
+      }
+      assert.equal((await world.token(session)).code, 'RECONNECT_REQUIRED')
+      assert.equal(renewals(), 4)
+      assert.deepEqual(await toldSince(session), ['connection.renewal_failing http_500', 'connection.broken invalid_grant'])
+    })
+
+    test('three failures in a row make it failing, although its token still works', async () => {
+      world.sandbox.control.set({ access_token_lifetime: 24 * 3600 })
+      const session = await world.connect()
+      const old = await tokenOf(session)
+      world.pass(24 * HOUR - 50 * SECOND)
+      world.sandbox.control.script('refresh', { preset: 'outage', times: 'forever' })
+      const states = []
+      for (let time = 0; time < 4; time++) {
+        assert.equal(await tokenOf(session), old)
+        await world.broker.ports.flights.landed()
+        states.push(await stateOf(session))
+        world.pass(10 * SECOND)
+      }
+      assert.deepEqual(states, ['connected', 'connected', 'failing', 'failing'])
+      assert.deepEqual(await toldSince(session), ['connection.renewal_failing http_503'])
+    })
+
+    test('F-12 each wait is twice the one before, up to five minutes, and up to half of it is left to chance', async () => {
+      const waits = async (chance: number): Promise<number[]> => {
+        const session = await world.connect()
+        world.pass(HOUR)
+        world.sandbox.control.script('refresh', { preset: 'server_error', times: 'forever' })
+        const { ports } = world.broker
+        const seconds = []
+        for (let time = 0; time < 11; time++) {
+          const seen = await ports.store.connections.find('default', session)
+          const now = world.now()
+          const { health } = await renew({ ...ports, chance: () => chance, now: () => now }, seen!)
+          const trouble = health.state === 'failing' ? health.trouble : assert.fail(health.state)
+          seconds.push((trouble.retryAt - now) / 1000)
+          world.pass(trouble.retryAt - now)
+        }
+        return seconds
+      }
+      assert.deepEqual(await waits(1), [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300])
+      assert.deepEqual(await waits(0), [0.5, 1, 2, 4, 8, 16, 32, 64, 128, 150, 150])
+    })
+
+    for (const [asked, waited] of [
+      ['90', 90 * SECOND],
+      ['315360000', HOUR],
+    ] as const) {
+      test(`F-13 a provider that says Retry-After: ${asked} is left alone for ${waited / SECOND} seconds, and callers are told`, async () => {
+        const session = await world.connect()
+        world.pass(HOUR)
+        world.sandbox.control.script('refresh', { preset: 'rate_limited', headers: { 'retry-after': asked } })
+        const refused = await world.token(session)
+        assert.deepEqual([refused.status, refused.headers.get('retry-after')], [503, String(waited / SECOND)])
+        world.pass(waited - 10 * SECOND)
+        assert.equal((await world.token(session)).status, 503)
+        assert.equal(renewals(), 1)
+        world.pass(10 * SECOND)
+        assert.equal((await world.token(session)).status, 200)
+      })
+    }
+
+    test('F-13 a Retry-After that is a date is honoured too', async () => {
+      const session = await world.connect()
+      world.pass(HOUR)
+      const headers = { 'retry-after': new Date(world.now() + 120 * SECOND).toUTCString() }
+      world.sandbox.control.script('refresh', { preset: 'rate_limited', headers })
+      const wait = Number((await world.token(session)).headers.get('retry-after'))
+      assert(wait > 110 && wait <= 120, `${wait} seconds`)
+    })
+
+    test('F-10 invalid_grant ends it: the reason in the message, one fact, and no more requests', async () => {
+      const session = await world.connect()
+      world.pass(HOUR)
+      world.sandbox.control.script('refresh', { preset: 'invalid_grant', times: 'forever' })
+      for (let time = 0; time < 5; time++) {
+        const refused = await world.token(session)
+        assert.deepEqual([refused.status, refused.code], [400, 'RECONNECT_REQUIRED'])
+        assert.match(refused.text, /invalid_grant \(Token has been expired or revoked\.\)/)
+        world.pass(HOUR)
+      }
+      assert.equal(renewals(), 1)
+      const { state, reason } = (await world.connection(session)).body
+      assert.deepEqual({ state, reason }, { state: 'broken', reason: 'invalid_grant' })
+      assert.deepEqual(await toldSince(session), ['connection.broken invalid_grant'])
+    })
+
+    test('F-10 a token that still works is not handed out any more once the provider said no', async () => {
+      const session = await world.connect()
+      world.pass(HOUR - 3 * SECOND)
+      world.sandbox.control.script('refresh', 'invalid_grant')
+      assert.equal((await world.token(session)).code, 'RECONNECT_REQUIRED')
+    })
+
+    test('F-10 connecting again under the same session id makes it whole', async () => {
+      const session = await world.connect()
+      world.pass(HOUR)
+      world.sandbox.control.script('refresh', 'invalid_grant')
+      assert.equal((await world.token(session)).code, 'RECONNECT_REQUIRED')
+      assert.equal(await world.connect('none', 'user-1', { session_id: session }), session)
+      assert(world.sandbox.control.alive(await tokenOf(session)))
+      world.pass(HOUR)
+      assert.equal((await world.token(session)).status, 200)
+    })
+
+    for (const order of ['unknown_error', 'empty_400'] as const) {
+      test(`F-11 a no that we do not understand becomes final when it keeps coming for hours, and not before: ${order}`, async () => {
+        const session = await world.connect()
+        world.pass(HOUR)
+        world.sandbox.control.script('refresh', { preset: order, times: 'forever' })
+        for (let time = 0; time < 20; time++) {
+          assert.equal((await world.token(session)).status, 503)
+          world.pass(MINUTE)
+        }
+        world.pass(5.5 * HOUR)
+        assert.equal((await world.token(session)).status, 503, 'not yet six hours')
+        world.pass(HOUR)
+        assert.equal((await world.token(session)).code, 'RECONNECT_REQUIRED')
+        const reason = order === 'unknown_error' ? 'something_else' : 'http_400'
+        assert.deepEqual(await toldSince(session), [`connection.renewal_failing ${reason}`, `connection.broken ${reason}`])
+      })
+    }
+
+    test('F-14 a client secret that the provider refuses is the operator’s to mend: nothing breaks, and the new one works at once', async () => {
+      const sessions = [await world.connect('none', 'ada'), await world.connect('none', 'grace'), await world.connect('none', 'mary')]
+      world.pass(HOUR)
+      world.sandbox.control.register({ client_id: 'sandbox-app', client_secret: 'another-secret' })
+      for (const session of sessions) {
+        const refused = await world.token(session)
+        assert.deepEqual([refused.status, refused.code], [503, 'APP_CREDENTIALS_REJECTED'])
+        assert(Number(refused.headers.get('retry-after')) >= 1)
+        assert.equal(await stateOf(session), 'failing')
+        assert.deepEqual(await toldSince(session), ['connection.renewal_failing app_rejected'])
+      }
+      const asked = renewals()
+      assert.equal((await world.token(sessions[0]!)).code, 'APP_CREDENTIALS_REJECTED')
+      assert.equal(renewals(), asked, 'the same secret is not tried again right away')
+
+      const { setupFile } = world.config
+      const setup = await readFile(setupFile!, 'utf8')
+      await writeFile(setupFile!, setup.replaceAll('sandbox-secret', 'another-secret'))
+      await world.broker.applySetup()
+      try {
+        for (const session of sessions) {
+          assert.equal((await world.token(session)).status, 200)
+          assert.deepEqual((await toldSince(session)).slice(1), ['connection.recovered'])
+        }
+      } finally {
+        await writeFile(setupFile!, setup)
+        await world.broker.applySetup()
+      }
+    })
+  })
+}
+
+describe('providers that the file tells of', () => {
+  let world: World
+  before(async () => {
+    world = await startWorld({
+      provider: { errors: { permanent: ['AADSTS700082', 'token_gone'], app: ['bad_app'], transient: ['try_later'] } },
+    })
+  })
+  after(() => world[Symbol.asyncDispose]())
+
+  for (const [name, body, code, reason] of [
+    ['its own code', { error: 'token_gone' }, 'RECONNECT_REQUIRED', 'token_gone'],
+    ['a number in the text', { error: 'oops', error_description: 'AADSTS700082: expired' }, 'RECONNECT_REQUIRED', 'oops'],
+    ['the app’s fault', { error: 'bad_app' }, 'APP_CREDENTIALS_REJECTED', 'app_rejected'],
+    ['to pass', { error: 'try_later' }, 'PROVIDER_UNAVAILABLE', 'try_later'],
+  ] as const) {
+    test(`F-11 what a provider calls it is understood: ${name}`, async () => {
+      const session = await world.connect()
+      world.pass(HOUR)
+      const order: Scripted = { status: 400, body }
+      world.sandbox.control.script('refresh', order)
+      assert.equal((await world.token(session)).code, code)
+      assert.equal((await world.connection(session)).body['reason'], reason)
+    })
+  }
+})
+
+for (const [where, refresh_url] of Object.entries(UNREACHABLE)) {
+  test(`F-12 a provider at ${where} is an outage like any other`, async (t) => {
+    const world = await startWorld({ provider: { refresh_url } })
+    t.after(() => world[Symbol.asyncDispose]())
+    const session = await world.connect()
+    const { text } = await world.token(session)
+    world.pass(HOUR - 3 * SECOND)
+    assert.equal((await world.token(session)).text, text)
+    world.pass(10 * SECOND)
+    assert.deepEqual([(await world.token(session)).code, (await world.connection(session)).body['state']], ['PROVIDER_UNAVAILABLE', 'failing'])
+    const kept = await world.broker.ports.store.connections.find('default', session)
+    const { trouble } = kept?.health as { trouble: Trouble }
+    assert.deepEqual([trouble.reason, trouble.attempts], ['provider_unreachable', 2])
+    assert.deepEqual((await world.told(session)).slice(2), ['connection.renewal_failing provider_unreachable'])
+  })
+}
