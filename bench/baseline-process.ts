@@ -28,7 +28,10 @@ app.get<{ Querystring: { session_id: string } }>('/api/v1/connected_apps/token',
   const found = rows.get(id)
   if (!callers.has(digest(token)) || !found) return reply.code(403).send()
   const row = await seal.load({ tenant: 'default', table: 'connections', id }, found.dataKey)
-  const body = { access_token: row.open('access_token', found.accessToken).reveal(), access_token_expiry: new Date(expiresAt).toISOString() }
+  const body = {
+    access_token: row.open('access_token', found.accessToken).reveal(),
+    access_token_expiry: new Date(expiresAt).toISOString(),
+  }
   return sendJson(reply, 200, body)
 })
 const address = await app.listen({ host: '127.0.0.1', port: 0 })

@@ -105,19 +105,35 @@ async function tokenPath(broker: Measured, baseline: Measured, sessions: readonl
         const path = () => `/api/v1/connected_apps/token?session_id=${ids[Math.floor(Math.random() * ids.length)]}`
         const headers = { authorization: `Bearer ${bearer}` }
         const before = await target.state()
-        const result = await load({ address: target.address, connections, seconds: round === 0 ? 1 : Number(options.seconds), headers, path })
+        const result = await load({
+          address: target.address,
+          connections,
+          seconds: round === 0 ? 1 : Number(options.seconds),
+          headers,
+          path,
+        })
         const { cpu } = await target.state()
         if (result.failed > 0) throw new Error(`${name}: ${result.failed} answers were not 200`)
         const cpuMicros = (cpu.user + cpu.system - before.cpu.user - before.cpu.system) / result.requests
         if (round > 0) results[name].push({ ...result, cpuMicros })
       }
     }
-    const ratio = median(results.broker.map((result, i) => result.requestsPerSecond / (results.baseline[i]?.requestsPerSecond ?? 0)))
+    const ratio = median(
+      results.broker.map((result, i) => result.requestsPerSecond / (results.baseline[i]?.requestsPerSecond ?? 0)),
+    )
     const cpuRatio = median(results.broker.map(({ cpuMicros }, i) => (results.baseline[i]?.cpuMicros ?? 0) / cpuMicros))
     lines.push(
-      { what: `token path, SQLite, ${connections} connections`, figure: perSecond(results.broker), more: times(typical(results.broker)) },
+      {
+        what: `token path, SQLite, ${connections} connections`,
+        figure: perSecond(results.broker),
+        more: times(typical(results.broker)),
+      },
       { what: '  the same route without a store', figure: perSecond(results.baseline), more: times(typical(results.baseline)) },
-      { what: '  ratio', figure: ratio.toFixed(2), more: `median of the rounds’ ratios; by processor time ${cpuRatio.toFixed(2)}` },
+      {
+        what: '  ratio',
+        figure: ratio.toFixed(2),
+        more: `median of the rounds’ ratios; by processor time ${cpuRatio.toFixed(2)}`,
+      },
     )
   }
   return lines
@@ -134,7 +150,11 @@ function perSecond(results: readonly LoadResult[]): string {
 
 function typical(results: readonly Round[]): Pick<Round, 'p50Ms' | 'p99Ms' | 'cpuMicros'> {
   const middle = (of: (round: Round) => number): number => median(results.map(of))
-  return { p50Ms: middle(({ p50Ms }) => p50Ms), p99Ms: middle(({ p99Ms }) => p99Ms), cpuMicros: middle(({ cpuMicros }) => cpuMicros) }
+  return {
+    p50Ms: middle(({ p50Ms }) => p50Ms),
+    p99Ms: middle(({ p99Ms }) => p99Ms),
+    cpuMicros: middle(({ cpuMicros }) => cpuMicros),
+  }
 }
 
 function times({ p50Ms, p99Ms, cpuMicros }: { p50Ms: number; p99Ms: number; cpuMicros?: number }): string {
@@ -144,7 +164,10 @@ function times({ p50Ms, p99Ms, cpuMicros }: { p50Ms: number; p99Ms: number; cpuM
 
 /** What `npm ci --omit=dev` brings. */
 function dependencies(): Line {
-  const listed = execFileSync('npm', ['ls', '--omit=dev', '--all', '--parseable'], { cwd: join(import.meta.dirname, '..'), encoding: 'utf8' })
+  const listed = execFileSync('npm', ['ls', '--omit=dev', '--all', '--parseable'], {
+    cwd: join(import.meta.dirname, '..'),
+    encoding: 'utf8',
+  })
   const packages = new Set(listed.split('\n').filter((line) => line.includes('node_modules')))
   return { what: 'production dependencies', figure: `${packages.size} packages`, more: 'server and command line' }
 }
@@ -170,7 +193,9 @@ async function settings(folder: string, sandbox: Measured): Promise<Record<strin
 
 async function callerToken(address: string): Promise<string> {
   const form = new URLSearchParams({ grant_type: 'client_credentials', client_id: 'bench', client_secret: SECRET })
-  const answer = (await (await fetch(`${address}/oauth2/token`, { method: 'POST', body: form })).json()) as { access_token: string }
+  const answer = (await (await fetch(`${address}/oauth2/token`, { method: 'POST', body: form })).json()) as {
+    access_token: string
+  }
   return answer.access_token
 }
 
@@ -183,6 +208,9 @@ async function freePort(): Promise<number> {
 }
 
 function table(lines: readonly Line[]): string {
-  const [first, second] = [Math.max(...lines.map(({ what }) => what.length)), Math.max(...lines.map(({ figure }) => figure.length))]
+  const [first, second] = [
+    Math.max(...lines.map(({ what }) => what.length)),
+    Math.max(...lines.map(({ figure }) => figure.length)),
+  ]
   return lines.map(({ what, figure, more }) => `${what.padEnd(first)}  ${figure.padStart(second)}  ${more}`).join('\n')
 }

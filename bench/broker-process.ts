@@ -51,7 +51,12 @@ async function seeded({ store, seal }: Ports, i: number): Promise<string> {
     stateHash: null,
     browserHash: null,
     completionHash: null,
-    sealed: { dataKey: (await seal.create(attemptRow({ tenant: 'default', id }))).dataKey, codeVerifier: null, nonce: null, answer: null },
+    sealed: {
+      dataKey: (await seal.create(attemptRow({ tenant: 'default', id }))).dataKey,
+      codeVerifier: null,
+      nonce: null,
+      answer: null,
+    },
     reason: null,
     createdAt: now,
     expiresAt: now + HOUR,

@@ -9,7 +9,17 @@ export interface FlowResult {
   readonly p99Ms: number
 }
 
-export async function connectFlows({ address, bearer, flows, atOnce }: { address: string; bearer: string; flows: number; atOnce: number }): Promise<FlowResult> {
+export async function connectFlows({
+  address,
+  bearer,
+  flows,
+  atOnce,
+}: {
+  address: string
+  bearer: string
+  flows: number
+  atOnce: number
+}): Promise<FlowResult> {
   const dispatcher = new Agent({ connections: atOnce })
   const get = async (url: string): Promise<{ location: string; body: Record<string, string> }> => {
     const own = url.startsWith(address) && url.includes('/api/')

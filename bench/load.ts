@@ -35,16 +35,27 @@ export async function load({ address, connections, seconds, headers, path }: Loa
     Array.from({ length: connections }, async () => {
       const socket = connect({ host: hostname, port: Number(port), noDelay: true })
       await new Promise<void>((resolve, reject) => socket.once('connect', resolve).once('error', reject))
-      await keepAsking(socket, () => `GET ${path()}${tail}`, end, (ms, ok) => {
-        times.push(ms)
-        if (!ok) failed++
-      })
+      await keepAsking(
+        socket,
+        () => `GET ${path()}${tail}`,
+        end,
+        (ms, ok) => {
+          times.push(ms)
+          if (!ok) failed++
+        },
+      )
       socket.destroy()
     }),
   )
   const took = performance.now() - begin
   times.sort((a, b) => a - b)
-  return { requests: times.length, requestsPerSecond: (times.length / took) * 1000, p50Ms: quantile(times, 0.5), p99Ms: quantile(times, 0.99), failed }
+  return {
+    requests: times.length,
+    requestsPerSecond: (times.length / took) * 1000,
+    p50Ms: quantile(times, 0.5),
+    p99Ms: quantile(times, 0.99),
+    failed,
+  }
 }
 
 export function quantile(sorted: readonly number[], q: number): number {
@@ -52,7 +63,10 @@ export function quantile(sorted: readonly number[], q: number): number {
 }
 
 export function median(values: readonly number[]): number {
-  return quantile([...values].sort((a, b) => a - b), 0.5)
+  return quantile(
+    [...values].sort((a, b) => a - b),
+    0.5,
+  )
 }
 
 function keepAsking(socket: Socket, next: () => string, end: number, answered: (ms: number, ok: boolean) => void): Promise<void> {

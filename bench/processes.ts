@@ -13,7 +13,11 @@ export interface Measured {
   stop(): Promise<void>
 }
 
-export async function startProcess(file: string, args: readonly string[], environment: Readonly<Record<string, string>> = {}): Promise<Measured> {
+export async function startProcess(
+  file: string,
+  args: readonly string[],
+  environment: Readonly<Record<string, string>> = {},
+): Promise<Measured> {
   // By the launcher, as users start it.
   const child = fork(join(import.meta.dirname, '..', 'scripts', 'run.mjs'), [join(import.meta.dirname, file), ...args], {
     env: { ...process.env, ...environment },

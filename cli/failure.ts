@@ -30,7 +30,8 @@ export function failureOf(thrown: unknown): Failure {
 
 /** Why there is no listening on an address, if that is what failed. */
 function listening(thrown: unknown): string | null {
-  const { code, syscall, address, port } = thrown as { code?: unknown; syscall?: unknown; address?: unknown; port?: unknown }
+  if (!(thrown instanceof Error)) return null
+  const { code, syscall, address, port } = thrown as NodeJS.ErrnoException & { address?: unknown; port?: unknown }
   if (syscall !== 'listen' && syscall !== 'getaddrinfo') return null
   switch (code) {
     case 'EADDRINUSE':

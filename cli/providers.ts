@@ -3,7 +3,6 @@
 import { readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
 import type { Command } from 'commander'
-import { stringify } from 'yaml'
 import { CatalogError, nearest } from '../src/catalog/mistake.ts'
 import { BrokerError } from '../src/core/errors.ts'
 import { DEFAULT_TENANT } from '../src/core/setup.ts'
@@ -50,6 +49,7 @@ export function addProviders(program: Command): void {
     },
   )
   async function show(id: string, { json }: Options): Promise<void> {
+    const { stringify } = await import('yaml')
     await asOperator(everybody, async ({ registry }) => {
       const found = await registry.provider(id)
       if (!found) {

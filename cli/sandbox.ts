@@ -1,8 +1,6 @@
 /** `latchstring sandbox`: a third-party provider to practise with, until it is told to stop. */
 
 import type { Command } from 'commander'
-import { stringify } from 'yaml'
-import { startSandbox } from '../sandbox/sandbox.ts'
 import { withExamples } from './help.ts'
 import { portOf } from './port.ts'
 import { askedToStop } from './stopping.ts'
@@ -32,6 +30,8 @@ export function addSandbox(program: Command): void {
 
 async function run({ host, port, json }: Options): Promise<void> {
   const stopped = askedToStop()
+  const { startSandbox } = await import('../sandbox/sandbox.ts')
+  const { stringify } = await import('yaml')
   const sandbox = await startSandbox({ host, port })
   const setup = { providers: [sandbox.provider()], apps: [sandbox.app()] }
   if (json) print(JSON.stringify({ message: `listening on ${sandbox.url}`, url: sandbox.url, setup }))

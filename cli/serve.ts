@@ -21,7 +21,7 @@ interface Options {
 export function addServe(program: Command): void {
   const command = program
     .command('serve')
-    .description('the server')
+    .description('serve the API, and the pages that users meet')
     .option('--config <file>', 'latchstring.yaml, applied before it listens (LATCHSTRING_CONFIG)')
     .option('--host <address>', 'where it listens (LATCHSTRING_HOST)')
     .option('--port <port>', 'where it listens; 0 takes a free one (LATCHSTRING_PORT)')

@@ -19,6 +19,8 @@ export interface Running {
   readonly said: { stdout: string; stderr: string }
   /** Resolves to the first match in what it says on standard output; rejects when it ends without. */
   waitFor(pattern: RegExp): Promise<RegExpExecArray>
+  /** The same for standard error. */
+  waitForLog(pattern: RegExp): Promise<RegExpExecArray>
   signal(signal: NodeJS.Signals): void
   readonly ended: Promise<Ended>
 }
@@ -46,7 +48,10 @@ export function shell(t: TestContext, variables: Readonly<Record<string, string>
 
   const start = (...args: string[]): Running => {
     const options = { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] as const }
-    const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', LATCHSTRING, ...args], { ...options, stdio: [...options.stdio] })
+    const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', LATCHSTRING, ...args], {
+      ...options,
+      stdio: [...options.stdio],
+    })
     children.add(child)
     return running(child)
   }
@@ -69,24 +74,26 @@ export function shell(t: TestContext, variables: Readonly<Record<string, string>
 
 function running(child: ChildProcess): Running {
   const said = { stdout: '', stderr: '' }
-  for (const stream of ['stdout', 'stderr'] as const) child[stream]?.setEncoding('utf8').on('data', (text: string) => (said[stream] += text))
+  for (const stream of ['stdout', 'stderr'] as const)
+    child[stream]?.setEncoding('utf8').on('data', (text: string) => (said[stream] += text))
   const ended = new Promise<Ended>((resolve, reject) => {
     child.once('error', reject).once('close', (code) => resolve({ code, ...said }))
   })
+  const saying = (where: 'stdout' | 'stderr', pattern: RegExp): Promise<RegExpExecArray> =>
+    new Promise((found, missed) => {
+      const look = (): void => {
+        const match = pattern.exec(said[where])
+        if (match) found(match)
+      }
+      look()
+      child[where]?.on('data', look)
+      ended.then(({ code, stderr }) => missed(new Error(`ended with ${code} before it said ${pattern}: ${stderr}`)), missed)
+    })
   return {
     said,
     ended,
     signal: (signal) => void child.kill(signal),
-    waitFor(pattern) {
-      return new Promise((found, missed) => {
-        const look = (): void => {
-          const match = pattern.exec(said.stdout)
-          if (match) found(match)
-        }
-        look()
-        child.stdout?.on('data', look)
-        ended.then(({ code, stderr }) => missed(new Error(`ended with ${code} before it said ${pattern}: ${stderr}`)), missed)
-      })
-    },
+    waitFor: (pattern) => saying('stdout', pattern),
+    waitForLog: (pattern) => saying('stderr', pattern),
   }
 }

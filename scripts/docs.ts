@@ -6,8 +6,8 @@
  */
 
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { join, sep } from 'node:path'
-import { Command } from 'commander'
+import { join } from 'node:path'
+import { createProgram } from '../cli/program.ts'
 import { VARIABLES } from '../src/config.ts'
 import { PAGE_ROUTES } from '../src/http/connect-pages.ts'
 import { STATUS } from '../src/http/reply.ts'
@@ -32,12 +32,12 @@ const OPENAPI = 'docs/openapi.json'
 const DEPENDENCIES = /^docs\/decisions\/[^/]*dependencies[^/]*\.md$/
 /** Tests that every store must pass. */
 const CONFORMANCE = /^src\/store\/conformance[^/]*\.ts$/
-const NOT_OURS = /(^|\/)(node_modules|dist|tools|data|artefacts|\.git)(\/|$)/
+const NOT_OURS = new Set(['node_modules', 'dist', 'tools', 'data', 'artefacts', '.git'])
 
 /** One sentence for each mistake. */
 export async function problems(): Promise<string[]> {
   const documents = filesNamed('.md')
-  const commands = await commandNames()
+  const commands = commandNames()
   const manifest = JSON.parse(read('package.json')) as { dependencies: Record<string, string>; scripts: Record<string, string> }
   const variables = VARIABLES.map(({ name }) => name)
   const described = Object.keys(openapi()['paths'] as object).map((path) => path.replaceAll(/\{(\w+)\}/g, ':$1'))
@@ -97,15 +97,10 @@ function section(text: string, heading: string): string {
   return plain ?? ''
 }
 
-/** Each file of `cli/` that makes a command exports a function that adds it. */
-async function commandNames(): Promise<Set<string>> {
-  const program = new Command('latchstring')
-  for (const file of readdirSync(join(ROOT, 'cli')).filter((name) => /^[a-z-]+\.ts$/.test(name) && name !== 'latchstring.ts')) {
-    const exported = (await import(join(ROOT, 'cli', file))) as Record<string, unknown>
-    for (const [name, add] of Object.entries(exported)) if (/^add[A-Z]/.test(name) && typeof add === 'function') add(program)
-  }
+function commandNames(): Set<string> {
+  const { commands } = createProgram()
   return new Set(
-    program.commands.flatMap((command) => [command.name(), ...command.commands.map((sub) => `${command.name()} ${sub.name()}`)]),
+    commands.flatMap((command) => [command.name(), ...command.commands.map((sub) => `${command.name()} ${sub.name()}`)]),
   )
 }
 
@@ -118,12 +113,12 @@ function read(path: string): string {
   return existsSync(join(ROOT, path)) ? readFileSync(join(ROOT, path), 'utf8') : ''
 }
 
-export function filesNamed(ending: string): Document[] {
-  return readdirSync(ROOT, { recursive: true, encoding: 'utf8' })
-    .map((path) => path.replaceAll(sep, '/'))
-    .filter((path) => path.endsWith(ending) && !NOT_OURS.test(path))
-    .sort()
-    .map((path) => ({ path, text: read(path) }))
+export function filesNamed(ending: string, folder = ''): Document[] {
+  return readdirSync(join(ROOT, folder), { withFileTypes: true }).flatMap((entry) => {
+    const path = folder === '' ? entry.name : `${folder}/${entry.name}`
+    if (entry.isDirectory()) return NOT_OURS.has(entry.name) ? [] : filesNamed(ending, path)
+    return entry.isFile() && path.endsWith(ending) ? [{ path, text: read(path) }] : []
+  })
 }
 
 // Not `import.meta.main`: behind the launcher, this file is imported.

@@ -22,7 +22,7 @@ const ALWAYS: readonly ErrorCode[] = [
   'TOO_MANY_REQUESTS',
   'INTERNAL',
 ]
-/** And any that takes a body. */
+/** And any but a GET, which may come with a body. */
 const WITH_BODY: readonly ErrorCode[] = ['PAYLOAD_TOO_LARGE', 'UNSUPPORTED_MEDIA_TYPE']
 
 const DESCRIPTION = `A self-hosted broker for connected apps: a URL for a user to consent, an access token that works now, one call to revoke.
@@ -41,6 +41,16 @@ const TAGS: Readonly<Record<string, string>> = {
   operations: 'For whoever runs the broker.',
 }
 
+const SECURITY_SCHEMES: JsonObject = {
+  bearer: {
+    type: 'http',
+    scheme: 'bearer',
+    bearerFormat: 'JWT',
+    description: `A caller token. The scopes there are: ${SCOPES.map((scope) => `\`${scope}\``).join(', ')}.`,
+  },
+  client: { type: 'http', scheme: 'basic', description: 'Client id and secret of a caller.' },
+}
+
 /** The exported schemas by what they say: wherever one stands inside another, a reference stands in the document. */
 const NAMED = new Map(
   Object.entries(schemas).flatMap(([name, schema]) => (isComponent(name) ? [[JSON.stringify(schema), name] as const] : [])),
@@ -53,29 +63,32 @@ function isComponent(name: string): boolean {
 
 export function openapi(): JsonObject {
   const { version } = JSON.parse(readFileSync(join(import.meta.dirname, '..', 'package.json'), 'utf8')) as { version: string }
+  const paths = { ...routePaths(), ...plainPaths() }
   return {
     openapi: '3.1.0',
     info: { title: 'Latchstring', version, description: DESCRIPTION, license: { name: 'Apache-2.0', identifier: 'Apache-2.0' } },
     servers: [{ url: 'http://localhost:4400', description: 'As it starts without any setting.' }],
     tags: Object.entries(TAGS).map(([name, description]) => ({ name, description })),
-    paths: { ...routePaths(), ...plainPaths() },
-    components: {
-      securitySchemes: {
-        bearer: {
-          type: 'http',
-          scheme: 'bearer',
-          bearerFormat: 'JWT',
-          description: `A caller token. The scopes there are: ${SCOPES.map((scope) => `\`${scope}\``).join(', ')}.`,
-        },
-        client: { type: 'http', scheme: 'basic', description: 'Client id and secret of a caller.' },
-      },
-      schemas: Object.fromEntries(
-        [...NAMED]
-          .map(([text, name]) => [name, referring(JSON.parse(text) as Json, text)])
-          .sort(([a], [b]) => (`${a}` < `${b}` ? -1 : 1)),
-      ),
-    },
+    paths,
+    components: { securitySchemes: SECURITY_SCHEMES, schemas: components(paths) },
   }
+}
+
+/** Those that something refers to, and those that these refer to. */
+function components(paths: JsonObject): JsonObject {
+  const defined = [...NAMED]
+    .sort(([, a], [, b]) => (a < b ? -1 : 1))
+    .map(([text, name]) => [name, referring(JSON.parse(text) as Json, text)] as const)
+  const used = new Set<string>()
+  const use = (value: Json): void => {
+    for (const [, name = ''] of JSON.stringify(value).matchAll(/"#\/components\/schemas\/(\w+)"/g)) {
+      if (used.has(name)) continue
+      used.add(name)
+      use(defined.find(([other]) => other === name)?.[1] ?? null)
+    }
+  }
+  use(paths)
+  return Object.fromEntries(defined.filter(([name]) => used.has(name)))
 }
 
 function routePaths(): JsonObject {
@@ -142,8 +155,8 @@ function success({ operationId, answer }: Route): Json {
 }
 
 /** One answer for each status, with an example for each code. */
-function failures({ errors, body }: Route): JsonObject {
-  const codes = [...new Set([...errors, ...ALWAYS, ...(body ? WITH_BODY : [])])]
+function failures({ errors, method }: Route): JsonObject {
+  const codes = [...new Set([...errors, ...ALWAYS, ...(method === 'GET' ? [] : WITH_BODY)])]
   const byStatus = Object.groupBy(codes, (code) => STATUS[code])
   return Object.fromEntries(Object.entries(byStatus).map(([status, among = []]) => [status, failure(among)]))
 }

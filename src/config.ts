@@ -60,7 +60,11 @@ export interface Flags {
   readonly port?: string | undefined
 }
 
-const FLAGS: Partial<Record<Name, keyof Flags>> = { LATCHSTRING_CONFIG: 'config', LATCHSTRING_HOST: 'host', LATCHSTRING_PORT: 'port' }
+const FLAGS: Partial<Record<Name, keyof Flags>> = {
+  LATCHSTRING_CONFIG: 'config',
+  LATCHSTRING_HOST: 'host',
+  LATCHSTRING_PORT: 'port',
+}
 
 /** `port` 0 leaves `publicUrl` to be settled with `withPort`. Throws `ConfigError` with every mistake. */
 export function readConfig(flags: Flags = {}, environment: Environment = process.env): Config {

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { type Answering, type FakeBroker, fakeBroker, json } from '../test/fake-broker.ts'
-import { ArgumentError, ConnectedAppsApi, type ConnectionItem } from './sdk.ts'
+import { ConnectedAppsApi, type ConnectionItem } from './sdk.ts'
 
 const AUTH_URL = { url: 'https://provider.example/authorize?state=1', session_id: 's1' }
 const TOKEN = { access_token: 'ya29.abc', access_token_expiry: '2026-01-31T12:00:00.000Z' }
@@ -102,15 +102,19 @@ test('complete posts session, code and owner as JSON, and nothing of it in the U
   assert.deepEqual(JSON.parse(asked?.body ?? ''), { session_id: 's1', completion_code: 'c1', user_id: '12345678901234567890' })
 })
 
-test('complete takes a user or an organisation: not both, and not neither', async (t) => {
+test('complete takes a user, an organisation or both: not neither', async (t) => {
   const { api, broker } = await clientOf(t, (_, response) => json(response, CONNECTION))
-  const both = { session_id: 's1', completion_code: 'c1', user_id: 'u1', org_code: 'o1' }
   // @ts-expect-error: refused by the types as well
-  await assert.rejects(api.complete(both), ArgumentError)
-  // @ts-expect-error: refused by the types as well
-  await assert.rejects(api.complete({ session_id: 's1', completion_code: 'c1' }), /either user_id or org_code/)
+  await assert.rejects(api.complete({ session_id: 's1', completion_code: 'c1' }), /user_id, org_code or both/)
   await api.complete({ session_id: 's1', completion_code: 'c1', org_code: 'o1' })
   assert.deepEqual(JSON.parse(broker.asked[0]?.body ?? ''), { session_id: 's1', completion_code: 'c1', org_code: 'o1' })
+  await api.complete({ session_id: 's1', completion_code: 'c1', user_id: 'u1', org_code: 'o1' })
+  assert.deepEqual(JSON.parse(broker.asked[1]?.body ?? ''), {
+    session_id: 's1',
+    completion_code: 'c1',
+    user_id: 'u1',
+    org_code: 'o1',
+  })
 })
 
 test('listConnections sends its filters and gives one page', async (t) => {

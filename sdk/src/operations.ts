@@ -26,8 +26,8 @@ export type AuthUrlArguments = Loosened<AuthUrlQuery>
 export type ConnectionListArguments = Loosened<ConnectionListQuery>
 
 export type CompleteArguments = { readonly session_id: string; readonly completion_code: string } & (
-  | { readonly user_id: UserId; readonly org_code?: undefined }
-  | { readonly org_code: string; readonly user_id?: undefined }
+  | { readonly user_id: UserId; readonly org_code?: string | undefined }
+  | { readonly org_code: string; readonly user_id?: UserId | undefined }
 )
 
 export interface Operation {
@@ -85,8 +85,10 @@ export const COMPLETE: Operation = {
   carry: 'json',
   takes: { session_id: required(text), completion_code: required(text), user_id: id, org_code: text },
   rule({ user_id, org_code }) {
-    if ((user_id === undefined) === (org_code === undefined)) {
-      throw new ArgumentError('complete takes either user_id or org_code: whoever is logged in where the browser arrived')
+    if (user_id === undefined && org_code === undefined) {
+      throw new ArgumentError(
+        'complete takes user_id, org_code or both, as auth_url did: whoever is logged in where the browser arrived',
+      )
     }
   },
   promises: ['session_id'],

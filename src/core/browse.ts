@@ -2,7 +2,7 @@
 
 import { type Attempt, isPending } from './attempt.ts'
 import { allow, type Caller } from './caller.ts'
-import type { Connection, Health } from './connection.ts'
+import type { Connection, Health, Upstream } from './connection.ts'
 import { BrokerError } from './errors.ts'
 import type { ConnectionFilter, Cursor, Ports } from './ports.ts'
 import { revokeConnection } from './revoke.ts'
@@ -60,9 +60,9 @@ export async function relabel(ports: Ports, caller: Caller, session: string, lab
     const found = await existing(ports, caller, session)
     const next = { ...found, label }
     const told = { tenant: found.tenant, at: ports.now(), actor: caller.name, subject: session, reason: null }
-    // A renewal under way owns the row: taking its lease for a label would throw away what the provider is about to answer.
-    const free = !found.lease || found.lease.until <= ports.now()
-    if (free && (await ports.store.connections.save(found, next, [{ ...told, action: 'connection.relabelled' }]))) return next
+    // A renewal under way owns the row: a label must not take its lease, and not the mark of one whose answer may be lost.
+    if (!found.lease && (await ports.store.connections.save(found, next, [{ ...told, action: 'connection.relabelled' }])))
+      return next
     await ports.pause(25)
   }
 }
@@ -70,14 +70,11 @@ export async function relabel(ports: Ports, caller: Caller, session: string, lab
 /** Revokes it first, here and at the provider. */
 export async function deleteConnection(ports: Ports, caller: Caller, session: string): Promise<void> {
   await allow(ports, caller, 'write:connections', session)
-  let found = await existing(ports, caller, session)
-  while (found.health.state !== 'revoked') {
-    await revokeConnection(ports, caller.name, found)
-    found = await existing(ports, caller, session)
-  }
+  let upstream: Upstream | null = null
+  while (!upstream) upstream = await revokeConnection(ports, caller.name, await existing(ports, caller, session))
   // Whether the provider took it back is the last thing that is known of it.
-  const told = { tenant: found.tenant, at: ports.now(), actor: caller.name, subject: session, reason: found.health.upstream }
-  await ports.store.connections.remove(found.tenant, session, [{ ...told, action: 'connection.deleted' }])
+  const told = { tenant: caller.tenant, at: ports.now(), actor: caller.name, subject: session, reason: upstream }
+  await ports.store.connections.remove(caller.tenant, session, [{ ...told, action: 'connection.deleted' }])
 }
 
 async function existing(ports: Ports, caller: Caller, session: string): Promise<Connection> {

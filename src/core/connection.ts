@@ -44,6 +44,12 @@ export interface Account {
   readonly label: string | null
 }
 
+/** What handing out a fresh token needs to see of a connection, and no more: the path that must be fast reads only this. */
+export interface Glance extends Pick<Connection, 'tenant' | 'id' | 'issuedAt' | 'expiresAt'> {
+  readonly health: Pick<Health, 'state'>
+  readonly sealed: Pick<SealedCredentials, 'dataKey' | 'accessToken'> | null
+}
+
 /** What a store holds of credentials. Each field is bound to tenant, connection and field name. */
 export interface SealedCredentials {
   readonly dataKey: Uint8Array
@@ -110,7 +116,7 @@ const URGENT_MS_MAX = 5_000
 
 /** Margins shrink with the token's whole life, so that a two-second token is not born stale. */
 export function judge(
-  { health, issuedAt, expiresAt }: Pick<Connection, 'health' | 'issuedAt' | 'expiresAt'>,
+  { health, issuedAt, expiresAt }: Pick<Glance, 'health' | 'issuedAt' | 'expiresAt'>,
   now: number,
 ): Freshness {
   if (health.state === 'broken' || health.state === 'revoked') return 'dead'

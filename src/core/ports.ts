@@ -3,7 +3,7 @@
 import type { App, Registration } from './app.ts'
 import type { Attempt, Stage } from './attempt.ts'
 import type { CallerRecord } from './caller.ts'
-import type { Account, Connection, Credentials, Health, Lease, Upstream } from './connection.ts'
+import type { Account, Connection, Credentials, Glance, Health, Lease, Upstream } from './connection.ts'
 import type { Flights } from './flights.ts'
 import type { Provider } from './provider.ts'
 import type { Registry } from './registry.ts'
@@ -124,7 +124,9 @@ export interface AttemptStore {
  * whose: `settle` and `save` leave id, tenant, app, provider, owner and `createdAt` as they are.
  */
 export interface ConnectionStore {
-  /** The token path: one indexed read. Resolves to null when there is no such connection in that tenant. */
+  /** The token path: one indexed read of what handing out a fresh token needs. Resolves to null like `find`. */
+  glance(tenant: string, id: string): Promise<Glance | null>
+  /** Resolves to null when there is no such connection in that tenant. */
   find(tenant: string, id: string): Promise<Connection | null>
   /** Newest first (`createdAt`, then `id`, both descending), going on after the one named by `after`. */
   list(tenant: string, filter: ConnectionFilter, page: { after: Cursor | null; limit: number }): Promise<Connection[]>

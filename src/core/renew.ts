@@ -119,7 +119,13 @@ async function prepared(ports: Ports, connection: Connection) {
 }
 
 /** Writes the answer under the lease's fence. Storage that fails for a moment must not cost the grant, so it is tried again. */
-async function write(ports: Ports, claimed: Connection, next: Outcome, prepared: Prepared, answer: Renewed | null): Promise<Connection> {
+async function write(
+  ports: Ports,
+  claimed: Connection,
+  next: Outcome,
+  prepared: Prepared,
+  answer: Renewed | null,
+): Promise<Connection> {
   const { tenant, id } = claimed
   for (let tries = 1; ; tries++) {
     try {

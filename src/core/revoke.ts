@@ -70,14 +70,20 @@ export async function supersede(ports: Ports, { tenant, id, app, owner }: Connec
  */
 async function revokeAttempt(ports: Ports, caller: Caller, session: string): Promise<Upstream | null> {
   const attempt = await ports.store.attempts.find(caller.tenant, session)
-  // What became a connection is one under another id, or is gone.
-  if (!attempt || attempt.stage === 'connected') {
-    throw new BrokerError('INVALID_SESSION', 'session_id points to an invalid session')
+  if (!attempt) throw invalidSession()
+  if (attempt.stage === 'connected') {
+    // Just now, or under an id that only the browser brought, or it was deleted since.
+    if (await ports.store.connections.find(caller.tenant, session)) return null
+    throw invalidSession()
   }
   if (!(PENDING_STAGES as readonly Stage[]).includes(attempt.stage)) return 'unsupported'
   const ended = emptied({ ...attempt, stage: 'burned', reason: 'revoked' })
   const told = attemptFact(ports, attempt, caller.name, 'attempt.burned', 'revoked')
   return (await ports.store.attempts.move(attempt.stage, ended, [told])) ? 'unsupported' : null
+}
+
+function invalidSession(): BrokerError {
+  return new BrokerError('INVALID_SESSION', 'session_id points to an invalid session')
 }
 
 /** What cannot be opened cannot be revoked at the provider, but must not keep its owner from ending it here. */

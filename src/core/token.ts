@@ -21,7 +21,11 @@ export interface HandedOut {
  */
 export async function token(ports: Ports, caller: Caller, session: string): Promise<HandedOut> {
   await allow(ports, caller, 'read:connected_apps', session)
-  const found = await ports.store.connections.find(caller.tenant, session)
+  const glance = await ports.store.connections.glance(caller.tenant, session)
+  if (glance && judge(glance, ports.now()) === 'fresh') {
+    return { accessToken: await openAccessToken(ports, glance), expiresAt: glance.expiresAt }
+  }
+  const found = glance && (await ports.store.connections.find(caller.tenant, session))
   if (!found) throw unfinished(await ports.store.attempts.find(caller.tenant, session), ports.now())
   const connection = await usable(ports, found)
   return { accessToken: await openAccessToken(ports, connection), expiresAt: connection.expiresAt }

@@ -1,6 +1,6 @@
 /** Credentials in and out of a connection's sealed fields. */
 
-import type { Connection, Credentials, SealedCredentials } from './connection.ts'
+import type { Connection, Credentials, Glance, SealedCredentials } from './connection.ts'
 import { BrokerError } from './errors.ts'
 import type { Ports, Row, RowSeal } from './ports.ts'
 import { Secret } from './secret.ts'
@@ -10,7 +10,7 @@ export function connectionRow({ tenant, id }: Pick<Connection, 'tenant' | 'id'>)
 }
 
 /** The one thing the token path opens. */
-export async function openAccessToken(ports: Ports, connection: Connection): Promise<Secret> {
+export function openAccessToken(ports: Ports, connection: Glance): Promise<Secret> {
   return opened(ports, connection, (row, sealed) => row.open('access_token', sealed.accessToken))
 }
 
@@ -41,7 +41,11 @@ export function sealCredentials(row: RowSeal, { accessToken, refreshToken, also,
 }
 
 /** What does not open is told to the operator, and to the history, before the caller gets an error. */
-async function opened<T>(ports: Ports, connection: Connection, open: (row: RowSeal, sealed: SealedCredentials) => T): Promise<T> {
+async function opened<T, Sealed extends Pick<SealedCredentials, 'dataKey'>>(
+  ports: Ports,
+  connection: Pick<Connection, 'tenant' | 'id'> & { readonly sealed: Sealed | null },
+  open: (row: RowSeal, sealed: Sealed) => T,
+): Promise<T> {
   const { tenant, id, sealed } = connection
   if (!sealed) throw new BrokerError('INVALID_SESSION', 'this connection holds nothing any more')
   try {

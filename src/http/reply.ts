@@ -1,5 +1,6 @@
 /** Turns what a use case returns or throws into an answer. The only place that knows status codes. */
 
+import type { OutgoingHttpHeaders } from 'node:http'
 import type { FastifyReply } from 'fastify'
 import type { ErrorBody } from '../../sdk/src/wire.ts'
 import { BrokerError, type ErrorCode } from '../core/errors.ts'
@@ -40,7 +41,8 @@ export const STATUS: Record<ErrorCode, number> = {
 export function sendJson(reply: FastifyReply, status: number, body: unknown): FastifyReply {
   const text = JSON.stringify(body)
   reply.hijack()
-  reply.raw.writeHead(status, { ...reply.getHeaders(), ...JSON_HEADERS, 'content-length': Buffer.byteLength(text) }).end(text)
+  const headers = { ...(reply.getHeaders() as OutgoingHttpHeaders), ...JSON_HEADERS, 'content-length': Buffer.byteLength(text) }
+  reply.raw.writeHead(status, headers).end(text)
   return reply
 }
 

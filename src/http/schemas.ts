@@ -114,6 +114,9 @@ export const CallerBody = Type.Object(
 
 export const CallerChangeBody = Type.Object({ disabled: Type.Boolean() }, strict)
 
+/** For operations whose request says everything in its address: no body, or an empty one, as some clients send it. */
+export const NoBody = Type.Unsafe<unknown>({ type: 'object', nullable: true, ...strict })
+
 // ── Answers ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 export const AuthUrlAnswer = Type.Object({ url: Type.String(), session_id: Type.String() })

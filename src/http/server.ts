@@ -16,6 +16,7 @@ import { type Meter, operations, type Readiness } from './operations.ts'
 import { notFoundPage } from './pages.ts'
 import { asBrokerError, errorBody, STATUS, sendError, sendJson } from './reply.ts'
 import { ROUTES, type Route } from './routes.ts'
+import { NoBody } from './schemas.ts'
 import { wellKnown } from './well-known.ts'
 
 const BODY_BYTES_MAX = 64 * 1024
@@ -87,7 +88,10 @@ function add(app: FastifyInstance, ports: Ports, route: Route, identify: (reques
   app.route({
     method: route.method,
     url: route.path,
-    schema: { ...(route.query && { querystring: route.query }), ...(route.body && { body: route.body }) },
+    schema: {
+      ...(route.query && { querystring: route.query }),
+      ...(route.method !== 'GET' && { body: route.body ?? NoBody }),
+    },
     // Before anything is read or judged: who is unknown here learns nothing of what would be right.
     onRequest: async (request) => {
       const caller = identify(request)

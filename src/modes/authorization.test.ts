@@ -4,9 +4,10 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { test } from 'node:test'
 import { answered, attempt, CLIENT_ID, TOKENS, worldWith } from '../../test/scripted-provider.ts'
+import { untilDone } from '../../test/until-done.ts'
 
-test('S-21 the authorization URL carries PKCE S256, state and redirect URI, and the verifier stays here', async () => {
-  await using world = await worldWith()
+test('S-21 the authorization URL carries PKCE S256, state and redirect URI, and the verifier stays here', async (t) => {
+  const world = await untilDone(t, worldWith())
   const { url, issuer, issuerRequired } = await world.mode.begin(world.registration, attempt())
   const query = Object.fromEntries(new URL(url).searchParams)
   assert.deepEqual(query, {
@@ -21,14 +22,14 @@ test('S-21 the authorization URL carries PKCE S256, state and redirect URI, and 
   assert.deepEqual([issuer, issuerRequired], [null, false])
 })
 
-test('a nonce is sent when openid is among the scopes, and only then', async () => {
-  await using world = await worldWith()
+test('a nonce is sent when openid is among the scopes, and only then', async (t) => {
+  const world = await untilDone(t, worldWith())
   const withOpenid = await world.mode.begin(world.registration, { ...attempt(), scopes: ['openid'] })
   assert.equal(new URL(withOpenid.url).searchParams.get('nonce'), 'canary-nonce')
 })
 
-test('S-22 a provider whose file says that PKCE breaks it gets neither challenge nor verifier', async () => {
-  await using world = await worldWith({ provider: { pkce: false }, answers: { '/token': () => ({ json: TOKENS }) } })
+test('S-22 a provider whose file says that PKCE breaks it gets neither challenge nor verifier', async (t) => {
+  const world = await untilDone(t, worldWith({ provider: { pkce: false }, answers: { '/token': () => ({ json: TOKENS }) } }))
   const { url } = await world.mode.begin(world.registration, attempt())
   assert(!url.includes('code_challenge'))
   await world.mode.exchange(world.registration, answered())
@@ -44,23 +45,26 @@ const SCOPES = [
 ]
 
 for (const { scopes, asked, sent } of SCOPES) {
-  test(`F-24 scopes: of ${JSON.stringify(asked)} with ${JSON.stringify(scopes)} becomes ${sent}`, async () => {
-    await using world = await worldWith({ provider: { scopes } })
+  test(`F-24 scopes: of ${JSON.stringify(asked)} with ${JSON.stringify(scopes)} becomes ${sent}`, async (t) => {
+    const world = await untilDone(t, worldWith({ provider: { scopes } }))
     const { url } = await world.mode.begin(world.registration, { ...attempt(), scopes: asked })
     assert.equal(new URL(url).searchParams.get('scope'), sent)
   })
 }
 
-test("the provider's fixed parameters and names are used, its URL keeps its query, and none of ours can be replaced", async () => {
-  await using world = await worldWith({
-    provider: {
-      authorize_url: 'https://{shop}.example.com/{client_id}/authorize?fixed=1',
-      config: { shop: { title: 'Shop' } },
-      authorize_params: { access_type: 'offline', prompt: 'a b', state: 'theirs', code_challenge_method: 'plain' },
-      param_names: { client_id: 'client_key', scope: 'user_scope' },
-    },
-    config: { shop: 'eu-1' },
-  })
+test("the provider's fixed parameters and names are used, its URL keeps its query, and none of ours can be replaced", async (t) => {
+  const world = await untilDone(
+    t,
+    worldWith({
+      provider: {
+        authorize_url: 'https://{shop}.example.com/{client_id}/authorize?fixed=1',
+        config: { shop: { title: 'Shop' } },
+        authorize_params: { access_type: 'offline', prompt: 'a b', state: 'theirs', code_challenge_method: 'plain' },
+        param_names: { client_id: 'client_key', scope: 'user_scope' },
+      },
+      config: { shop: 'eu-1' },
+    }),
+  )
   const { url } = await world.mode.begin(world.registration, attempt())
   assert(url.startsWith(`https://eu-1.example.com/${CLIENT_ID}/authorize?fixed=1&access_type=offline&prompt=a%20b&`), url)
   const query = new URL(url).searchParams
@@ -69,7 +73,7 @@ test("the provider's fixed parameters and names are used, its URL keeps its quer
   assert.deepEqual([query.get('client_key'), query.get('user_scope'), query.has('client_id')], [CLIENT_ID, 'read write', false])
 })
 
-test('our page is told the origin that its form leads to', async () => {
-  await using world = await worldWith()
+test('our page is told the origin that its form leads to', async (t) => {
+  const world = await untilDone(t, worldWith())
   assert.equal(await world.mode.authorizeOrigin(world.registration), world.origin)
 })

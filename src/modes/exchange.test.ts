@@ -17,14 +17,18 @@ import {
   TOKENS,
   worldWith,
 } from '../../test/scripted-provider.ts'
+import { untilDone } from '../../test/until-done.ts'
 import type { Registration } from '../core/app.ts'
 import type { Provider } from '../core/provider.ts'
 import { Secret } from '../core/secret.ts'
 
-test('a code is redeemed with its verifier and redirect URI, once', async () => {
-  await using world = await worldWith({
-    answers: { '/token': () => ({ json: { ...TOKENS, refresh_token: 'new-refresh', scope: 'read' } }) },
-  })
+test('a code is redeemed with its verifier and redirect URI, once', async (t) => {
+  const world = await untilDone(
+    t,
+    worldWith({
+      answers: { '/token': () => ({ json: { ...TOKENS, refresh_token: 'new-refresh', scope: 'read' } }) },
+    }),
+  )
   const exchanged = await world.mode.exchange(world.registration, answered())
   assert(exchanged.outcome === 'granted')
   const { credentials, ...rest } = exchanged.grant
@@ -110,8 +114,8 @@ const REQUESTS: readonly { title: string; provider: Partial<Provider>; secret?: 
 ]
 
 for (const { title, provider, secret, expect } of REQUESTS) {
-  test(`the token request: ${title}`, async () => {
-    await using world = await worldWith({ provider, answers: { '/token': () => ({ json: TOKENS }) } })
+  test(`the token request: ${title}`, async (t) => {
+    const world = await untilDone(t, worldWith({ provider, answers: { '/token': () => ({ json: TOKENS }) } }))
     const registration = { ...world.registration, clientSecret: new Secret(secret ?? CLIENT_SECRET) }
     assert.equal((await world.mode.exchange(registration, answered())).outcome, 'granted')
     const [sent] = world.asked('/token')
@@ -120,12 +124,15 @@ for (const { title, provider, secret, expect } of REQUESTS) {
   })
 }
 
-test('S-32 without an issuer the audience of an assertion is the token endpoint, as one string', async () => {
+test('S-32 without an issuer the audience of an assertion is the token endpoint, as one string', async (t) => {
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
-  await using world = await worldWith({
-    provider: { client_auth: 'private_key_jwt' },
-    answers: { '/token': () => ({ json: TOKENS }) },
-  })
+  const world = await untilDone(
+    t,
+    worldWith({
+      provider: { client_auth: 'private_key_jwt' },
+      answers: { '/token': () => ({ json: TOKENS }) },
+    }),
+  )
   const pem = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
   await world.mode.exchange({ ...world.registration, privateKey: new Secret(pem) }, answered())
   const form = new URLSearchParams(world.asked('/token')[0]?.body)
@@ -135,8 +142,8 @@ test('S-32 without an issuer the audience of an assertion is the token endpoint,
   assert(claims.exp > claims.iat && claims.exp <= claims.iat + 300 && typeof claims.jti === 'string')
 })
 
-test('what is missing in an app is told without anything being sent, and no key is quoted', async () => {
-  await using world = await worldWith()
+test('what is missing in an app is told without anything being sent, and no key is quoted', async (t) => {
+  const world = await untilDone(t, worldWith())
   const misconfigured: [Partial<Registration>, Partial<Provider>][] = [
     [{ clientSecret: null }, { client_auth: 'post' }],
     [{ privateKey: null }, { client_auth: 'private_key_jwt' }],
@@ -155,12 +162,15 @@ test('what is missing in an app is told without anything being sent, and no key 
   assert.equal(world.asked('/token').length, 0)
 })
 
-test('fields of the callback and of the answer are kept together, and further tokens beside them', async () => {
+test('fields of the callback and of the answer are kept together, and further tokens beside them', async (t) => {
   const json = { ...TOKENS, instance_url: 'https://na1.example', bot: { token: 'bot-token' } }
-  await using world = await worldWith({
-    provider: { keep_from_answer: ['instance_url'], also: { bot: 'bot.token' } },
-    answers: { '/token': () => ({ json }) },
-  })
+  const world = await untilDone(
+    t,
+    worldWith({
+      provider: { keep_from_answer: ['instance_url'], also: { bot: 'bot.token' } },
+      answers: { '/token': () => ({ json }) },
+    }),
+  )
   const exchanged = await world.mode.exchange(world.registration, { ...answered(), kept: { realmId: '7' } })
   assert(exchanged.outcome === 'granted')
   const { kept, also } = exchanged.grant.credentials
@@ -168,8 +178,8 @@ test('fields of the callback and of the answer are kept together, and further to
   assert.equal(also['bot']?.reveal(), 'bot-token')
 })
 
-test('S-31 a provider that was given another issuer while the user was away gets no code', async () => {
-  await using world = await worldWith({ issuer: true })
+test('S-31 a provider that was given another issuer while the user was away gets no code', async (t) => {
+  const world = await untilDone(t, worldWith({ issuer: true }))
   const exchanged = await world.mode.exchange(world.registration, answered('https://issuer-of-before.example'))
   assert.deepEqual([exchanged.outcome, 'reason' in exchanged && exchanged.reason], ['refused', 'issuer_changed'])
   assert.equal(world.asked('/token').length, 0)
@@ -203,8 +213,8 @@ const FAILED_EXCHANGES: readonly { title: string; answer: Answer; outcome: strin
 ]
 
 for (const { title, answer, outcome, reason } of FAILED_EXCHANGES) {
-  test(`redeeming a code: ${title} is ${outcome}`, async () => {
-    await using world = await worldWith({ answers: { '/token': () => answer } })
+  test(`redeeming a code: ${title} is ${outcome}`, async (t) => {
+    const world = await untilDone(t, worldWith({ answers: { '/token': () => answer } }))
     const exchanged = await world.mode.exchange(world.registration, answered())
     assert.deepEqual([exchanged.outcome, 'reason' in exchanged && exchanged.reason], [outcome, reason])
     assertSilent(exchanged)
@@ -213,8 +223,8 @@ for (const { title, answer, outcome, reason } of FAILED_EXCHANGES) {
   })
 }
 
-test('F-34 a provider that cannot be reached got no code', async () => {
-  await using world = await worldWith({ provider: { token_url: 'http://127.0.0.1:1/token' } })
+test('F-34 a provider that cannot be reached got no code', async (t) => {
+  const world = await untilDone(t, worldWith({ provider: { token_url: 'http://127.0.0.1:1/token' } }))
   const exchanged = await world.mode.exchange(world.registration, answered())
   assert.deepEqual([exchanged.outcome, 'reason' in exchanged && exchanged.reason], ['refused', 'provider_unreachable'])
 })

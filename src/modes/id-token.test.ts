@@ -5,6 +5,7 @@ import { createPublicKey, generateKeyPairSync } from 'node:crypto'
 import { test } from 'node:test'
 import { SignJWT } from 'jose'
 import { answered, assertSilent, CLIENT_ID, CLIENT_SECRET, NOW, TOKENS, worldWith } from '../../test/scripted-provider.ts'
+import { untilDone } from '../../test/until-done.ts'
 
 const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 })
 const stranger = generateKeyPairSync('rsa', { modulusLength: 2048 })
@@ -44,12 +45,15 @@ const ID_TOKENS: readonly Identified[] = [
 ]
 
 for (const { title, reason, account, ...token } of ID_TOKENS) {
-  test(`${title}${reason === undefined ? '' : ` is ${reason}, and what was granted is revoked`}`, async () => {
-    await using world = await worldWith({
-      issuer: true,
-      provider: { jwks_url: 'jwks' },
-      answers: { '/jwks': () => ({ json: JWKS }), '/revoke': () => ({}) },
-    })
+  test(`${title}${reason === undefined ? '' : ` is ${reason}, and what was granted is revoked`}`, async (t) => {
+    const world = await untilDone(
+      t,
+      worldWith({
+        issuer: true,
+        provider: { jwks_url: 'jwks' },
+        answers: { '/jwks': () => ({ json: JWKS }), '/revoke': () => ({}) },
+      }),
+    )
     const idToken = await idTokenFrom(world.origin, token)
     world.answer('/token', () => ({ json: { ...TOKENS, refresh_token: 'new-refresh', id_token: idToken } }))
     const exchanged = await world.mode.exchange(world.registration, answered(world.origin))
@@ -65,12 +69,15 @@ for (const { title, reason, account, ...token } of ID_TOKENS) {
   })
 }
 
-test('an ID token whose keys cannot be had now refuses the connection as the provider being away', async () => {
-  await using world = await worldWith({
-    issuer: true,
-    provider: { jwks_url: 'jwks' },
-    answers: { '/jwks': () => ({ status: 503 }), '/revoke': () => ({}) },
-  })
+test('an ID token whose keys cannot be had now refuses the connection as the provider being away', async (t) => {
+  const world = await untilDone(
+    t,
+    worldWith({
+      issuer: true,
+      provider: { jwks_url: 'jwks' },
+      answers: { '/jwks': () => ({ status: 503 }), '/revoke': () => ({}) },
+    }),
+  )
   const idToken = await idTokenFrom(world.origin, {})
   world.answer('/token', () => ({ json: { ...TOKENS, id_token: idToken } }))
   const exchanged = await world.mode.exchange(world.registration, answered(world.origin))
@@ -78,8 +85,8 @@ test('an ID token whose keys cannot be had now refuses the connection as the pro
   assert.equal(world.asked('/revoke').length, 1)
 })
 
-test('an ID token signed with the client secret is accepted where the metadata says so', async () => {
-  await using world = await worldWith({ discovering: '', answers: { '/token': () => ({}) } })
+test('an ID token signed with the client secret is accepted where the metadata says so', async (t) => {
+  const world = await untilDone(t, worldWith({ discovering: '', answers: { '/token': () => ({}) } }))
   const document = {
     issuer: world.origin,
     token_endpoint: `${world.origin}/token`,
@@ -96,11 +103,14 @@ test('an ID token signed with the client secret is accepted where the metadata s
   }
 })
 
-test('without an issuer an ID token proves nothing, and the API is asked instead', async () => {
-  await using world = await worldWith({
-    provider: { identity: { url: 'me', id: 'data.id', label: 'data.login' }, api_headers: { 'X-Api': '3' } },
-    answers: { '/me': () => ({ text: '{"data":{"id":12345678901234567890,"login":"ada"}}' }) },
-  })
+test('without an issuer an ID token proves nothing, and the API is asked instead', async (t) => {
+  const world = await untilDone(
+    t,
+    worldWith({
+      provider: { identity: { url: 'me', id: 'data.id', label: 'data.login' }, api_headers: { 'X-Api': '3' } },
+      answers: { '/me': () => ({ text: '{"data":{"id":12345678901234567890,"login":"ada"}}' }) },
+    }),
+  )
   const idToken = await idTokenFrom('https://evil.example', {})
   world.answer('/token', () => ({ json: { ...TOKENS, id_token: idToken } }))
   const exchanged = await world.mode.exchange(world.registration, answered())
@@ -110,7 +120,7 @@ test('without an issuer an ID token proves nothing, and the API is asked instead
   assert.deepEqual([sent?.headers.authorization, sent?.headers['x-api']], ['Bearer new-access', '3'])
 })
 
-test('the account is found in a list, and one that cannot be read costs no connection', async () => {
+test('the account is found in a list, and one that cannot be read costs no connection', async (t) => {
   const provider = { identity: { url: 'me', id: '0.id' } }
   for (const [answer, account] of [
     [{ json: [{ id: 'first' }, { id: 'second' }] }, { id: 'first', label: null }],
@@ -118,18 +128,24 @@ test('the account is found in a list, and one that cannot be read costs no conne
     [{ text: '<html>' }, null],
     ['break', null],
   ] as const) {
-    await using world = await worldWith({ provider, answers: { '/me': () => answer, '/token': () => ({ json: TOKENS }) } })
+    const world = await untilDone(
+      t,
+      worldWith({ provider, answers: { '/me': () => answer, '/token': () => ({ json: TOKENS }) } }),
+    )
     const exchanged = await world.mode.exchange(world.registration, answered())
     assert(exchanged.outcome === 'granted')
     assert.deepEqual(exchanged.grant.account, account)
   }
 })
 
-test('an account that the answer names wins, and nobody is asked', async () => {
-  await using world = await worldWith({
-    provider: { account_at: { id: 'team.id', label: 'team.name' }, identity: { url: 'me', id: 'id' } },
-    answers: { '/token': () => ({ json: { ...TOKENS, team: { id: 'T1', name: 'Acme' } } }) },
-  })
+test('an account that the answer names wins, and nobody is asked', async (t) => {
+  const world = await untilDone(
+    t,
+    worldWith({
+      provider: { account_at: { id: 'team.id', label: 'team.name' }, identity: { url: 'me', id: 'id' } },
+      answers: { '/token': () => ({ json: { ...TOKENS, team: { id: 'T1', name: 'Acme' } } }) },
+    }),
+  )
   const exchanged = await world.mode.exchange(world.registration, answered())
   assert(exchanged.outcome === 'granted')
   assert.deepEqual(exchanged.grant.account, { id: 'T1', label: 'Acme' })

@@ -3,10 +3,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { answered, attempt, NOW, rejectsSilently, TOKENS, worldWith } from '../../test/scripted-provider.ts'
+import { untilDone } from '../../test/until-done.ts'
 import { createOAuth2Mode } from './oauth2.ts'
 
-test('URLs in the file win over discovered ones, and a file that names them all asks for no discovery', async () => {
-  await using world = await worldWith({ issuer: true, answers: { '/token': () => ({ json: TOKENS }) } })
+test('URLs in the file win over discovered ones, and a file that names them all asks for no discovery', async (t) => {
+  const world = await untilDone(t, worldWith({ issuer: true, answers: { '/token': () => ({ json: TOKENS }) } }))
   await world.mode.begin(world.registration, attempt())
   await world.mode.exchange(world.registration, answered(world.origin))
   assert.equal(world.asked('/.well-known/openid-configuration').length, 0)
@@ -26,8 +27,8 @@ test('URLs in the file win over discovered ones, and a file that names them all 
   assert.equal(world.asked('/token2').length, 1)
 })
 
-test('without OpenID Connect the metadata of RFC 8414 is found, at its place between host and path', async () => {
-  await using world = await worldWith({ discovering: '/tenant' })
+test('without OpenID Connect the metadata of RFC 8414 is found, at its place between host and path', async (t) => {
+  const world = await untilDone(t, worldWith({ discovering: '/tenant' }))
   const document = {
     issuer: `${world.origin}/tenant`,
     authorization_endpoint: `${world.origin}/go`,
@@ -49,8 +50,8 @@ for (const [difference, other] of [
   ['other case', (origin: string) => origin.replace('http', 'HTTP')],
   ['no issuer at all', undefined],
 ] as const) {
-  test(`S-30 S-26 a discovery document with ${difference} is refused`, async () => {
-    await using world = await worldWith({ discovering: '' })
+  test(`S-30 S-26 a discovery document with ${difference} is refused`, async (t) => {
+    const world = await untilDone(t, worldWith({ discovering: '' }))
     const issuer = typeof other === 'function' ? other(world.origin) : other
     world.answer('/.well-known/openid-configuration', () => ({
       json: { issuer, authorization_endpoint: `${world.origin}/authorize` },
@@ -62,8 +63,8 @@ for (const [difference, other] of [
   })
 }
 
-test('a discovered authorization endpoint that no browser should follow is refused', async () => {
-  await using world = await worldWith({ discovering: '' })
+test('a discovered authorization endpoint that no browser should follow is refused', async (t) => {
+  const world = await untilDone(t, worldWith({ discovering: '' }))
   for (const [at, endpoint] of ['javascript:alert(1)', 'data:text/html,x', '//evil.example', 'ftp://x.example/'].entries()) {
     const mode = createOAuth2Mode({ net: world.net, now: () => NOW + at })
     world.answer('/.well-known/openid-configuration', () => ({
@@ -73,8 +74,8 @@ test('a discovered authorization endpoint that no browser should follow is refus
   }
 })
 
-test('S-22 a server that lists PKCE methods and not S256 is refused, unless its file says to go without', async () => {
-  await using world = await worldWith({ discovering: '' })
+test('S-22 a server that lists PKCE methods and not S256 is refused, unless its file says to go without', async (t) => {
+  const world = await untilDone(t, worldWith({ discovering: '' }))
   const document = {
     issuer: world.origin,
     authorization_endpoint: `${world.origin}/authorize`,
@@ -86,9 +87,9 @@ test('S-22 a server that lists PKCE methods and not S256 is refused, unless its 
   assert(!(await world.mode.begin(without, attempt())).url.includes('challenge'))
 })
 
-test('F-12 discovery that fails is the provider being away, and is asked again some seconds later', async () => {
+test('F-12 discovery that fails is the provider being away, and is asked again some seconds later', async (t) => {
   const clock = { now: NOW }
-  await using world = await worldWith({ discovering: '', clock })
+  const world = await untilDone(t, worldWith({ discovering: '', clock }))
   world.answer('/.well-known/openid-configuration', () => ({ status: 503 }))
   const begin = () => world.mode.begin(world.registration, attempt())
   await rejectsSilently(begin(), 'PROVIDER_UNAVAILABLE')
@@ -101,8 +102,8 @@ test('F-12 discovery that fails is the provider being away, and is asked again s
   assert((await begin()).url.startsWith(world.origin))
 })
 
-test('S-39 an issuer on a private address is refused unless the file allows it', async () => {
-  await using world = await worldWith({ discovering: '', provider: { allow_private_network: false } })
+test('S-39 an issuer on a private address is refused unless the file allows it', async (t) => {
+  const world = await untilDone(t, worldWith({ discovering: '', provider: { allow_private_network: false } }))
   await rejectsSilently(world.mode.begin(world.registration, attempt()), 'CONNECT_FAILED')
   assert.equal(world.asked('/.well-known/openid-configuration').length, 0)
 })

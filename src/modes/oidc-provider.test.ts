@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import { test } from 'node:test'
 import { type OidcClient, type OidcProviderServer, startOidcProvider } from '../../test/oidc-provider.ts'
+import { untilDone } from '../../test/until-done.ts'
 import type { Registration } from '../core/app.ts'
 import type { Grant, Mode, Net, NetRequest } from '../core/ports.ts'
 import type { ClientAuth, Provider } from '../core/provider.ts'
@@ -13,8 +14,8 @@ import { createOAuth2Mode } from './oauth2.ts'
 const REDIRECT_URI = 'https://broker.example/connected_apps/callback/x'
 const CLIENT = { client_id: 'latchstring', client_secret: 'a-secret-of-the-app', redirect_uris: [REDIRECT_URI] }
 
-test('the issuer alone is enough: connect, renew, and revoke', async () => {
-  await using server = await startOidcProvider({ clients: [CLIENT] })
+test('the issuer alone is enough: connect, renew, and revoke', async (t) => {
+  const server = await untilDone(t, startOidcProvider({ clients: [CLIENT] }))
   const { mode } = world()
   const registration = registered(server)
   const first = await connected(server, mode, registration)
@@ -35,8 +36,8 @@ test('the issuer alone is enough: connect, renew, and revoke', async () => {
   assert.deepEqual([after.outcome, after.outcome === 'rejected' && after.reason], ['rejected', 'invalid_grant'])
 })
 
-test('S-21 every flow has PKCE with S256, and the verifier is nowhere in the URL', async () => {
-  await using server = await startOidcProvider({ clients: [CLIENT] })
+test('S-21 every flow has PKCE with S256, and the verifier is nowhere in the URL', async (t) => {
+  const server = await untilDone(t, startOidcProvider({ clients: [CLIENT] }))
   const { mode } = world()
   const attempt = request()
   const { url } = await mode.begin(registered(server), attempt)
@@ -46,8 +47,8 @@ test('S-21 every flow has PKCE with S256, and the verifier is nowhere in the URL
   assert(!url.includes(attempt.codeVerifier.reveal()))
 })
 
-test('S-21 a code is worth nothing with another verifier', async () => {
-  await using server = await startOidcProvider({ clients: [CLIENT] })
+test('S-21 a code is worth nothing with another verifier', async (t) => {
+  const server = await untilDone(t, startOidcProvider({ clients: [CLIENT] }))
   const { mode } = world()
   const registration = registered(server)
   const attempt = request()
@@ -57,8 +58,8 @@ test('S-21 a code is worth nothing with another verifier', async () => {
   assert.equal(exchanged.outcome, 'refused')
 })
 
-test('the answer carries the issuer, and has to, because the metadata says so', async () => {
-  await using server = await startOidcProvider({ clients: [CLIENT] })
+test('the answer carries the issuer, and has to, because the metadata says so', async (t) => {
+  const server = await untilDone(t, startOidcProvider({ clients: [CLIENT] }))
   const { mode } = world()
   const attempt = request()
   const { url, issuer, issuerRequired } = await mode.begin(registered(server), attempt)
@@ -66,8 +67,8 @@ test('the answer carries the issuer, and has to, because the metadata says so', 
   assert.equal((await server.approve(url)).searchParams.get('iss'), issuer)
 })
 
-test('S-23 an ID token with the nonce of another attempt refuses the connection, and what was granted dies', async () => {
-  await using server = await startOidcProvider({ clients: [CLIENT] })
+test('S-23 an ID token with the nonce of another attempt refuses the connection, and what was granted dies', async (t) => {
+  const server = await untilDone(t, startOidcProvider({ clients: [CLIENT] }))
   const { mode } = world()
   const registration = registered(server)
   const attempt = request()
@@ -132,8 +133,8 @@ const AUTHENTICATIONS: readonly Authentication[] = [
 ]
 
 for (const { title, client_auth, client, secret, key, alg } of AUTHENTICATIONS) {
-  test(`an app authenticates by ${title}, for codes, renewals and revocation`, async () => {
-    await using server = await startOidcProvider({ clients: [{ ...CLIENT, ...client }] })
+  test(`an app authenticates by ${title}, for codes, renewals and revocation`, async (t) => {
+    const server = await untilDone(t, startOidcProvider({ clients: [{ ...CLIENT, ...client }] }))
     const { mode, sent } = world()
     const provider = { ...registered(server).provider, ...(client_auth && { client_auth }) }
     const registration: Registration = {
@@ -161,8 +162,8 @@ for (const { title, client_auth, client, secret, key, alg } of AUTHENTICATIONS) 
   })
 }
 
-test('a server that takes pushed requests only gets them, and nothing of them is in the URL', async () => {
-  await using server = await startOidcProvider({ clients: [CLIENT], requirePushed: true })
+test('a server that takes pushed requests only gets them, and nothing of them is in the URL', async (t) => {
+  const server = await untilDone(t, startOidcProvider({ clients: [CLIENT], requirePushed: true }))
   const { mode } = world()
   const registration = registered(server)
   assert.equal(await mode.pushes(registration), true)
@@ -176,8 +177,8 @@ test('a server that takes pushed requests only gets them, and nothing of them is
   assert.equal(server.requests('/request'), 1)
 })
 
-test('a pushed request that is refused says why, and whose fault it is', async () => {
-  await using server = await startOidcProvider({ clients: [CLIENT], requirePushed: true })
+test('a pushed request that is refused says why, and whose fault it is', async (t) => {
+  const server = await untilDone(t, startOidcProvider({ clients: [CLIENT], requirePushed: true }))
   const { mode } = world()
   const registration = { ...registered(server), clientSecret: new Secret('not-the-secret-of-the-app') }
   await assert.rejects(mode.begin(registration, request()), (error: Error & { code?: string }) => {
@@ -187,8 +188,8 @@ test('a pushed request that is refused says why, and whose fault it is', async (
   })
 })
 
-test('F-14 a wrong client secret is the fault of the app, and the refresh token is not spent', async () => {
-  await using server = await startOidcProvider({ clients: [CLIENT] })
+test('F-14 a wrong client secret is the fault of the app, and the refresh token is not spent', async (t) => {
+  const server = await untilDone(t, startOidcProvider({ clients: [CLIENT] }))
   const { mode } = world()
   const registration = registered(server)
   const { credentials } = await connected(server, mode, registration)
@@ -198,8 +199,8 @@ test('F-14 a wrong client secret is the fault of the app, and the refresh token 
   assert.equal((await (await mode.prepareRenewal(registration, credentials))()).outcome, 'renewed')
 })
 
-test('a prepared renewal is sent once, however often it is called', async () => {
-  await using server = await startOidcProvider({ clients: [CLIENT] })
+test('a prepared renewal is sent once, however often it is called', async (t) => {
+  const server = await untilDone(t, startOidcProvider({ clients: [CLIENT] }))
   const { mode } = world()
   const registration = registered(server)
   const { credentials } = await connected(server, mode, registration)
@@ -212,8 +213,8 @@ test('a prepared renewal is sent once, however often it is called', async () => 
   assert.equal(server.requests('/token'), before + 1)
 })
 
-test('discovery is asked once for many at once, and not again within the hour', async () => {
-  await using server = await startOidcProvider({ clients: [CLIENT] })
+test('discovery is asked once for many at once, and not again within the hour', async (t) => {
+  const server = await untilDone(t, startOidcProvider({ clients: [CLIENT] }))
   const clock = { now: Date.now() }
   const { mode } = world(() => clock.now)
   const registration = registered(server)

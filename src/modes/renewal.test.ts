@@ -3,10 +3,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type Answer, assertSilent, credentials, rejectsSilently, TOKENS, worldWith } from '../../test/scripted-provider.ts'
+import { untilDone } from '../../test/until-done.ts'
 import { Secret } from '../core/secret.ts'
 
-test('nothing is sent until the prepared renewal is called', async () => {
-  await using world = await worldWith({ answers: { '/token': () => ({ json: TOKENS }) } })
+test('nothing is sent until the prepared renewal is called', async (t) => {
+  const world = await untilDone(t, worldWith({ answers: { '/token': () => ({ json: TOKENS }) } }))
   const spend = await world.mode.prepareRenewal(world.registration, credentials())
   assert.equal(world.asked('/token').length, 0)
   await spend()
@@ -15,8 +16,8 @@ test('nothing is sent until the prepared renewal is called', async () => {
 })
 
 for (const value of [undefined, null, '']) {
-  test(`F-23 a renewal that answers ${JSON.stringify(value)} for the refresh token keeps the old one, and what was kept`, async () => {
-    await using world = await worldWith({ answers: { '/token': () => ({ json: { ...TOKENS, refresh_token: value } }) } })
+  test(`F-23 a renewal that answers ${JSON.stringify(value)} for the refresh token keeps the old one, and what was kept`, async (t) => {
+    const world = await untilDone(t, worldWith({ answers: { '/token': () => ({ json: { ...TOKENS, refresh_token: value } }) } }))
     const renewed = await (await world.mode.prepareRenewal(world.registration, credentials()))()
     assert(renewed.outcome === 'renewed')
     assert.equal(renewed.grant.credentials.refreshToken, null)
@@ -25,27 +26,27 @@ for (const value of [undefined, null, '']) {
   })
 }
 
-test('F-24 without a refresh token there is nothing to send', async () => {
-  await using world = await worldWith()
+test('F-24 without a refresh token there is nothing to send', async (t) => {
+  const world = await untilDone(t, worldWith())
   const renewed = await (await world.mode.prepareRenewal(world.registration, { ...credentials(), refreshToken: null }))()
   assert.deepEqual(renewed, { outcome: 'rejected', reason: 'no_refresh_token', detail: null })
   assert.equal(world.asked('/token').length, 0)
 })
 
-test('F-28 a refresh token arrives byte for byte', async () => {
-  await using world = await worldWith({ answers: { '/token': () => ({ json: TOKENS }) } })
+test('F-28 a refresh token arrives byte for byte', async (t) => {
+  const world = await untilDone(t, worldWith({ answers: { '/token': () => ({ json: TOKENS }) } }))
   const refreshToken = 'a+b%2B/=&é🔑'.repeat(700)
   await (await world.mode.prepareRenewal(world.registration, { ...credentials(), refreshToken: new Secret(refreshToken) }))()
   assert.equal(new URLSearchParams(world.asked('/token')[0]?.body).get('refresh_token'), refreshToken)
 })
 
-test('renewals go to their own URL with their own parameters, where the file says so', async () => {
+test('renewals go to their own URL with their own parameters, where the file says so', async (t) => {
   const provider = {
     refresh_url: 'renew',
     refresh_params: { grant_type: 'exchange', scope: 'all' },
     token_params: { only: 'codes' },
   }
-  await using world = await worldWith({ provider, answers: { '/renew': () => ({ json: TOKENS }) } })
+  const world = await untilDone(t, worldWith({ provider, answers: { '/renew': () => ({ json: TOKENS }) } }))
   await (await world.mode.prepareRenewal(world.registration, credentials()))()
   const form = Object.fromEntries(new URLSearchParams(world.asked('/renew')[0]?.body))
   assert.deepEqual(form, { grant_type: 'exchange', refresh_token: 'canary-refresh', scope: 'all' })
@@ -103,8 +104,8 @@ const FAILED_RENEWALS: readonly { title: string; answer: Answer; gives: { outcom
 ]
 
 for (const { title, answer, gives } of FAILED_RENEWALS) {
-  test(`a renewal answered with ${title} is ${gives.outcome}`, async () => {
-    await using world = await worldWith({ answers: { '/token': () => answer } })
+  test(`a renewal answered with ${title} is ${gives.outcome}`, async (t) => {
+    const world = await untilDone(t, worldWith({ answers: { '/token': () => answer } }))
     const renewed: Record<string, unknown> = await (await world.mode.prepareRenewal(world.registration, credentials()))()
     for (const [field, value] of Object.entries(gives)) assert.deepEqual(renewed[field], value, field)
     assertSilent(renewed)
@@ -112,17 +113,17 @@ for (const { title, answer, gives } of FAILED_RENEWALS) {
   })
 }
 
-test('F-12 a provider that cannot be reached, or must not be, spends no refresh token', async () => {
+test('F-12 a provider that cannot be reached, or must not be, spends no refresh token', async (t) => {
   for (const token_url of ['http://127.0.0.1:1/token', 'http://169.254.169.254/token']) {
-    await using world = await worldWith({ provider: { token_url } })
+    const world = await untilDone(t, worldWith({ provider: { token_url } }))
     const renewed = await (await world.mode.prepareRenewal(world.registration, credentials()))()
     assert(renewed.outcome === 'unavailable')
     assert.deepEqual([renewed.reason, renewed.unclear], ['provider_unreachable', false])
   }
 })
 
-test('F-12 a renewal whose preparation fails throws before anything is spent', async () => {
-  await using world = await worldWith({ discovering: '' })
+test('F-12 a renewal whose preparation fails throws before anything is spent', async (t) => {
+  const world = await untilDone(t, worldWith({ discovering: '' }))
   world.answer('/.well-known/openid-configuration', () => ({ status: 502 }))
   await rejectsSilently(world.mode.prepareRenewal(world.registration, credentials()), 'PROVIDER_UNAVAILABLE')
 })

@@ -11,6 +11,7 @@ import {
   fromBasic,
   worldWith,
 } from '../../test/scripted-provider.ts'
+import { untilDone } from '../../test/until-done.ts'
 import type { Credentials } from '../core/connection.ts'
 import type { Provider } from '../core/provider.ts'
 
@@ -123,8 +124,8 @@ const REVOCATIONS: readonly Revocation[] = [
 ]
 
 for (const { title, provider, holds, answers, result, sent, expect } of REVOCATIONS) {
-  test(`S-76 revoking: ${title}: ${result}`, async () => {
-    await using world = await worldWith({ ...(provider && { provider }) })
+  test(`S-76 revoking: ${title}: ${result}`, async (t) => {
+    const world = await untilDone(t, worldWith({ ...(provider && { provider }) }))
     const queue = [...answers]
     world.answer('/revoke', () => queue.shift() ?? { status: 500 })
     assert.equal(await world.mode.revoke(world.registration, { ...credentials(), ...holds }), result)
@@ -137,13 +138,13 @@ for (const { title, provider, holds, answers, result, sent, expect } of REVOCATI
   })
 }
 
-test('S-76 a provider without a way to revoke says so', async () => {
-  await using world = await worldWith()
+test('S-76 a provider without a way to revoke says so', async (t) => {
+  const world = await untilDone(t, worldWith())
   const { revoke_url: _, ...provider } = world.registration.provider
   assert.equal(await world.mode.revoke({ ...world.registration, provider }, credentials()), 'unsupported')
 })
 
-test('F-50 a provider that cannot be reached has revoked nothing', async () => {
-  await using world = await worldWith({ provider: { revoke_url: 'http://127.0.0.1:1/revoke' } })
+test('F-50 a provider that cannot be reached has revoked nothing', async (t) => {
+  const world = await untilDone(t, worldWith({ provider: { revoke_url: 'http://127.0.0.1:1/revoke' } }))
   assert.equal(await world.mode.revoke(world.registration, credentials()), 'failed')
 })

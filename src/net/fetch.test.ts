@@ -9,17 +9,21 @@ import { text as consumed } from 'node:stream/consumers'
 import { test } from 'node:test'
 import { brotliCompressSync, gzipSync } from 'node:zlib'
 import { selfSigned } from '../../test/certificate.ts'
+import { untilDone } from '../../test/until-done.ts'
 import { NetError, type NetRequest } from '../core/ports.ts'
 import { type ClosableNet, createNet, type NetOptions } from './fetch.ts'
 
 const LOOPBACK: LookupAddress[] = [{ address: '127.0.0.1', family: 4 }]
 
-test('an answer comes back as raw bytes with its status and headers, names in lower case', async () => {
-  await using server = await listening((request, response) => {
-    response.writeHead(201, { 'X-Asked': `${request.method} ${request.url}`, 'Set-Cookie': ['a=1', 'b=2'] })
-    response.end(Buffer.from([0xef, 0xbb, 0xbf, 0x00, 0xff]))
-  })
-  await using net = opened()
+test('an answer comes back as raw bytes with its status and headers, names in lower case', async (t) => {
+  const server = await untilDone(
+    t,
+    listening((request, response) => {
+      response.writeHead(201, { 'X-Asked': `${request.method} ${request.url}`, 'Set-Cookie': ['a=1', 'b=2'] })
+      response.end(Buffer.from([0xef, 0xbb, 0xbf, 0x00, 0xff]))
+    }),
+  )
+  const net = await untilDone(t, opened())
   const { status, headers, body } = await net.request(get(`${server.url}/path?q=a%20b`))
   assert.equal(status, 201)
   assert.equal(headers['x-asked'], 'GET /path?q=a%20b')
@@ -27,19 +31,22 @@ test('an answer comes back as raw bytes with its status and headers, names in lo
   assert.deepEqual([...body], [0xef, 0xbb, 0xbf, 0x00, 0xff])
 })
 
-test('a body and headers arrive as given, and no encoding is asked for', async () => {
-  await using server = await listening((request, response) => {
-    const { 'content-type': type, 'accept-encoding': encoding } = request.headers
-    void consumed(request).then((body) => response.end(JSON.stringify({ body, type, encoding })))
-  })
-  await using net = opened()
+test('a body and headers arrive as given, and no encoding is asked for', async (t) => {
+  const server = await untilDone(
+    t,
+    listening((request, response) => {
+      const { 'content-type': type, 'accept-encoding': encoding } = request.headers
+      void consumed(request).then((body) => response.end(JSON.stringify({ body, type, encoding })))
+    }),
+  )
+  const net = await untilDone(t, opened())
   const headers = { 'content-type': 'application/x-www-form-urlencoded', 'accept-encoding': 'gzip' }
   const answer = await net.request({ method: 'POST', url: server.url, headers, body: 'a=ä+b', allowPrivateNetwork: true })
   assert.deepEqual(json(answer.body), { body: 'a=ä+b', type: headers['content-type'], encoding: 'identity' })
 })
 
-test('S-39 private, loopback, link-local and reserved addresses are refused before anything is sent', async () => {
-  await using net = opened()
+test('S-39 private, loopback, link-local and reserved addresses are refused before anything is sent', async (t) => {
+  const net = await untilDone(t, opened())
   const hosts = [
     '127.0.0.1',
     '[::1]',
@@ -66,10 +73,13 @@ test('S-39 private, loopback, link-local and reserved addresses are refused befo
   }
 })
 
-test('S-39 names that lead to private addresses are refused, localhost. among them', async () => {
-  await using server = await listening((_, response) => response.end())
-  await using real = opened()
-  await using net = opened({ lookup: async () => [{ address: '::1', family: 6 }, ...LOOPBACK] })
+test('S-39 names that lead to private addresses are refused, localhost. among them', async (t) => {
+  const server = await untilDone(
+    t,
+    listening((_, response) => response.end()),
+  )
+  const real = await untilDone(t, opened())
+  const net = await untilDone(t, opened({ lookup: async () => [{ address: '::1', family: 6 }, ...LOOPBACK] }))
   const request = (host: string): NetRequest => ({ ...get(`https://${host}:${server.port}/`), allowPrivateNetwork: false })
   await refusedAs('address_refused', false, real.request(request('localhost')))
   for (const host of ['localhost.', 'LOCALHOST', 'a.localhost', 'inside.example']) {
@@ -78,30 +88,42 @@ test('S-39 names that lead to private addresses are refused, localhost. among th
   assert.equal(server.connections(), 0)
 })
 
-test('S-39 where private networks are allowed, loopback works and metadata services still do not', async () => {
-  await using server = await listening((_, response) => response.end('here'))
-  await using net = opened({
-    lookup: async (name) => [{ address: name === 'sly.example' ? '169.254.169.254' : '127.0.0.1', family: 4 }],
-  })
+test('S-39 where private networks are allowed, loopback works and metadata services still do not', async (t) => {
+  const server = await untilDone(
+    t,
+    listening((_, response) => response.end('here')),
+  )
+  const net = await untilDone(
+    t,
+    opened({
+      lookup: async (name) => [{ address: name === 'sly.example' ? '169.254.169.254' : '127.0.0.1', family: 4 }],
+    }),
+  )
   assert.equal((await net.request(get(`http://inside.example:${server.port}/`))).status, 200)
   for (const host of ['169.254.169.254', '0.0.0.0', '[fe80::1]', '[fd00:ec2::254]', '100.100.100.200', 'sly.example']) {
     await refusedAs('address_refused', false, net.request(get(`http://${host}:${server.port}/`)))
   }
 })
 
-test('S-39 a permission for one provider opens no door for another: connections are not shared', async () => {
-  await using server = await listening((_, response) => response.end())
-  await using net = opened({ lookup: async () => LOOPBACK })
+test('S-39 a permission for one provider opens no door for another: connections are not shared', async (t) => {
+  const server = await untilDone(
+    t,
+    listening((_, response) => response.end()),
+  )
+  const net = await untilDone(t, opened({ lookup: async () => LOOPBACK }))
   await net.request(get(`http://shared.example:${server.port}/`))
   const url = `https://shared.example:${server.port}/`
   await refusedAs('address_refused', false, net.request({ ...get(url), allowPrivateNetwork: false }))
 })
 
-test('S-40 the address that was checked is the one connected to, however the name answers the next time', async () => {
-  await using server = await listening((_, response) => response.end('inside'))
+test('S-40 the address that was checked is the one connected to, however the name answers the next time', async (t) => {
+  const server = await untilDone(
+    t,
+    listening((_, response) => response.end('inside')),
+  )
   const answers = [[{ address: '93.184.215.14', family: 4 }], LOOPBACK]
   let lookups = 0
-  await using net = opened({ lookup: async () => answers[lookups++]!, connectTimeoutMs: 300, timeoutMs: 600 })
+  const net = await untilDone(t, opened({ lookup: async () => answers[lookups++]!, connectTimeoutMs: 300, timeoutMs: 600 }))
   const url = `https://rebinding.example:${server.port}/`
   // The first answer is public and is used as it is: nobody listens there, or nobody can be reached from here.
   const first = await net.request({ ...get(url), allowPrivateNetwork: false }).catch((error: unknown) => error)
@@ -114,61 +136,77 @@ test('S-40 the address that was checked is the one connected to, however the nam
   assert.equal(server.connections(), 0)
 })
 
-test('S-40 of several addresses only those that may be reached are tried', async () => {
-  await using server = await listening((_, response) => response.end('ok'))
+test('S-40 of several addresses only those that may be reached are tried', async (t) => {
+  const server = await untilDone(
+    t,
+    listening((_, response) => response.end('ok')),
+  )
   const mixed = [{ address: '169.254.169.254', family: 4 }, ...LOOPBACK]
-  await using net = opened({ lookup: async () => mixed })
+  const net = await untilDone(t, opened({ lookup: async () => mixed }))
   assert.equal((await net.request(get(`http://mixed.example:${server.port}/`))).status, 200)
 })
 
-test('S-41 a redirect is an answer, and is not followed', async () => {
-  await using server = await listening((request, response) => {
-    if (request.url !== '/') return response.end('followed')
-    return response.writeHead(307, { location: '/elsewhere' }).end('redirect')
-  })
-  await using net = opened()
+test('S-41 a redirect is an answer, and is not followed', async (t) => {
+  const server = await untilDone(
+    t,
+    listening((request, response) => {
+      if (request.url !== '/') return response.end('followed')
+      return response.writeHead(307, { location: '/elsewhere' }).end('redirect')
+    }),
+  )
+  const net = await untilDone(t, opened())
   const answer = await net.request({ method: 'POST', url: server.url, headers: {}, body: 'secret', allowPrivateNetwork: true })
   assert.equal(answer.status, 307)
   assert.equal(answer.headers['location'], '/elsewhere')
   assert.equal(server.requests(), 1)
 })
 
-test('S-42 an answer longer than the limit is cut, announced or not', async () => {
+test('S-42 an answer longer than the limit is cut, announced or not', async (t) => {
   const long = Buffer.alloc(4096)
-  await using server = await listening((request, response) => {
-    // Announced and never sent: there is nothing to wait for.
-    if (request.url === '/announced') return response.writeHead(200, { 'content-length': long.length }).flushHeaders()
-    for (let sent = 0; sent < 8; sent++) response.write(long)
-    return response.end()
-  })
-  await using net = opened({ bodyBytesMax: 4095 })
+  const server = await untilDone(
+    t,
+    listening((request, response) => {
+      // Announced and never sent: there is nothing to wait for.
+      if (request.url === '/announced') return response.writeHead(200, { 'content-length': long.length }).flushHeaders()
+      for (let sent = 0; sent < 8; sent++) response.write(long)
+      return response.end()
+    }),
+  )
+  const net = await untilDone(t, opened({ bodyBytesMax: 4095 }))
   await refusedAs('too_large', true, net.request(get(`${server.url}/announced`)))
   await refusedAs('too_large', true, net.request(get(`${server.url}/streamed`)))
 })
 
-test('S-42 an answer of exactly the limit, one mebibyte by default, comes through', async () => {
-  await using server = await listening((request, response) =>
-    response.end(Buffer.alloc(1_048_576 + Number(request.url?.slice(1)))),
+test('S-42 an answer of exactly the limit, one mebibyte by default, comes through', async (t) => {
+  const server = await untilDone(
+    t,
+    listening((request, response) => response.end(Buffer.alloc(1_048_576 + Number(request.url?.slice(1))))),
   )
-  await using net = opened()
+  const net = await untilDone(t, opened())
   assert.equal((await net.request(get(`${server.url}/0`))).body.length, 1_048_576)
   await refusedAs('too_large', true, net.request(get(`${server.url}/1`)))
 })
 
-test('S-42 a body that drips is cut when the whole request has had its time', async () => {
-  await using server = await listening((_, response) => {
-    const drip = setInterval(() => response.write('.'), 10)
-    response.on('close', () => clearInterval(drip))
-  })
-  await using net = opened({ timeoutMs: 150 })
+test('S-42 a body that drips is cut when the whole request has had its time', async (t) => {
+  const server = await untilDone(
+    t,
+    listening((_, response) => {
+      const drip = setInterval(() => response.write('.'), 10)
+      response.on('close', () => clearInterval(drip))
+    }),
+  )
+  const net = await untilDone(t, opened({ timeoutMs: 150 }))
   const begun = performance.now()
   await refusedAs('timeout', true, net.request(get(server.url)))
   assert(performance.now() - begun < 2000)
 })
 
-test('S-42 a server that takes the connection and never answers is left, and so are the requests queued behind it', async () => {
-  await using server = await listening(() => {})
-  await using net = opened({ timeoutMs: 120, connectionsPerOriginMax: 1 })
+test('S-42 a server that takes the connection and never answers is left, and so are the requests queued behind it', async (t) => {
+  const server = await untilDone(
+    t,
+    listening(() => {}),
+  )
+  const net = await untilDone(t, opened({ timeoutMs: 120, connectionsPerOriginMax: 1 }))
   const [first, second] = await Promise.allSettled([net.request(get(server.url)), net.request(get(server.url))])
   assert(first.status === 'rejected' && second.status === 'rejected')
   assert.deepEqual([first.reason.reason, first.reason.sent], ['timeout', true])
@@ -176,7 +214,7 @@ test('S-42 a server that takes the connection and never answers is left, and so 
   assert.equal(server.requests(), 1)
 })
 
-test('S-42 a compressed body is refused, whatever it would unpack to', async () => {
+test('S-42 a compressed body is refused, whatever it would unpack to', async (t) => {
   const bomb = Buffer.alloc(1_000_000)
   const bodies = {
     gzip: gzipSync(bomb),
@@ -184,54 +222,63 @@ test('S-42 a compressed body is refused, whatever it would unpack to', async () 
     deflate: Buffer.from('x'),
     'identity, gzip': Buffer.from('x'),
   }
-  await using server = await listening((request, response) => {
-    const encoding = decodeURIComponent(request.url!.slice(1)) as keyof typeof bodies
-    response.writeHead(200, { 'content-encoding': encoding }).end(bodies[encoding])
-  })
-  await using net = opened()
+  const server = await untilDone(
+    t,
+    listening((request, response) => {
+      const encoding = decodeURIComponent(request.url!.slice(1)) as keyof typeof bodies
+      response.writeHead(200, { 'content-encoding': encoding }).end(bodies[encoding])
+    }),
+  )
+  const net = await untilDone(t, opened())
   for (const encoding of Object.keys(bodies)) {
     await refusedAs('encoded', true, net.request(get(`${server.url}/${encodeURIComponent(encoding)}`)))
   }
 })
 
-test('an encoding called identity is none', async () => {
-  await using server = await listening((_, response) => response.writeHead(200, { 'content-encoding': 'Identity' }).end('plain'))
-  await using net = opened()
+test('an encoding called identity is none', async (t) => {
+  const server = await untilDone(
+    t,
+    listening((_, response) => response.writeHead(200, { 'content-encoding': 'Identity' }).end('plain')),
+  )
+  const net = await untilDone(t, opened())
   assert.equal(text((await net.request(get(server.url))).body), 'plain')
 })
 
-test('S-42 headers without end are cut', async () => {
-  await using server = await rawListening((socket) => {
-    socket.write('HTTP/1.1 200 OK\r\n')
-    const line = `x-more: ${'a'.repeat(1000)}\r\n`
-    const flood = setInterval(() => socket.write(line), 1)
-    socket.on('close', () => clearInterval(flood))
-  })
-  await using net = opened()
+test('S-42 headers without end are cut', async (t) => {
+  const server = await untilDone(
+    t,
+    rawListening((socket) => {
+      socket.write('HTTP/1.1 200 OK\r\n')
+      const line = `x-more: ${'a'.repeat(1000)}\r\n`
+      const flood = setInterval(() => socket.write(line), 1)
+      socket.on('close', () => clearInterval(flood))
+    }),
+  )
+  const net = await untilDone(t, opened())
   await refusedAs('too_large', true, net.request(get(server.url)))
 })
 
-test('S-44 a certificate that nobody trusts is refused, and nothing is sent', async () => {
-  await using server = await tlsListening(selfSigned('tls.example'))
-  await using net = opened({ lookup: async () => LOOPBACK })
+test('S-44 a certificate that nobody trusts is refused, and nothing is sent', async (t) => {
+  const server = await untilDone(t, tlsListening(selfSigned('tls.example')))
+  const net = await untilDone(t, opened({ lookup: async () => LOOPBACK }))
   await refusedAs('unreachable', false, net.request(get(`https://tls.example:${server.port}/`)))
   assert.equal(server.requests(), 0)
 })
 
-test('S-44 a certificate for another name, or one that has expired, is refused even from a trusted authority', async () => {
+test('S-44 a certificate for another name, or one that has expired, is refused even from a trusted authority', async (t) => {
   const other = selfSigned('other.example')
   const expired = selfSigned('tls.example', { notAfter: new Date(Date.now() - 60_000) })
   for (const certificate of [other, expired]) {
-    await using server = await tlsListening(certificate)
-    await using net = opened({ lookup: async () => LOOPBACK, ca: certificate.cert })
+    const server = await untilDone(t, tlsListening(certificate))
+    const net = await untilDone(t, opened({ lookup: async () => LOOPBACK, ca: certificate.cert }))
     await refusedAs('unreachable', false, net.request(get(`https://tls.example:${server.port}/`)))
     assert.equal(server.requests(), 0)
   }
 })
 
-test('S-44 no environment variable switches the check of certificates off', async () => {
-  await using server = await tlsListening(selfSigned('tls.example'))
-  await using net = opened({ lookup: async () => LOOPBACK })
+test('S-44 no environment variable switches the check of certificates off', async (t) => {
+  const server = await untilDone(t, tlsListening(selfSigned('tls.example')))
+  const net = await untilDone(t, opened({ lookup: async () => LOOPBACK }))
   const before = process.env['NODE_TLS_REJECT_UNAUTHORIZED']
   process.env['NODE_TLS_REJECT_UNAUTHORIZED'] = '0'
   try {
@@ -243,22 +290,22 @@ test('S-44 no environment variable switches the check of certificates off', asyn
   assert.equal(server.requests(), 0)
 })
 
-test('a valid certificate of a trusted authority is accepted', async () => {
+test('a valid certificate of a trusted authority is accepted', async (t) => {
   const certificate = selfSigned('tls.example')
-  await using server = await tlsListening(certificate)
-  await using net = opened({ lookup: async () => LOOPBACK, ca: certificate.cert })
+  const server = await untilDone(t, tlsListening(certificate))
+  const net = await untilDone(t, opened({ lookup: async () => LOOPBACK, ca: certificate.cert }))
   assert.equal((await net.request(get(`https://tls.example:${server.port}/`))).status, 200)
 })
 
-test('plain http goes to private addresses only, and only where they are allowed', async () => {
-  await using net = opened({ lookup: async () => [{ address: '93.184.215.14', family: 4 }] })
+test('plain http goes to private addresses only, and only where they are allowed', async (t) => {
+  const net = await untilDone(t, opened({ lookup: async () => [{ address: '93.184.215.14', family: 4 }] }))
   await refusedAs('invalid_url', false, net.request({ ...get('http://public.example/'), allowPrivateNetwork: false }))
   await refusedAs('address_refused', false, net.request(get('http://public.example/')))
   await refusedAs('address_refused', false, net.request(get('http://1.1.1.1/')))
 })
 
-test('what is no http(s) URL, or carries credentials, is refused', async () => {
-  await using net = opened()
+test('what is no http(s) URL, or carries credentials, is refused', async (t) => {
+  const net = await untilDone(t, opened())
   for (const url of [
     '',
     'token',
@@ -272,29 +319,35 @@ test('what is no http(s) URL, or carries credentials, is refused', async () => {
   }
 })
 
-test('a header that would end its line is refused', async () => {
-  await using net = opened()
+test('a header that would end its line is refused', async (t) => {
+  const net = await untilDone(t, opened())
   const request = { ...get('http://127.0.0.1:9/'), headers: { authorization: 'Bearer canary\r\nx-injected: 1' } }
   const error = await refusedAs('invalid_url', false, net.request(request))
   assert(!JSON.stringify([error.message, String(error.cause)]).includes('canary'))
 })
 
-test('F-12 a name that does not resolve, and a port where nobody listens, tell that nothing was sent', async () => {
+test('F-12 a name that does not resolve, and a port where nobody listens, tell that nothing was sent', async (t) => {
   const closed = await listening(() => {})
   await closed[Symbol.asyncDispose]()
-  await using net = opened({
-    lookup: async (name) => {
-      if (name === 'nowhere.example') throw Object.assign(new Error('not found'), { code: 'ENOTFOUND' })
-      return LOOPBACK
-    },
-  })
+  const net = await untilDone(
+    t,
+    opened({
+      lookup: async (name) => {
+        if (name === 'nowhere.example') throw Object.assign(new Error('not found'), { code: 'ENOTFOUND' })
+        return LOOPBACK
+      },
+    }),
+  )
   await refusedAs('unreachable', false, net.request(get('http://nowhere.example/')))
   await refusedAs('unreachable', false, net.request(get(closed.url)))
 })
 
-test('F-12 a connection that breaks once the request is out tells that it may have been acted upon', async () => {
-  await using server = await rawListening((socket) => socket.once('data', () => socket.destroy()))
-  await using net = opened()
+test('F-12 a connection that breaks once the request is out tells that it may have been acted upon', async (t) => {
+  const server = await untilDone(
+    t,
+    rawListening((socket) => socket.once('data', () => socket.destroy())),
+  )
+  const net = await untilDone(t, opened())
   await refusedAs(
     'reset',
     true,
@@ -302,23 +355,32 @@ test('F-12 a connection that breaks once the request is out tells that it may ha
   )
 })
 
-test('an answer that is no HTTP counts as one that was lost', async () => {
-  await using server = await rawListening((socket) => socket.once('data', () => socket.end('SSH-2.0-OpenSSH_9\r\n')))
-  await using net = opened()
+test('an answer that is no HTTP counts as one that was lost', async (t) => {
+  const server = await untilDone(
+    t,
+    rawListening((socket) => socket.once('data', () => socket.end('SSH-2.0-OpenSSH_9\r\n'))),
+  )
+  const net = await untilDone(t, opened())
   await refusedAs('reset', true, net.request(get(server.url)))
 })
 
-test('connections are kept and used again, and never more of them than the limit', async () => {
-  await using server = await listening((_, response) => response.end('ok'))
-  await using net = opened({ connectionsPerOriginMax: 2 })
+test('connections are kept and used again, and never more of them than the limit', async (t) => {
+  const server = await untilDone(
+    t,
+    listening((_, response) => response.end('ok')),
+  )
+  const net = await untilDone(t, opened({ connectionsPerOriginMax: 2 }))
   await Promise.all(Array.from({ length: 40 }, () => net.request(get(server.url))))
   await net.request(get(server.url))
   assert.equal(server.requests(), 41)
   assert(server.connections() <= 2, `${server.connections()} connections`)
 })
 
-test('after close nothing goes out any more', async () => {
-  await using server = await listening((_, response) => response.end('ok'))
+test('after close nothing goes out any more', async (t) => {
+  const server = await untilDone(
+    t,
+    listening((_, response) => response.end('ok')),
+  )
   const net = createNet()
   await net.request(get(server.url))
   await net.close()

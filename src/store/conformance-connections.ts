@@ -41,6 +41,21 @@ export function checkConnections(check: Check): void {
     assert.deepEqual(await connect(store, bare), bare)
   })
 
+  check('a glance shows what find does of the token, in whatever health, and nothing of another tenant', async (store) => {
+    for (const [i, health] of HEALTHS.entries()) {
+      const made = await connect(
+        store,
+        sampleConnection({ id: `c${i}`, health, ...(health.state === 'revoked' && { sealed: null }) }),
+      )
+      const { tenant, id, issuedAt, expiresAt, sealed } = made
+      const token = sealed && { dataKey: sealed.dataKey, accessToken: sealed.accessToken }
+      const seen = { tenant, id, issuedAt, expiresAt, health: { state: health.state }, sealed: token }
+      assert.deepEqual(await store.connections.glance('acme', id), seen)
+      assert.equal(await store.connections.glance('other', id), null)
+    }
+    assert.equal(await store.connections.glance('acme', 'nothing'), null)
+  })
+
   check('no text is cut off at a character that databases cannot hold', async (store) => {
     const cut = 'ada\u0000 and more'
     const made = await connect(store, {

@@ -1,6 +1,6 @@
 /** What stands in a row of `connections`, and how it becomes a connection and back. */
 
-import type { Connection, Health, Lease, Trouble, Upstream } from '../core/connection.ts'
+import type { Connection, Glance, Health, Lease, Trouble, Upstream } from '../core/connection.ts'
 
 /** What a connection is and whose: written once. */
 interface ConnectionIdentity {
@@ -46,6 +46,14 @@ interface ConnectionCounts {
 }
 
 export type ConnectionRow = ConnectionIdentity & ConnectionContents & ConnectionCounts
+
+export type GlanceRow = Pick<ConnectionRow, 'issued_at' | 'expires_at' | 'state' | 'data_key' | 'access_token'>
+
+export function glanceFrom(tenant: string, id: string, row: GlanceRow): Glance {
+  const { data_key: dataKey, access_token: accessToken } = row
+  const sealed = dataKey === null || accessToken === null ? null : { dataKey, accessToken }
+  return { tenant, id, issuedAt: row.issued_at, expiresAt: row.expires_at, health: { state: row.state }, sealed }
+}
 
 export function connectionFrom(row: ConnectionRow): Connection {
   return {

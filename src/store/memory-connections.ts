@@ -15,6 +15,14 @@ export class Connections implements ConnectionStore {
     this.#tell = tell
   }
 
+  async glance(tenant: string, id: string) {
+    const found = this.#rows.get(key(tenant, id))?.connection
+    if (!found) return null
+    const { issuedAt, expiresAt, health, sealed } = found
+    const token = sealed && { dataKey: sealed.dataKey, accessToken: sealed.accessToken }
+    return copy({ tenant, id, issuedAt, expiresAt, health: { state: health.state }, sealed: token })
+  }
+
   async find(tenant: string, id: string) {
     return copy(this.#rows.get(key(tenant, id))?.connection ?? null)
   }

@@ -24,7 +24,8 @@ const ARGUMENTS = [
 
 const MISSING = 'there is no Chromium: install the package chromium, or name the program in CHROMIUM'
 
-const executable = process.env['CHROMIUM'] ?? ['/usr/bin', ...(process.env['PATH'] ?? '').split(delimiter)].map(inFolder).find(isThere)
+const executable =
+  process.env['CHROMIUM'] ?? ['/usr/bin', ...(process.env['PATH'] ?? '').split(delimiter)].map(inFolder).find(isThere)
 
 /** Options for `test` and `describe`. In CI a missing browser is no excuse: there the tests run, and fail. */
 export const needsBrowser = { skip: executable === undefined && process.env['CI'] !== 'true' ? MISSING : false }
@@ -73,7 +74,10 @@ export interface Visitor {
 }
 
 /** Somebody with a browser of their own, which is closed when the test is over. */
-export async function visitor(t: TestContext, { screen = 'desktop', javaScript = true, dark = false }: Wishes = {}): Promise<Visitor> {
+export async function visitor(
+  t: TestContext,
+  { screen = 'desktop', javaScript = true, dark = false }: Wishes = {},
+): Promise<Visitor> {
   const colorScheme = dark ? 'dark' : 'light'
   const context = await (await browser()).newContext({ ...SCREENS[screen], javaScriptEnabled: javaScript, colorScheme })
   context.setDefaultTimeout(10_000)

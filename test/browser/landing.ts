@@ -24,7 +24,9 @@ export async function startLanding(): Promise<Landing> {
     const { pathname, searchParams: query } = new URL(request.url ?? '/', 'http://landing.invalid')
     if (pathname === '/callback') arrivals.push({ query, referrer: request.headers.referer ?? null })
     const inner =
-      pathname === '/frame' ? html`<iframe src="${query.get('of') ?? ''}" width="600" height="600"></iframe>` : html`<h1>Back in the app</h1>`
+      pathname === '/frame'
+        ? html`<iframe src="${query.get('of') ?? ''}" width="600" height="600"></iframe>`
+        : html`<h1>Back in the app</h1>`
     response.writeHead(200, { 'content-type': 'text/html; charset=utf-8' })
     response.end(html`<!doctype html><html lang="en"><title>An app</title><link rel="icon" href="data:,">${inner}</html>`.text)
   })

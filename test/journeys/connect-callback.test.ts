@@ -132,10 +132,7 @@ describe('the way back', () => {
   }
 
   test('S-18 an answer with neither code nor error is an error, and nothing is stored', async () => {
-    for (const forge of [
-      (query: URLSearchParams) => query.delete('code'),
-      (query: URLSearchParams) => query.set('code', ''),
-    ]) {
+    for (const forge of [(query: URLSearchParams) => query.delete('code'), (query: URLSearchParams) => query.set('code', '')]) {
       const { back, session, browser } = await returning()
       const redeemed = world.redeemed
       const told = new URL((await browser.visit(changed(back, forge))).headers.get('location')!).searchParams

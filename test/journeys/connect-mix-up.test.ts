@@ -127,7 +127,13 @@ describe('the name that an answer comes with', () => {
   })
 
   test('S-27 an answer without iss is refused where the metadata promises it', async () => {
-    const discovered = { authorize_url: undefined, token_url: undefined, revoke_url: undefined, jwks_url: undefined, iss: undefined }
+    const discovered = {
+      authorize_url: undefined,
+      token_url: undefined,
+      revoke_url: undefined,
+      jwks_url: undefined,
+      iss: undefined,
+    }
     await using world = await startWorld({ sandbox: { iss: 'missing' }, provider: discovered })
     const { session, answer } = await answeredAs(world, null)
     assert.equal(answer.status, 400)

@@ -57,10 +57,22 @@ describe('what a connection shows of itself', () => {
   test('S-14 states, handles and ids of real links are random from their first to their last character', async () => {
     const links = await Promise.all(Array.from({ length: 64 }, (_, n) => started(n % 2 ? 'none' : 'confirm')))
     const [straight, paged] = [links.filter((_, n) => n % 2), links.filter((_, n) => n % 2 === 0)]
-    assertRandom(straight.map(({ url }) => new URL(url).searchParams.get('state') ?? ''), 256)
-    assertRandom(straight.map(({ url }) => new URL(url).searchParams.get('code_challenge') ?? ''), 256)
-    assertRandom(paged.map(({ url }) => url.split('/').at(-1) ?? ''), 256)
-    assertRandom(links.map(({ session }) => session), 144)
+    assertRandom(
+      straight.map(({ url }) => new URL(url).searchParams.get('state') ?? ''),
+      256,
+    )
+    assertRandom(
+      straight.map(({ url }) => new URL(url).searchParams.get('code_challenge') ?? ''),
+      256,
+    )
+    assertRandom(
+      paged.map(({ url }) => url.split('/').at(-1) ?? ''),
+      256,
+    )
+    assertRandom(
+      links.map(({ session }) => session),
+      144,
+    )
   })
 
   test('S-21 every flow has a verifier of its own, proved with S256, and nobody but the token endpoint sees it', async () => {

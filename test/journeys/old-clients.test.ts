@@ -28,7 +28,12 @@ function raw(method: string, path: string, headers: Readonly<Record<string, stri
       answer.on('data', (chunk: string) => (text += chunk))
       answer.on('end', () => {
         const { 'content-type': contentType, allow } = answer.headers
-        resolve({ status: answer.statusCode ?? 0, contentType, allow, body: text === '' ? {} : (JSON.parse(text) as RawAnswer['body']) })
+        resolve({
+          status: answer.statusCode ?? 0,
+          contentType,
+          allow,
+          body: text === '' ? {} : (JSON.parse(text) as RawAnswer['body']),
+        })
       })
     })
     sent.on('error', reject)
@@ -56,7 +61,10 @@ test('the content type is application/json without a charset, on success and on 
     await raw('GET', '/api/v1/nothing', headers),
     await raw('POST', '/oauth2/token', { 'content-type': 'application/json' }, '{'),
   ]
-  assert.deepEqual(answers.map(({ status }) => status), [200, 404, 400, 400, 403, 405, 404, 400])
+  assert.deepEqual(
+    answers.map(({ status }) => status),
+    [200, 404, 400, 400, 403, 405, 404, 400],
+  )
   assert.deepEqual([...new Set(answers.map(({ contentType }) => contentType))], ['application/json'])
 })
 

@@ -8,7 +8,15 @@ import type { Trouble } from '../../src/core/connection.ts'
 import { renew } from '../../src/core/renew.ts'
 import { HOUR, MINUTE, SECOND, startWorld, type World } from '../world.ts'
 
-const UNWELL = ['server_error', 'bad_gateway', 'outage', 'gateway_timeout_after_processing', 'reset', 'lost_answer', 'rate_limited'] as const
+const UNWELL = [
+  'server_error',
+  'bad_gateway',
+  'outage',
+  'gateway_timeout_after_processing',
+  'reset',
+  'lost_answer',
+  'rate_limited',
+] as const
 
 /** Nobody is at home there, or there is no such place. */
 const UNREACHABLE = {
@@ -209,7 +217,11 @@ for (const store of ['memory', 'sqlite'] as const) {
     }
 
     test('F-14 a client secret that the provider refuses is the operator’s to mend: nothing breaks, and the new one works at once', async () => {
-      const sessions = [await world.connect('none', 'ada'), await world.connect('none', 'grace'), await world.connect('none', 'mary')]
+      const sessions = [
+        await world.connect('none', 'ada'),
+        await world.connect('none', 'grace'),
+        await world.connect('none', 'mary'),
+      ]
       world.pass(HOUR)
       world.sandbox.control.register({ client_id: 'sandbox-app', client_secret: 'another-secret' })
       for (const session of sessions) {
@@ -275,7 +287,10 @@ for (const [where, refresh_url] of Object.entries(UNREACHABLE)) {
     world.pass(HOUR - 3 * SECOND)
     assert.equal((await world.token(session)).text, text)
     world.pass(10 * SECOND)
-    assert.deepEqual([(await world.token(session)).code, (await world.connection(session)).body['state']], ['PROVIDER_UNAVAILABLE', 'failing'])
+    assert.deepEqual(
+      [(await world.token(session)).code, (await world.connection(session)).body['state']],
+      ['PROVIDER_UNAVAILABLE', 'failing'],
+    )
     const kept = await world.broker.ports.store.connections.find('default', session)
     const { trouble } = kept?.health as { trouble: Trouble }
     assert.deepEqual([trouble.reason, trouble.attempts], ['provider_unreachable', 2])

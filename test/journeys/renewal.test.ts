@@ -53,7 +53,10 @@ for (const store of ['memory', 'sqlite'] as const) {
       world.pass(HOUR - 30 * SECOND)
       world.sandbox.control.script('refresh', { delay: 150 })
       assert.equal(await tokenOf(session), old)
-      assert(!world.sandbox.control.requests.some(({ endpoint, answered }) => endpoint === 'refresh' && answered !== null), 'not waited for')
+      assert(
+        !world.sandbox.control.requests.some(({ endpoint, answered }) => endpoint === 'refresh' && answered !== null),
+        'not waited for',
+      )
       await landed()
       assert.notEqual(await tokenOf(session), old)
       assert.equal(renewals(), 1)

@@ -3,7 +3,6 @@
 import assert from 'node:assert/strict'
 import { createRequire } from 'node:module'
 import { after, before, describe, test } from 'node:test'
-import { ConnectedApps, init } from '@kinde/management-api-js'
 import { Configuration, ConnectedAppsApi, createKindeServerClient, GrantType } from '@kinde-oss/kinde-typescript-sdk'
 import { CALLERS, startWorld, type World } from '../world.ts'
 
@@ -60,7 +59,10 @@ for (const [name, make] of Object.entries(CLIENTS)) {
 
     test('is refused in a form that it can read', async () => {
       const client = await make(null)
-      assert.deepEqual(await refusal(client.authUrl({ keyCodeRef: 'nothing', userId: 'u' })), { status: 404, codes: ['APP_NOT_FOUND'] })
+      assert.deepEqual(await refusal(client.authUrl({ keyCodeRef: 'nothing', userId: 'u' })), {
+        status: 404,
+        codes: ['APP_NOT_FOUND'],
+      })
       assert.deepEqual(await refusal(client.token('nothing')), { status: 400, codes: ['INVALID_SESSION'] })
       assert.deepEqual(await refusal(client.revoke('nothing')), { status: 400, codes: ['INVALID_SESSION'] })
     })
@@ -120,7 +122,9 @@ test('kinde-nodejs-sdk fetches a caller token with the scopes it asks for by def
   await new Promise<void>((resolve, reject) => {
     client.login()(request, response, (error) => (error instanceof Error ? reject(error) : resolve()))
   })
-  await assert.doesNotReject(nodejsSdk(await client.getToken(request)).then((api) => api.authUrl({ keyCodeRef: 'none', userId: 'u' })))
+  await assert.doesNotReject(
+    nodejsSdk(await client.getToken(request)).then((api) => api.authUrl({ keyCodeRef: 'none', userId: 'u' })),
+  )
 })
 
 async function typescriptSdk(accessToken: string): Promise<StockClient> {
@@ -144,7 +148,9 @@ async function typescriptSdk(accessToken: string): Promise<StockClient> {
 /** It has no types of its own; this is the part that is used here, from its source. */
 interface NodejsSdk {
   readonly GrantType: { readonly CLIENT_CREDENTIALS: string }
-  readonly KindeClient: new (options: Readonly<Record<string, string>>) => {
+  readonly KindeClient: new (
+    options: Readonly<Record<string, string>>,
+  ) => {
     login(): (request: object, response: object, next: (error?: unknown) => void) => unknown
     getToken(request: object): Promise<string>
   }
@@ -160,7 +166,9 @@ async function nodejsSdk(accessToken: string): Promise<StockClient> {
   const api = new nodejs.ConnectedAppsApi(client)
   const call = (method: string, ...args: unknown[]): Promise<Record<string, unknown>> =>
     new Promise((resolve, reject) => {
-      api[method]!(...args, (error: unknown, data: Record<string, unknown>) => (error instanceof Error ? reject(error) : resolve(data)))
+      api[method]!(...args, (error: unknown, data: Record<string, unknown>) =>
+        error instanceof Error ? reject(error) : resolve(data),
+      )
     })
   return {
     async authUrl({ keyCodeRef, userId }) {
@@ -178,9 +186,20 @@ async function nodejsSdk(accessToken: string): Promise<StockClient> {
   }
 }
 
+/** Its types name files without their endings, which this compiler does not find; this is the part that is used here. */
+interface ManagementApi {
+  readonly OpenAPI: { TOKEN?: unknown }
+  init(config: { kindeDomain: string; clientId: string; clientSecret: string }): void
+  readonly ConnectedApps: {
+    getConnectedAppAuthUrl(query: { keyCodeRef: string; userId: string }): Promise<Partial<Record<'url' | 'session_id', string>>>
+    getConnectedAppToken(query: { sessionId: string }): Promise<Partial<Record<'access_token' | 'access_token_expiry', string>>>
+    revokeConnectedAppToken(query: { sessionId: string }): Promise<{ message?: string; code?: string }>
+  }
+}
+
 /** Fetches its caller token itself, anew for every call over plain http; a bearer of ours takes the place of that. */
 async function managementApi(bearer: string | null): Promise<StockClient> {
-  const { OpenAPI } = await import('@kinde/management-api-js')
+  const { OpenAPI, init, ConnectedApps }: ManagementApi = await import('@kinde/management-api-js' as string)
   init({ kindeDomain: world.url, clientId: 'backend', clientSecret: CALLERS.backend.secret })
   if (bearer !== null) OpenAPI.TOKEN = bearer
   return {

@@ -1,0 +1,178 @@
+/** What operators do from the command line beside a running server: apps, callers, connections, providers. */
+
+import assert from 'node:assert/strict'
+import { describe, type TestContext, test } from 'node:test'
+import { setTimeout as pause } from 'node:timers/promises'
+import { stringify } from 'yaml'
+import { startSandbox } from '../sandbox/sandbox.ts'
+import { type AppItem, type CallerAnswer, ConnectedAppsApi, type ConnectionItem } from '../sdk/src/sdk.ts'
+import { type Shell, shell } from './shell.ts'
+
+describe('beside a running server', { concurrency: 3 }, () => {
+  test('a caller that is disabled from the command line is refused by the server within a second or so, and let in again', async (t) => {
+    const here = shell(t)
+    const address = await served(here)
+    const created = await here.json<CallerAnswer>(
+      'callers',
+      'create',
+      'backend',
+      '--scope',
+      'read:connected_apps',
+      '--owner',
+      'ops',
+    )
+    assert.match(created.client_secret ?? '', /^[A-Za-z0-9]{48}$/)
+    const status = (): Promise<number> => tokenStatus(address, 'backend', created.client_secret ?? '')
+    await until(async () => (await status()) === 200)
+
+    const disabled = await here.run('callers', 'disable', 'backend')
+    assert.deepEqual(disabled, { code: 0, stdout: 'disabled backend\n', stderr: '' })
+    await until(async () => (await status()) === 401)
+    const list = await here.run('callers', 'list')
+    assert.match(list.stdout, /^CLIENT_ID +STATE +OWNER +EXPIRES +SCOPES\nbackend +disabled +ops +- +read:connected_apps\n$/)
+
+    await here.run('callers', 'enable', 'backend')
+    await until(async () => (await status()) === 200)
+  })
+
+  test('a secret is printed once, clearly, and no caller is made twice or over another', async (t) => {
+    const here = shell(t)
+    const create = ['callers', 'create', 'backend', '--scope', 'read:connected_apps', 'create:connected_apps', '--owner', 'ops']
+    const first = await here.run(...create)
+    assert.match(first.stdout, /^created backend\nclient_secret of backend, shown this once: [A-Za-z0-9]{48}\n$/)
+    const [again, endless, listed, unasked] = await Promise.all([
+      here.run(...create),
+      here.run('callers', 'create', 'console', '--scope', 'read:callers', '--owner', 'ops'),
+      here.run('callers', 'list', '--json'),
+      here.run('callers', 'remove', 'backend'),
+    ])
+    assert.deepEqual([again.code, again.stderr], [1, 'latchstring: there is a caller backend already\n'])
+    assert.equal(endless.code, 2)
+    assert.match(endless.stderr, /expires: is missing/)
+    assert.deepEqual(
+      Object.keys((JSON.parse(listed.stdout) as { callers: object[] }).callers[0] ?? {}).includes('client_secret'),
+      false,
+    )
+    assert.deepEqual([unasked.code, unasked.stdout], [2, ''])
+    assert.match(unasked.stderr, /removing the caller backend cannot be taken back: say --yes/)
+    const removed = await here.run('callers', 'remove', 'backend', '--yes')
+    assert.deepEqual([removed.code, removed.stdout], [0, 'removed the caller backend\n'])
+  })
+
+  test('a connection is listed, read, labelled, revoked at the provider too, and deleted', async (t) => {
+    const { here, sandbox, session, token } = await connected(t)
+    const page = await here.run('connections', 'list', '--user', 'u1', '--app', 'sandbox')
+    assert.match(
+      page.stdout,
+      /^SESSION_ID +STATE +APP +USER +ORG +ACCOUNT +LABEL +CREATED +REASON\n\S+ +connected +sandbox +u1 +- +Ada Lovelace +- /,
+    )
+    const [labelled, others, elsewhere] = await Promise.all([
+      here.json<ConnectionItem>('connections', 'label', session, 'work account'),
+      here.json('connections', 'list', '--user', 'u2'),
+      here.run('connections', 'show', session, '--tenant', 'acme'),
+    ])
+    assert.equal(labelled.label, 'work account')
+    assert.deepEqual(others, { connections: [], more: false })
+    assert.deepEqual([elsewhere.code, elsewhere.stderr], [1, `latchstring: no connection ${session}\n`])
+
+    assert.ok(sandbox.control.alive(token))
+    const revoked = await here.run('connections', 'revoke', session)
+    assert.deepEqual(revoked, { code: 0, stdout: `revoked ${session}; the provider has confirmed it\n`, stderr: '' })
+    assert.ok(!sandbox.control.alive(token))
+
+    const shown = await here.run('connections', 'show', session)
+    assert.match(shown.stdout, /\nlabel +work account\n(.*\n)*state +revoked\n/)
+    for (const secret of [token, 'sbx_rt_']) assert.ok(![page, shown].some(({ stdout }) => stdout.includes(secret)))
+    const deleted = await here.run('connections', 'delete', session, '--yes')
+    assert.equal(deleted.stdout, `deleted ${session}\n`)
+    const app = await here.json<AppItem>('apps', 'show', 'sandbox')
+    assert.equal(app.redirect_uri.startsWith('http://localhost:'), true)
+    const removed = await here.run('apps', 'remove', 'sandbox', '--yes')
+    assert.equal(removed.stdout, 'removed the app sandbox\n')
+  })
+
+  test('an app shows what to register at its provider, and stays while it has connections', async (t) => {
+    const { here } = await connected(t)
+    const [shown, listed, removed] = await Promise.all([
+      here.run('apps', 'show', 'sandbox'),
+      here.run('apps', 'list'),
+      here.run('apps', 'remove', 'sandbox', '--yes'),
+    ])
+    assert.match(
+      shown.stdout,
+      /\nredirect_uri +http:\/\/localhost:\d+\/connected_apps\/callback\/\S+ +\(register this at the provider\)\n/,
+    )
+    assert.doesNotMatch(shown.stdout, /sandbox-secret/)
+    assert.match(
+      listed.stdout,
+      /^KEY_CODE_REF +PROVIDER +NAME +USER BINDING +CALLBACK\nsandbox +sandbox +Sandbox app +none +-\n$/,
+    )
+    assert.deepEqual([removed.code, removed.stderr], [1, 'latchstring: the app sandbox has 1 connections; revoke them first\n'])
+  })
+})
+
+describe('latchstring providers', { concurrency: 3 }, () => {
+  test('the catalogue is listed and shown, and a mistyped id gets the nearest', async (t) => {
+    const { run, json } = shell(t)
+    const { providers } = await json<{ providers: { id: string }[] }>('providers', 'list')
+    assert.ok(providers.some(({ id }) => id === 'google'))
+    const [shown, mistyped] = await Promise.all([run('providers', 'show', 'google'), run('providers', 'show', 'gogle')])
+    assert.match(shown.stdout, /^id: google\nname: Google\n/)
+    assert.deepEqual([mistyped.code, mistyped.stderr], [1, 'latchstring: no provider gogle: did you mean google?\n'])
+  })
+
+  test('a file is checked without a key or a store', async (t) => {
+    const { run, write } = shell(t, { LATCHSTRING_MASTER_KEY: '' })
+    const catalogue = `${import.meta.dirname}/../providers`
+    write('mine.yaml', 'id: mine\nname: Mine\nmode: oauth2\nauthorise_url: https://mine.example/a\n')
+    const [right, wrong] = await Promise.all([
+      run('providers', 'check', `${catalogue}/google.yaml`, `${catalogue}/github.yaml`),
+      run('providers', 'check', 'mine.yaml', 'nowhere.yaml'),
+    ])
+    assert.deepEqual(right, { code: 0, stdout: '2 files are right: google, github\n', stderr: '' })
+    assert.equal(wrong.code, 2)
+    assert.match(wrong.stderr, /mine\.yaml:4:1: authorise_url: is unknown: did you mean authorize_url\?/)
+    assert.match(wrong.stderr, /nowhere\.yaml: is not there/)
+  })
+})
+
+async function served(here: Shell, ...args: string[]): Promise<string> {
+  const [, address = ''] = await here.start('serve', ...args).waitFor(/listening on (http:\S+)/)
+  return address
+}
+
+/** One connection of u1, with its token. */
+async function connected(t: TestContext) {
+  const sandbox = await startSandbox()
+  t.after(() => sandbox.close())
+  const clientSecret = 's'.repeat(40)
+  const here = shell(t)
+  const scopes = ['read:connected_apps', 'create:connected_apps']
+  const setup = {
+    providers: [sandbox.provider()],
+    apps: [{ ...sandbox.app(), user_binding: 'none' }],
+    callers: [{ client_id: 'backend', client_secret: clientSecret, scopes, owner: 'ops' }],
+  }
+  here.write('latchstring.yaml', stringify(setup))
+  const host = await served(here, '--config', 'latchstring.yaml')
+  const api = new ConnectedAppsApi({ host, clientId: 'backend', clientSecret })
+  t.after(() => api.close())
+  const { body } = await api.getConnectedAppAuthUrl({ key_code_ref: 'sandbox', user_id: 'u1' })
+  const back = await fetch(await sandbox.walk(body.url), { redirect: 'manual' })
+  assert.equal(back.status, 200)
+  const handedOut = await api.getConnectedAppToken({ session_id: body.session_id })
+  return { here, sandbox, session: body.session_id, token: handedOut.body.access_token }
+}
+
+async function tokenStatus(address: string, client_id: string, client_secret: string): Promise<number> {
+  const body = new URLSearchParams({ grant_type: 'client_credentials', client_id, client_secret })
+  return (await fetch(`${address}/oauth2/token`, { method: 'POST', body })).status
+}
+
+async function until(fact: () => Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + 5000
+  while (!(await fact())) {
+    assert.ok(Date.now() < deadline, 'it did not come about')
+    await pause(50)
+  }
+}

@@ -1,0 +1,199 @@
+/** Renewals that were begun and whose end nobody saw: a process that died, an answer that was lost, another process that was faster. */
+
+import assert from 'node:assert/strict'
+import { type TestContext, test } from 'node:test'
+import type { Connection } from '../../src/core/connection.ts'
+import { token } from '../../src/core/token.ts'
+import { openCredentials } from '../../src/core/vault.ts'
+import { openBroker } from '../../src/main.ts'
+import { HOUR, MINUTE, SECOND, startWorld, type World, type WorldOptions } from '../world.ts'
+
+async function opened(t: TestContext, options: WorldOptions): Promise<World> {
+  const world = await startWorld(options)
+  t.after(() => world[Symbol.asyncDispose]())
+  return world
+}
+
+const renewals = (world: World) => world.sandbox.control.count('refresh')
+const facts = async (world: World, session: string) => (await world.told(session)).slice(2)
+
+async function stored(world: World, session: string): Promise<Connection> {
+  return (await world.broker.ports.store.connections.find('default', session)) ?? assert.fail(`no connection ${session}`)
+}
+
+/** A process took the lease and died: before it asked the provider, or after the provider answered. */
+async function crash(world: World, session: string, asked: 'before asking' | 'after the answer'): Promise<void> {
+  const { ports } = world.broker
+  const seen = await stored(world, session)
+  const now = world.now()
+  assert(await ports.store.connections.claim(seen, { holder: 'a process that died', now, until: now + 30 * SECOND }))
+  if (asked === 'before asking') return
+  const { refreshToken } = (await openCredentials(ports, seen)).credentials
+  const form = new URLSearchParams({ grant_type: 'refresh_token', refresh_token: refreshToken!.reveal() })
+  const authorization = `Basic ${btoa('sandbox-app:sandbox-secret')}`
+  const spent = await fetch(`${world.sandbox.url}/token`, { method: 'POST', body: form, headers: { authorization } })
+  assert.equal(spent.status, 200)
+}
+
+for (const store of ['memory', 'sqlite'] as const) {
+  test(`F-08 a lost answer is asked for again while the provider gives it again, on ${store}`, async (t) => {
+    const world = await opened(t, { store, sandbox: { replay_window: 120 } })
+    const session = await world.connect()
+    world.pass(HOUR)
+    await crash(world, session, 'after the answer')
+    world.pass(31 * SECOND)
+    const { status, body } = await world.token(session)
+    assert.equal(status, 200)
+    assert(world.sandbox.control.alive(String(body['access_token'])))
+    assert.equal(renewals(world), 2)
+
+    world.pass(HOUR)
+    assert.equal((await world.token(session)).status, 200, 'and it goes on from there')
+    assert.deepEqual(await facts(world, session), [])
+  })
+
+  test(`F-08 past that time nothing is asked, and the user is told what happened, on ${store}`, async (t) => {
+    const world = await opened(t, { store, sandbox: { replay_window: 120 } })
+    const session = await world.connect()
+    world.pass(HOUR)
+    await crash(world, session, 'after the answer')
+    world.pass(121 * SECOND)
+    for (let time = 0; time < 3; time++) {
+      const refused = await world.token(session)
+      assert.deepEqual([refused.status, refused.code], [400, 'RECONNECT_REQUIRED'])
+      assert.match(refused.text, /rotation_response_lost/)
+    }
+    assert.equal(renewals(world), 1)
+    assert.deepEqual(await facts(world, session), ['connection.broken rotation_response_lost'])
+  })
+
+  test(`F-04 whoever comes while a lease is held waits for its end, on ${store}`, async (t) => {
+    const world = await opened(t, { store, sandbox: { replay_window: 120 } })
+    const session = await world.connect()
+    world.pass(HOUR)
+    await crash(world, session, 'before asking')
+    const late = world.token(session)
+    const early = await Promise.race([late, world.token('nothing')])
+    assert.equal(early.code, 'INVALID_SESSION', 'the other question is answered first')
+    assert.equal(renewals(world), 0)
+    world.pass(31 * SECOND)
+    assert.equal((await late).status, 200)
+    assert.equal(renewals(world), 1)
+  })
+}
+
+test('F-08 where a spent token never gets its successor again, a lost answer is not asked for again', async (t) => {
+  const world = await opened(t, { sandbox: { replay_window: 'none' } })
+  const session = await world.connect()
+  world.pass(HOUR)
+  await crash(world, session, 'before asking')
+  world.pass(31 * SECOND)
+  const refused = await world.token(session)
+  assert.equal(refused.code, 'RECONNECT_REQUIRED')
+  assert.match(refused.text, /rotation_response_lost/)
+  assert.equal(renewals(world), 0)
+})
+
+test('F-08 where nothing is known of rotation, it is tried', async (t) => {
+  const world = await opened(t, { sandbox: { rotation: 'never' } })
+  const session = await world.connect()
+  world.pass(HOUR)
+  await crash(world, session, 'after the answer')
+  world.pass(10 * MINUTE)
+  assert.equal((await world.token(session)).status, 200)
+  assert.equal(renewals(world), 2)
+})
+
+test('F-08 where nothing is known of rotation and the token was spent after all, the reason is the lost answer', async (t) => {
+  const world = await opened(t, { provider: { rotation: undefined } })
+  const session = await world.connect()
+  world.pass(HOUR)
+  await crash(world, session, 'after the answer')
+  world.pass(31 * SECOND)
+  assert.match((await world.token(session)).text, /rotation_response_lost/)
+  assert.equal(renewals(world), 2)
+  assert.deepEqual(await facts(world, session), ['connection.broken rotation_response_lost'])
+})
+
+test('F-08 an outage in between does not make the lost answer forgotten', async (t) => {
+  const world = await opened(t, { provider: { rotation: undefined } })
+  const session = await world.connect()
+  world.pass(HOUR)
+  await crash(world, session, 'after the answer')
+  world.pass(31 * SECOND)
+  world.sandbox.control.script('refresh', 'outage', 'invalid_client')
+  assert.equal((await world.token(session)).code, 'PROVIDER_UNAVAILABLE')
+  world.pass(MINUTE)
+  assert.equal((await world.token(session)).code, 'APP_CREDENTIALS_REJECTED')
+  world.pass(MINUTE)
+  assert.match((await world.token(session)).text, /rotation_response_lost/)
+})
+
+test('F-08 an outage of the provider’s metadata does not make the lost answer forgotten', async (t) => {
+  const world = await opened(t, { provider: { rotation: undefined, token_url: undefined } })
+  const session = await world.connect()
+  world.pass(25 * HOUR)
+  await crash(world, session, 'after the answer')
+  world.pass(31 * SECOND)
+  world.sandbox.control.script('discovery', 'outage')
+  assert.equal((await world.token(session)).code, 'PROVIDER_UNAVAILABLE')
+  assert.equal(renewals(world), 1, 'the provider’s own address was not known')
+  world.pass(MINUTE)
+  assert.match((await world.token(session)).text, /rotation_response_lost/)
+})
+
+for (const preset of ['lost_answer', 'gateway_timeout_after_processing', 'truncated'] as const) {
+  test(`F-08 an answer that is lost on its way is asked for again: ${preset}`, async (t) => {
+    const world = await opened(t, { sandbox: { replay_window: 30 } })
+    const session = await world.connect()
+    world.pass(HOUR)
+    world.sandbox.control.script('refresh', preset)
+    assert.equal((await world.token(session)).status, 503)
+    world.pass(2 * SECOND)
+    assert.equal((await world.token(session)).status, 200)
+  })
+
+  test(`F-08 an answer that is lost for good has a reason of its own, not the provider’s: ${preset}`, async (t) => {
+    const world = await opened(t, {})
+    const session = await world.connect()
+    world.pass(HOUR)
+    world.sandbox.control.script('refresh', preset, 'server_error')
+    assert.equal((await world.token(session)).status, 503)
+    world.pass(2 * SECOND)
+    assert.equal((await world.token(session)).status, 503)
+    world.pass(4 * SECOND)
+    assert.match((await world.token(session)).text, /rotation_response_lost/)
+  })
+}
+
+test('F-02 two processes that meet an expired token at one file cause one renewal, and both hand out what it brought', async (t) => {
+  const world = await opened(t, { store: 'sqlite' })
+  const other = await openBroker(world.config, { now: () => world.now(), logTo: { write: () => {} } })
+  t.after(() => other.close())
+  const session = await world.connect()
+  world.pass(HOUR)
+  world.sandbox.control.script('refresh', { delay: 100 })
+  const caller = { name: 'backend', tenant: 'default', scopes: new Set(['read:connected_apps'] as const) }
+  const handed = await Promise.all(
+    [world.broker, other, world.broker, other].map(({ ports }) => token(ports, caller, session)),
+  )
+  assert.equal(renewals(world), 1)
+  assert.equal(new Set(handed.map(({ accessToken }) => accessToken.digest())).size, 1)
+  assert(world.sandbox.control.alive(handed[0]!.accessToken.reveal()))
+})
+
+test('F-03 a process that wakes up after its lease writes over nothing', async (t) => {
+  const world = await opened(t, { sandbox: { replay_window: 'until_next_use' } })
+  const session = await world.connect()
+  world.pass(HOUR)
+  const { ports } = world.broker
+  const seen = await stored(world, session)
+  const now = world.now()
+  const asleep = await ports.store.connections.claim(seen, { holder: 'asleep', now, until: now + 30 * SECOND })
+  world.pass(31 * SECOND)
+  const { text } = await world.token(session)
+  const { connection } = asleep ?? assert.fail('no lease')
+  assert.equal(await ports.store.connections.settle(connection, { ...connection, label: 'overwritten' }, []), false)
+  assert.equal((await world.token(session)).text, text)
+  assert.equal((await stored(world, session)).label, null)
+})

@@ -1,0 +1,80 @@
+/** Stopping in the middle of something: what runs is finished and kept, what is new is kept away. */
+
+import assert from 'node:assert/strict'
+import { connect, type Socket } from 'node:net'
+import { text } from 'node:stream/consumers'
+import { type TestContext, test } from 'node:test'
+import { HOUR, SECOND, startWorld, type World } from '../world.ts'
+
+async function opened(t: TestContext): Promise<World> {
+  const world = await startWorld({ store: 'sqlite' })
+  t.after(() => world[Symbol.asyncDispose]())
+  return world
+}
+
+const renewalArrived = (world: World) => world.sandbox.control.waitFor(({ endpoint }) => endpoint === 'refresh')
+
+function ask(socket: Socket, path: string, bearer = ''): void {
+  const headers = [`GET ${path} HTTP/1.1`, 'host: broker', ...(bearer ? [`authorization: Bearer ${bearer}`] : [])]
+  socket.write(`${headers.join('\r\n')}\r\n\r\n`)
+}
+
+test('F-48 stopping during a renewal: readiness flips, the caller gets the new token, and it is there after the next start', async (t) => {
+  const world = await opened(t)
+  const session = await world.connect()
+  world.pass(HOUR)
+  const bearer = await world.bearer()
+  world.sandbox.control.script('refresh', { delay: 250 })
+  const { hostname, port } = new URL(world.url)
+  const socket = connect(Number(port), hostname)
+  const said = text(socket)
+  ask(socket, '/readyz')
+  ask(socket, `/api/v1/connected_apps/token?session_id=${session}`, bearer)
+  await renewalArrived(world)
+
+  const stopped = world.stop()
+  // On the connection that is open still: nobody gets a new one.
+  ask(socket, '/readyz')
+  await assert.rejects(fetch(`${world.url}/readyz`))
+  const answers = (await said).split(/(?=^HTTP\/1\.1 )/m)
+  assert.deepEqual(
+    answers.map((answer) => [Number(answer.slice(9, 12)), /"(?:status|access_token)":"(\w{0,8})/.exec(answer)?.[1]]),
+    [
+      [200, 'ready'],
+      [200, 'sbx_at_'.slice(0, 8)],
+      [503, 'stopping'],
+    ].map(([status, word], index) => (index === 1 ? [status, /"access_token":"(\w{0,8})/.exec(answers[1]!)?.[1]] : [status, word])),
+  )
+  const renewed = /"access_token":"([^"]+)"/.exec(answers[1]!)?.[1] ?? ''
+  assert(world.sandbox.control.alive(renewed))
+  await stopped
+
+  await world.start()
+  assert.equal((await world.token(session)).body['access_token'], renewed)
+  assert.equal(world.sandbox.control.count('refresh'), 1)
+})
+
+test('F-48 a renewal that nobody waits for is finished too before the store is closed', async (t) => {
+  const world = await opened(t)
+  const session = await world.connect()
+  const { body } = await world.token(session)
+  world.pass(HOUR - 30 * SECOND)
+  world.sandbox.control.script('refresh', { delay: 250 })
+  assert.deepEqual((await world.token(session)).body, body)
+  await renewalArrived(world)
+  await world.restart()
+  const after = await world.token(session)
+  assert.notEqual(after.body['access_token'], body['access_token'])
+  assert(world.sandbox.control.alive(String(after.body['access_token'])))
+  assert.equal(world.sandbox.control.count('refresh'), 1)
+})
+
+test('F-37 a start in the middle of connecting loses nothing: the browser comes back and is let in', async (t) => {
+  const world = await opened(t)
+  const { body } = await world.authUrl({ key_code_ref: 'none', user_id: 'u' })
+  const back = await world.consent(String(body['url']), new (await import('../browser-stand-in.ts')).Browser())
+  await world.restart()
+  const response = await fetch(back, { redirect: 'manual' })
+  assert.equal(new URL(response.headers.get('location') ?? '').searchParams.get('session_id'), body['session_id'])
+  assert.equal((await world.token(String(body['session_id']))).status, 200)
+})
