@@ -4,9 +4,13 @@ import { promises as dns, type LookupAddress } from 'node:dns'
 import type { IncomingHttpHeaders } from 'node:http'
 import type { LookupFunction } from 'node:net'
 import { getCACertificates } from 'node:tls'
-import { Agent, type Dispatcher } from 'undici'
+import type * as undici from 'undici'
 import { type Net, type NetAnswer, NetError, type NetRequest } from '../core/ports.ts'
 import { literalAddress, type Reach, reachOf } from './address.ts'
+
+// By its file: the package's entry brings a fetch, WebSockets, a cache and mocks along, which are 15 MB in every process.
+const { default: Agent } = (await import('undici/lib/dispatcher/agent.js' as string)) as { default: typeof undici.Agent }
+type Agent = undici.Agent
 
 export interface NetOptions {
   /** Resolves a name to all of its addresses. Default: the operating system's resolver. */
@@ -143,14 +147,14 @@ function exchange(agent: Agent, url: URL, request: NetRequest, limits: Limits): 
 }
 
 /** One request and its answer, as the connection tells of them. */
-class Exchange implements Dispatcher.DispatchHandler {
+class Exchange implements undici.Dispatcher.DispatchHandler {
   readonly #host: string
   readonly #limits: Limits
   readonly #resolve: (answer: NetAnswer) => void
   readonly #reject: (error: NetError) => void
   readonly #deadline: NodeJS.Timeout
   readonly #chunks: Buffer[] = []
-  #controller: Dispatcher.DispatchController | null = null
+  #controller: undici.Dispatcher.DispatchController | null = null
   #late: NetError | null = null
   #status = 0
   #headers: IncomingHttpHeaders = {}
@@ -165,12 +169,12 @@ class Exchange implements Dispatcher.DispatchHandler {
   }
 
   /** The connection stands and its certificate was checked. The next thing that happens is that the request is written. */
-  onRequestStart(controller: Dispatcher.DispatchController): void {
+  onRequestStart(controller: undici.Dispatcher.DispatchController): void {
     if (this.#late) return controller.abort(this.#late)
     this.#controller = controller
   }
 
-  onResponseStart(controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
+  onResponseStart(controller: undici.Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
     this.#status = status
     this.#headers = headers
     const encoding = first(headers['content-encoding'])?.trim().toLowerCase()
@@ -180,7 +184,7 @@ class Exchange implements Dispatcher.DispatchHandler {
       this.#cut(controller, 'too_large', 'announced too long an answer')
   }
 
-  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+  onResponseData(controller: undici.Dispatcher.DispatchController, chunk: Buffer): void {
     this.#size += chunk.length
     if (this.#size > this.#limits.bodyBytesMax) return this.#cut(controller, 'too_large', 'sent too long an answer')
     this.#chunks.push(chunk)
@@ -192,7 +196,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.#resolve({ status: this.#status, headers: firsts(this.#headers), body })
   }
 
-  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+  onResponseError(_controller: undici.Dispatcher.DispatchController, error: Error): void {
     clearTimeout(this.#deadline)
     this.#reject(this.#judge(error))
   }
@@ -207,7 +211,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.#controller.abort(error)
   }
 
-  #cut(controller: Dispatcher.DispatchController, reason: NetError['reason'], what: string): void {
+  #cut(controller: undici.Dispatcher.DispatchController, reason: NetError['reason'], what: string): void {
     controller.abort(new NetError(reason, `${this.#host} ${what}`, true))
   }
 

@@ -1,0 +1,229 @@
+/** Connecting what was connected before: a second connection, the same one again, or one instead of the other; and what fails takes nothing away. */
+
+import assert from 'node:assert/strict'
+import { after, before, describe, test } from 'node:test'
+import { Browser } from '../browser-stand-in.ts'
+import { CALLBACK, HOUR, type CallerName, startWorld, type World } from '../world.ts'
+
+let world: World
+
+async function accessToken(session: string): Promise<string> {
+  const { status, body, text } = await world.token(session)
+  assert.equal(status, 200, text)
+  return String(body['access_token'])
+}
+
+/** The provider takes the grant back, and the token runs out. */
+async function broken(session: string): Promise<void> {
+  world.sandbox.control.revokeEverything()
+  world.pass(2 * HOUR)
+  assert.equal((await world.token(session)).code, 'RECONNECT_REQUIRED')
+}
+
+/** Says only yes or no, so that tests can ask about it. */
+const works = async (session: string): Promise<boolean> => (await world.token(session)).status === 200
+
+describe('connecting again', () => {
+  before(async () => {
+    world = await startWorld({
+      further: (sandbox) => ({
+        apps: (['none', 'complete'] as const).map((user_binding) => ({
+          ...sandbox.app(),
+          key_code_ref: `only-one-${user_binding}`,
+          user_binding,
+          callback_url: CALLBACK,
+          one_per_owner: true,
+        })),
+      }),
+    })
+  })
+  after(() => world[Symbol.asyncDispose]())
+
+  test('auth_url for a user who is connected makes a second session, and the first goes on working', async () => {
+    const first = await world.connect('none', 'ada')
+    const second = await world.connect('none', 'ada')
+    assert.notEqual(first, second)
+    assert.notEqual(await accessToken(first), await accessToken(second))
+  })
+
+  for (const binding of ['none', 'confirm', 'complete'] as const) {
+    test(`F-35 ${binding}: a broken connection that is connected again keeps its id and its label`, async () => {
+      const session = await world.connect(binding, 'again')
+      await world.ask('PATCH', `/api/v1/connections/${session}`, { json: { label: 'work' } })
+      const { body: before } = await world.connection(session)
+      await broken(session)
+      assert.equal(await world.connect(binding, 'again', { session_id: session }), session)
+      await accessToken(session)
+      const { body } = await world.connection(session)
+      assert.deepEqual([body['state'], body['label'], body['created_at']], ['connected', 'work', before['created_at']])
+      assert.equal((await world.told(session)).at(-1), 'connection.connected reconnected')
+    })
+  }
+
+  test('F-35 callback: connecting again gives an id that nobody knew, and the old one stays as it was', async () => {
+    const session = await world.connect('callback', 'again')
+    const token = await accessToken(session)
+    const renewed = await world.connect('callback', 'again', { session_id: session })
+    assert.notEqual(renewed, session)
+    assert.notEqual(await accessToken(renewed), token)
+    assert.equal(await accessToken(session), token)
+  })
+
+  describe('F-35 a reconnect that fails midway leaves the working tokens active', () => {
+    /** Each ends somewhere between the link and the connection. */
+    const MIDWAYS: Readonly<Record<string, (url: string, session: string) => Promise<unknown>>> = {
+      'nobody follows the link': async () => {},
+      'the user says no': (url) => world.arrive(url, new Browser(), { decision: 'deny' }),
+      'the user presses Cancel': (url) => new Browser().press(url, { name: 'decision', value: 'cancel' }),
+      'the user never comes back': (url) => world.consent(url, new Browser()),
+      'another browser comes back': async (url) => new Browser().visit(await world.consent(url, new Browser())),
+      'the provider refuses the code': async (url) => {
+        world.sandbox.control.script('token', 'invalid_grant')
+        assert.equal((await world.arrive(url)).searchParams.get('error'), 'invalid_grant')
+      },
+      'the provider answers nonsense': async (url) => {
+        world.sandbox.control.script('token', 'html_200')
+        assert.ok((await world.arrive(url)).searchParams.has('error'))
+      },
+      'the answer of the provider is lost': async (url) => {
+        world.sandbox.control.script('token', 'lost_answer')
+        assert.equal((await world.arrive(url)).searchParams.get('error'), 'exchange_uncertain')
+      },
+    }
+    for (const [midway, happens] of Object.entries(MIDWAYS)) {
+      test(midway, async () => {
+        const session = await world.connect('confirm', 'midway')
+        const token = await accessToken(session)
+        const { body } = await world.authUrl({ key_code_ref: 'confirm', user_id: 'midway', session_id: session })
+        assert.equal(body['session_id'], session)
+        await happens(String(body['url']), session)
+        assert.equal(await accessToken(session), token)
+        assert.ok(world.sandbox.control.alive(token), 'and it still opens the door')
+        assert.equal((await world.connection(session)).body['state'], 'connected')
+      })
+    }
+
+    test('the wrong user completes it', async () => {
+      const session = await world.connect('complete', 'midway')
+      const token = await accessToken(session)
+      const { body } = await world.authUrl({ key_code_ref: 'complete', user_id: 'midway', session_id: session })
+      const { searchParams } = await world.arrive(String(body['url']))
+      const answer = await world.complete({ ...Object.fromEntries(searchParams), user_id: 'mallory' })
+      assert.equal(answer.code, 'INVALID_COMPLETION')
+      assert.equal(await accessToken(session), token)
+    })
+  })
+
+  test('a connection that is revoked while it is connected again stays revoked, and the new code is not spent', async () => {
+    const session = await world.connect('none', 'ada')
+    const { body } = await world.authUrl({ key_code_ref: 'none', user_id: 'ada', session_id: session })
+    const back = await world.consent(String(body['url']), new Browser())
+    const redeemed = world.redeemed
+    await world.revoke(session)
+    const arrived = new URL((await new Browser().visit(back)).headers.get('location')!)
+    assert.equal(arrived.searchParams.get('error'), 'revoked_meanwhile')
+    assert.equal((await world.token(session)).code, 'INVALID_SESSION')
+    assert.equal(world.redeemed, redeemed)
+  })
+
+  for (const reconnecting of [false, true]) {
+    test(`S-77 a session that is revoked while its code is with the provider stays revoked (${reconnecting ? 'again' : 'new'})`, async () => {
+      const earlier = reconnecting ? await world.connect('none', 'ada') : undefined
+      const { body } = await world.authUrl({ key_code_ref: 'none', user_id: 'ada', session_id: earlier })
+      const session = String(body['session_id'])
+      const back = await world.consent(String(body['url']), new Browser())
+      const [nth, grants] = [world.redeemed + 1, world.sandbox.control.grants]
+      world.sandbox.control.script('token', { delay: 200 })
+      const visit = new Browser().visit(back)
+      await world.sandbox.control.waitFor((request) => request.endpoint === 'token' && request.nth === nth)
+      assert.equal((await world.revoke(session)).status, 200)
+
+      const arrived = new URL((await visit).headers.get('location')!)
+      assert.equal(arrived.searchParams.get('error'), 'revoked_meanwhile')
+      assert.notEqual((await world.token(session)).status, 200)
+      assert.equal(world.sandbox.control.grants, grants - (reconnecting ? 2 : 1), 'what the provider granted was taken back')
+    })
+  }
+
+  const REFUSED: readonly (readonly [string, Readonly<Record<string, string>>, CallerName])[] = [
+    ['of another user', { key_code_ref: 'confirm', user_id: 'mallory', org_code: 'acme' }, 'backend'],
+    ['of another organisation', { key_code_ref: 'confirm', user_id: 'ada', org_code: 'evil' }, 'backend'],
+    ['without its organisation', { key_code_ref: 'confirm', user_id: 'ada' }, 'backend'],
+    ['as the organisation alone', { key_code_ref: 'confirm', org_code: 'acme' }, 'backend'],
+    ['with another app', { key_code_ref: 'none', user_id: 'ada', org_code: 'acme' }, 'backend'],
+    ['with an app that hands out new ids', { key_code_ref: 'callback', user_id: 'ada', org_code: 'acme' }, 'backend'],
+    ['from another tenant', { key_code_ref: 'confirm', user_id: 'ada', org_code: 'acme' }, 'stranger'],
+  ]
+  for (const [how, query, as] of REFUSED) {
+    test(`nobody connects a session again ${how}`, async () => {
+      const session = await world.connect('confirm', 'ada', { org_code: 'acme' })
+      const answer = await world.authUrl({ ...query, session_id: session }, as)
+      assert.equal(answer.status, 400)
+      assert.equal(answer.code, 'INVALID_SESSION')
+      const never = await world.authUrl({ ...query, session_id: 'never-was-one' }, as)
+      assert.equal(answer.text, never.text, 'the answer is the one for a session that never was')
+      await accessToken(session)
+    })
+  }
+
+  test('a session that is revoked, or pending, is none that could be connected again', async () => {
+    const session = await world.connect('confirm', 'ada')
+    await world.revoke(session)
+    const pending = await world.authUrl({ key_code_ref: 'confirm', user_id: 'ada' })
+    for (const session_id of [session, String(pending.body['session_id'])]) {
+      const answer = await world.authUrl({ key_code_ref: 'confirm', user_id: 'ada', session_id })
+      assert.equal(answer.code, 'INVALID_SESSION')
+    }
+  })
+
+  test('F-33 two flows of one user at once make two connections', async () => {
+    const sessions = await Promise.all([world.connect('none', 'double'), world.connect('none', 'double')])
+    assert.notEqual(sessions[0], sessions[1])
+    for (const session of sessions) await accessToken(session)
+  })
+
+  for (const binding of ['none', 'complete'] as const) {
+    test(`F-33 ${binding}: one per owner means that the newest stays, and those of others are left alone`, async () => {
+      const app = `only-one-${binding}`
+      const connect = async (owner: Record<string, string>) => {
+        const { body } = await world.authUrl({ key_code_ref: app, ...owner })
+        const { searchParams } = await world.arrive(String(body['url']))
+        if (binding === 'complete') await world.complete({ ...Object.fromEntries(searchParams), ...owner })
+        return String(body['session_id'])
+      }
+      const others = [
+        await connect({ user_id: 'grace' }),
+        await connect({ user_id: 'ada', org_code: 'acme' }),
+        await connect({ org_code: 'acme' }),
+        await world.connect('none', 'ada'),
+      ]
+      const first = await connect({ user_id: 'ada' })
+      assert.ok(await works(first))
+      const second = await connect({ user_id: 'ada' })
+      assert.equal((await world.token(first)).code, 'INVALID_SESSION')
+      assert.equal((await world.connection(first)).body['state'], 'revoked')
+      assert.equal((await world.told(first)).at(-1), 'connection.revoked superseded')
+      for (const session of [second, ...others]) assert.ok(await works(session))
+    })
+  }
+
+  test('F-33 a failed second attempt takes nothing from an app with one connection per owner', async () => {
+    const { body } = await world.authUrl({ key_code_ref: 'only-one-none', user_id: 'careful' })
+    await world.arrive(String(body['url']))
+    const second = await world.authUrl({ key_code_ref: 'only-one-none', user_id: 'careful' })
+    await world.arrive(String(second.body['url']), new Browser(), { decision: 'deny' })
+    assert.ok(await works(String(body['session_id'])))
+  })
+
+  test('F-33 eight flows of one user that come back at once leave one connection, where the app wants one', async () => {
+    const backs = await Promise.all(
+      Array.from({ length: 8 }, async () => {
+        const { body } = await world.authUrl({ key_code_ref: 'only-one-none', user_id: 'eager' })
+        return { session: String(body['session_id']), back: await world.consent(String(body['url']), new Browser()) }
+      }),
+    )
+    await Promise.all(backs.map(({ back }) => new Browser().visit(back)))
+    const alive = await Promise.all(backs.map(({ session }) => works(session)))
+    assert.equal(alive.filter(Boolean).length, 1)
+  })
+})
