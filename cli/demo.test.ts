@@ -68,10 +68,11 @@ describe('latchstring demo', { concurrency: 4 }, () => {
     assert.deepEqual(steps.at(-1)?.failure, { what: 'the token is dead at the provider', expected: 401, got: 200 })
   })
 
-  test('a provider that hands out the same token again makes the step renew fail', async (t) => {
-    const { code, steps } = await performed(t, ({ control }) => control.script('token', 'no_refresh_token'))
+  test('a provider that renews with a token which it does not take makes the step renew fail', async (t) => {
+    const stillborn = { edit: { set: { access_token: 'never-heard-of' } } }
+    const { code, steps } = await performed(t, ({ control }) => control.script('refresh', stillborn))
     assert.equal(code, 1)
-    assert.equal(steps.at(-1)?.name, 'renew')
+    assert.deepEqual(steps.at(-1)?.failure, { what: 'the provider takes it', expected: 200, got: 401 })
   })
 })
 

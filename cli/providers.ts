@@ -1,9 +1,8 @@
 /** `latchstring providers`: which services can be connected, and whether a file that describes one is right. */
 
 import { readFile } from 'node:fs/promises'
-import { basename } from 'node:path'
 import type { Command } from 'commander'
-import { CatalogError, nearest } from '../src/catalog/mistake.ts'
+import { CatalogError, type Mistake, nearest } from '../src/catalog/mistake.ts'
 import { BrokerError } from '../src/core/errors.ts'
 import { DEFAULT_TENANT } from '../src/core/setup.ts'
 import { withExamples } from './help.ts'
@@ -74,18 +73,34 @@ export function addProviders(program: Command): void {
   )
   async function check(paths: string[], { json }: Options): Promise<void> {
     const { readCatalog } = await import('../src/catalog/load.ts')
-    const files = await Promise.all(paths.map(async (path) => ({ name: path, text: await textOf(path) })))
-    const right = [...readCatalog(files).keys()]
+    const { files, missing } = await filesOf(paths)
+    const { right, mistakes } = judged(() => readCatalog(files))
+    if (missing.length + mistakes.length > 0) throw new CatalogError([...missing, ...mistakes])
     if (json) return printJson({ right })
     print(right.length === 1 ? `${right[0]} is right` : `${right.length} files are right: ${right.join(', ')}`)
   }
 }
 
-async function textOf(path: string): Promise<string> {
+/** What cannot be read is a mistake like the others, and hides none of them. */
+async function filesOf(paths: readonly string[]): Promise<{ files: { name: string; text: string }[]; missing: Mistake[] }> {
+  const files: { name: string; text: string }[] = []
+  const missing: Mistake[] = []
+  for (const path of paths) {
+    try {
+      files.push({ name: path, text: await readFile(path, 'utf8') })
+    } catch (error) {
+      const message = (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'is not there' : 'cannot be read'
+      missing.push({ file: path, place: null, path: '', message })
+    }
+  }
+  return { files, missing }
+}
+
+function judged(read: () => ReadonlyMap<string, unknown>): { right: string[]; mistakes: readonly Mistake[] } {
   try {
-    return await readFile(path, 'utf8')
+    return { right: [...read().keys()], mistakes: [] }
   } catch (error) {
-    const reason = (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'is not there' : 'cannot be read'
-    throw new CatalogError([{ file: basename(path), place: null, path: '', message: reason }])
+    if (!(error instanceof CatalogError)) throw error
+    return { right: [], mistakes: error.mistakes }
   }
 }

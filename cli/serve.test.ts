@@ -82,7 +82,7 @@ describe('latchstring serve', { concurrency: 4 }, () => {
     assert.deepEqual({ code, stdout }, { code: 2, stdout: '' })
     assert.match(
       stderr,
-      /there are 2 mistakes:\n.*latchstring\.yaml:3:\d+: apps\[0\]\.provider: nowhere.*\n.*latchstring\.yaml:5:\d+: caller: .*did you mean callers\?/,
+      /there are 2 mistakes:\n.*latchstring\.yaml:3:\d+: apps\[0\]\.provider: .*catalogue.*\n.*latchstring\.yaml:5:\d+: caller: .*did you mean callers\?/,
     )
   })
 

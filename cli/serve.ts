@@ -1,7 +1,7 @@
 /** `latchstring serve`: the server, from its configuration to its last answer. */
 
 import type { Command } from 'commander'
-import { type Config, readConfig, withPort } from '../src/config.ts'
+import { readConfig, withPort } from '../src/config.ts'
 import type { Applied } from '../src/core/apply.ts'
 import type { Broker } from '../src/main.ts'
 import { secretOnce } from './callers.ts'
@@ -37,8 +37,9 @@ export function addServe(program: Command): void {
 
 async function run({ json, ...flags }: Options): Promise<void> {
   const stopped = askedToStop()
-  const config = await settled(readConfig(flags))
+  const read = readConfig(flags)
   const { openBroker, serve } = await import('../src/main.ts')
+  const config = read.port === 0 ? withPort(read, await freePort(read.host)) : read
   const broker = await openBroker(config)
   const server = await begun(broker, async () => {
     tellSecrets(await broker.applySetup())
@@ -58,10 +59,6 @@ async function run({ json, ...flags }: Options): Promise<void> {
   log('info', 'stopping', { reason: await stopped })
   await server.stop()
   log('info', 'stopped')
-}
-
-async function settled(config: Config): Promise<Config> {
-  return config.port === 0 ? withPort(config, await freePort(config.host)) : config
 }
 
 /** What does not begin is put away. */

@@ -27,6 +27,9 @@ import { type MasterKey, parseMasterKeys } from './seal/keyring.ts'
 import { memoryStore } from './store/memory.ts'
 import { openSqliteStore } from './store/sqlite.ts'
 
+/** How long a connection may outlive its last answer while the server stops. */
+const IDLE_CHECK_MS = 50
+
 export const PROVIDERS_FOLDER = join(import.meta.dirname, '..', 'providers')
 
 /** Everything but the server: for commands that work on the store, and for `serve`. */
@@ -49,7 +52,10 @@ export interface BrokerOptions {
   readonly logTo?: DestinationStream
 }
 
-export async function openBroker(config: Config, { now = Date.now, logTo }: BrokerOptions = {}): Promise<Broker> {
+export async function openBroker(
+  config: Config,
+  { now = Date.now, logTo = process.stderr }: BrokerOptions = {},
+): Promise<Broker> {
   // What can be wrong with the set-up is found before the store is opened, and so before it is made.
   const masterKeys = masterKeysOf(config)
   const catalog = await loadCatalog(PROVIDERS_FOLDER)
@@ -126,7 +132,10 @@ export async function serve(
     address,
     async stop() {
       readiness.accepting = false
+      // Closing ends the connections that are idle by then; those whose last answer is still to come would be kept alive for another minute.
+      const idle = setInterval(() => server.server.closeIdleConnections(), IDLE_CHECK_MS)
       await server.close()
+      clearInterval(idle)
       await jobs.stop()
       await broker.close()
     },

@@ -22,6 +22,8 @@ export function createMetrics(renewalsRunning: () => number): Metrics {
     buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10],
     registers,
   })
+  // Finding a series by its labels costs more than counting in it. There are as many as routes times statuses.
+  const answers = new Map<string, ReturnType<typeof duration.labels>>()
   const asked = new Counter({
     name: 'latchstring_provider_requests_total',
     help: 'What providers were asked for, and how it ended.',
@@ -39,7 +41,10 @@ export function createMetrics(renewalsRunning: () => number): Metrics {
 
   return {
     answered(route, method, status, seconds) {
-      duration.labels(route, method, String(status)).observe(seconds)
+      const series = `${method} ${status} ${route}`
+      let known = answers.get(series)
+      if (!known) answers.set(series, (known = duration.labels(route, method, String(status))))
+      known.observe(seconds)
     },
     counted(mode, { id: provider }) {
       const count = (operation: string, outcome: string): void => asked.labels(provider, operation, outcome).inc()

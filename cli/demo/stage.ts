@@ -10,7 +10,7 @@ import { type Sandbox, startSandbox } from '../../sandbox/sandbox.ts'
 import type { Config } from '../../src/config.ts'
 import { generateSecret } from '../../src/core/apply.ts'
 import { Secret } from '../../src/core/secret.ts'
-import { openBroker, serve } from '../../src/main.ts'
+import { type Broker, openBroker, type RunningServer, serve } from '../../src/main.ts'
 import { freePort } from '../port.ts'
 import { type SampleApp, startSampleApp } from './sample-app.ts'
 
@@ -56,15 +56,10 @@ async function built(folder: string, closers: (() => Promise<void>)[]): Promise<
   closers.push(() => sandbox.close())
 
   const clientSecret = generateSecret().reveal()
-  const config = await configIn(folder, clientSecret)
-  const broker = await openBroker(config)
-  const server = await serve(broker, config).catch(async (error: unknown) => {
-    await broker.close()
-    throw error
-  })
+  const { broker, server } = await served(folder, clientSecret)
   closers.push(() => server.stop())
 
-  const stage = { brokerUrl: config.publicUrl, keyCodeRef: KEY_CODE_REF, clientId: CLIENT_ID, clientSecret }
+  const stage = { brokerUrl: broker.ports.publicUrl, keyCodeRef: KEY_CODE_REF, clientId: CLIENT_ID, clientSecret }
   const sampleApp = await startSampleApp({ ...stage, host: HOST })
   closers.push(() => sampleApp.close())
 
@@ -73,9 +68,26 @@ async function built(folder: string, closers: (() => Promise<void>)[]): Promise<
   return { ...stage, sandbox, sampleApp }
 }
 
+/** The port that was free may be taken by the time the broker is built: then another. */
+async function served(folder: string, clientSecret: string, preferred = PREFERRED_PORT): Promise<Served> {
+  const config = configIn(folder, clientSecret, await freePort(HOST, preferred))
+  const broker = await openBroker(config)
+  try {
+    return { broker, server: await serve(broker, config) }
+  } catch (error) {
+    await broker.close()
+    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE' || preferred === 0) throw error
+    return served(folder, clientSecret, 0)
+  }
+}
+
+interface Served {
+  readonly broker: Broker
+  readonly server: RunningServer
+}
+
 /** Nothing of the environment: the demo must not meet anybody's real database. */
-async function configIn(folder: string, clientSecret: string): Promise<Config> {
-  const port = await freePort(HOST, PREFERRED_PORT)
+function configIn(folder: string, clientSecret: string, port: number): Config {
   return {
     host: HOST,
     port,

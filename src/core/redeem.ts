@@ -4,7 +4,7 @@ import { type Attempt, attemptFact, attemptRow, emptied } from './attempt.ts'
 import type { Connection } from './connection.ts'
 import { BrokerError } from './errors.ts'
 import { mintId } from './one-time.ts'
-import type { Grant, Ports } from './ports.ts'
+import type { Grant, Ports, RowSeal } from './ports.ts'
 import { registrationOf } from './registration.ts'
 import { supersede } from './revoke.ts'
 import type { Secret } from './secret.ts'
@@ -23,10 +23,7 @@ export async function redeem(
   const { app, registration } = await registrationOf(ports, attempt.tenant, attempt.app)
   const mode = ports.modeOf(registration.provider)
   const secrets = await opened(ports, attempt)
-  const earlier = attempt.reconnects === null ? null : await ports.store.connections.find(attempt.tenant, attempt.reconnects)
-  if (attempt.reconnects !== null && (!earlier || earlier.health.state === 'revoked')) {
-    return refused(ports, attempt, 'revoked_meanwhile', 'the connection was revoked before it was connected again')
-  }
+  if ((await reconnected(ports, attempt)) === 'revoked') return refused(ports, attempt, 'revoked_meanwhile', REVOKED)
   // In `callback` binding the id that `auth_url` gave never becomes usable: the one that does travels with this browser only.
   const id = attempt.binding === 'callback' ? mintId() : attempt.session
   const row = await ports.seal.create(connectionRow({ tenant: attempt.tenant, id }))
@@ -36,40 +33,47 @@ export async function redeem(
   if (exchanged.outcome === 'uncertain') return refused(ports, attempt, 'exchange_uncertain', exchanged.detail)
   if (exchanged.outcome === 'refused') return refused(ports, attempt, exchanged.reason, exchanged.detail)
 
-  const connection: Connection = {
-    ...fresh(ports, attempt, exchanged.grant, id, earlier),
-    sealed: sealCredentials(row, exchanged.grant.credentials),
-  }
-  const next = emptied({ ...attempt, stage: 'connected', connection: id })
-  const connected = attemptFact(
-    ports,
-    { ...attempt, session: id },
-    'browser',
-    'connection.connected',
-    earlier ? 'reconnected' : attempt.binding,
-  )
-  const written = await finished(ports, attempt, next, connection, [connected])
-  if (!written) {
+  // Looked at anew: whoever revoked it while the provider was asked is not overruled by the answer.
+  const earlier = await reconnected(ports, attempt)
+  const written = earlier === 'revoked' ? 'overtaken' : await stored(ports, attempt, exchanged.grant, { id, row, earlier })
+  if (typeof written === 'string') {
     // Tokens that nobody will ever see again must not stay alive at the provider.
     await mode.revoke(registration, exchanged.grant.credentials)
+    if (written === 'overtaken') return refused(ports, attempt, 'revoked_meanwhile', REVOKED)
     throw new BrokerError('INTERNAL', 'the connection could not be stored; what the provider granted was revoked again')
   }
-  if (app.onePerOwner) await supersede(ports, connection)
-  return { outcome: 'connected', connection }
+  if (app.onePerOwner) await supersede(ports, written)
+  return { outcome: 'connected', connection: written }
 }
 
-async function finished(
+const REVOKED = 'the session was revoked while it was being connected'
+
+/** The connection whose consent is renewed; null: a new one is made. */
+async function reconnected(ports: Ports, { tenant, reconnects }: Attempt): Promise<Connection | null | 'revoked'> {
+  if (reconnects === null) return null
+  const found = await ports.store.connections.find(tenant, reconnects)
+  return found && found.health.state !== 'revoked' ? found : 'revoked'
+}
+
+/** `overtaken`: the attempt was ended by somebody else meanwhile. `failed`: storage did not take it. */
+async function stored(
   ports: Ports,
   attempt: Attempt,
-  next: Attempt,
-  connection: Connection,
-  facts: Parameters<Ports['store']['record']>[0],
-) {
+  grant: Grant,
+  { id, row, earlier }: { id: string; row: RowSeal; earlier: Connection | null },
+): Promise<Connection | 'overtaken' | 'failed'> {
+  const connection: Connection = {
+    ...fresh(ports, attempt, grant, id, earlier),
+    sealed: sealCredentials(row, grant.credentials),
+  }
+  const next = emptied({ ...attempt, stage: 'connected', connection: id })
+  const how = earlier ? 'reconnected' : attempt.binding
+  const connected = attemptFact(ports, { ...attempt, session: id }, 'browser', 'connection.connected', how)
   try {
-    return await ports.store.attempts.finish('returned', next, connection, facts)
+    return (await ports.store.attempts.finish('returned', next, connection, [connected])) ? connection : 'overtaken'
   } catch (error) {
     ports.log('error', 'a new connection could not be stored', { tenant: attempt.tenant, session: attempt.session, error })
-    return false
+    return 'failed'
   }
 }
 

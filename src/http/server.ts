@@ -54,9 +54,10 @@ export async function createServer(ports: Ports, options: ServerOptions): Promis
   readBodies(app)
   await app.register(cookie)
 
-  app.addHook('onRequest', async (request) => {
-    if (request.raw.url && request.raw.url.length > URL_LENGTH_MAX)
-      throw new BrokerError('URI_TOO_LONG', 'the address is longer than this server takes')
+  // Hooks that every request passes call back instead of being async: a promise each would be a tenth of the token path.
+  app.addHook('onRequest', (request, _reply, done) => {
+    const tooLong = request.raw.url !== undefined && request.raw.url.length > URL_LENGTH_MAX
+    done(tooLong ? new BrokerError('URI_TOO_LONG', 'the address is longer than this server takes') : undefined)
   })
   app.addHook('onResponse', (request, reply, done) => {
     const route = request.routeOptions.url ?? 'none'
@@ -84,7 +85,7 @@ export async function createServer(ports: Ports, options: ServerOptions): Promis
   return app
 }
 
-function add(app: FastifyInstance, ports: Ports, route: Route, identify: (request: FastifyRequest) => unknown): void {
+function add(app: FastifyInstance, ports: Ports, route: Route, identify: (request: FastifyRequest) => Caller | Promise<Caller>): void {
   app.route({
     method: route.method,
     url: route.path,
@@ -93,9 +94,18 @@ function add(app: FastifyInstance, ports: Ports, route: Route, identify: (reques
       ...(route.method !== 'GET' && { body: route.body ?? NoBody }),
     },
     // Before anything is read or judged: who is unknown here learns nothing of what would be right.
-    onRequest: async (request) => {
-      const caller = identify(request)
-      request.setDecorator('caller', caller instanceof Promise ? await caller : caller)
+    onRequest: (request, _reply, done) => {
+      const known = (caller: Caller): void => {
+        request.setDecorator('caller', caller)
+        done()
+      }
+      try {
+        const caller = identify(request)
+        if (caller instanceof Promise) caller.then(known, done)
+        else known(caller)
+      } catch (error) {
+        done(error as Error)
+      }
     },
     handler: async (request, reply) => {
       const { query, body, params } = request

@@ -1,7 +1,7 @@
 /** What a browser can bring back from a provider, or pretend to: every way but the honest one ends without a request for a token. */
 
 import assert from 'node:assert/strict'
-import { after, before, describe, test } from 'node:test'
+import { after, before, describe, mock, test } from 'node:test'
 import { Browser } from '../browser-stand-in.ts'
 import { CALLBACK, MINUTE, startWorld, type World } from '../world.ts'
 
@@ -275,6 +275,20 @@ describe('the way back', () => {
       await assertPage(await new Browser().visit(back), 400)
     })
   }
+
+  test('a connection that cannot be stored is taken back at the provider, and the user is told to come again', async () => {
+    const { back, session, browser } = await returning()
+    const { grants } = world.sandbox.control
+    const finish = mock.method(world.broker.ports.store.attempts, 'finish', async () => {
+      throw new Error('the disk is full')
+    })
+    const html = await assertPage(await browser.visit(back), 500)
+    finish.mock.restore()
+    assert.match(html, /start again/)
+    assert.doesNotMatch(html, /disk/)
+    assert.equal(world.sandbox.control.grants, grants - 1)
+    assert.notEqual((await world.token(session)).status, 200)
+  })
 
   test('an app without a callback ends on a page of ours that names app and provider', async () => {
     const { back, session, browser } = await returning('bare')
