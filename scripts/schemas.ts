@@ -89,7 +89,8 @@ function kindOf(field: Shape): string {
   return { string: 'text', boolean: 'true or false', integer: 'number' }[field.type ?? ''] ?? ''
 }
 
-if (import.meta.main) {
+// Not `import.meta.main`: behind the launcher, this file is imported.
+if (process.argv[1] === import.meta.filename) {
   const names = outdated()
   if (!process.argv.includes('--check')) {
     for (const [name, text] of generated()) writeFileSync(join(ROOT, name), text)

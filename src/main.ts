@@ -144,7 +144,7 @@ export async function serve(
 
 function masterKeysOf({ masterKeys }: Config): MasterKey[] {
   try {
-    return parseMasterKeys(masterKeys.reveal())
+    return parseMasterKeys(masterKeys)
   } catch (error) {
     throw new ConfigError([(error as Error).message])
   }

@@ -225,7 +225,7 @@ export interface AppRequest {
   readonly provider: string
   readonly name?: string
   readonly client_id: string
-  /** Left out: the one that is stored stays. */
+  /** Needed unless the provider's `client_auth` does without one. */
   readonly client_secret?: string
   readonly scopes?: readonly string[]
   readonly callback_url?: string

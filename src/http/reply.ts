@@ -79,7 +79,10 @@ export function asBrokerError(thrown: unknown): BrokerError {
   if (code === 'FST_ERR_CTP_BODY_TOO_LARGE')
     return new BrokerError('PAYLOAD_TOO_LARGE', 'the body is larger than this server takes')
   if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE')
-    return new BrokerError('UNSUPPORTED_MEDIA_TYPE', 'send the body as application/json')
+    return new BrokerError(
+      'UNSUPPORTED_MEDIA_TYPE',
+      'send JSON as application/json, and a form as application/x-www-form-urlencoded',
+    )
   if (typeof statusCode === 'number' && statusCode >= 400 && statusCode < 500) {
     return new BrokerError('INVALID_REQUEST', 'the request cannot be read: its body or path is not well-formed')
   }

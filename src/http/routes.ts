@@ -43,7 +43,15 @@ export const ROUTES: readonly Route[] = [
     scope: 'read:connected_apps',
     query: schemas.AuthUrlQuery,
     answer: schemas.AuthUrlAnswer,
-    errors: ['APP_NOT_FOUND', 'MISSING_OWNER', 'INVALID_CALLBACK_URL', 'INVALID_SESSION', 'PROVIDER_UNAVAILABLE'],
+    errors: [
+      'APP_NOT_FOUND',
+      'MISSING_OWNER',
+      'INVALID_CALLBACK_URL',
+      'INVALID_SESSION',
+      'CONNECT_FAILED',
+      'PROVIDER_UNAVAILABLE',
+      'INTEGRITY_FAILURE',
+    ],
     handle: handle.getAuthUrl,
   }),
   route({
@@ -86,7 +94,15 @@ export const ROUTES: readonly Route[] = [
     scope: 'create:connected_apps',
     body: schemas.CompleteBody,
     answer: schemas.ConnectionItem,
-    errors: ['NOT_FOUND', 'MISSING_OWNER', 'INVALID_COMPLETION', 'SESSION_EXPIRED', 'CONNECT_FAILED'],
+    errors: [
+      'NOT_FOUND',
+      'MISSING_OWNER',
+      'INVALID_COMPLETION',
+      'SESSION_EXPIRED',
+      'CONNECT_FAILED',
+      'APP_NOT_FOUND',
+      'INTEGRITY_FAILURE',
+    ],
     handle: handle.postComplete,
   }),
   route({

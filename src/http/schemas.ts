@@ -81,7 +81,11 @@ export const AppBody = Type.Object(
     ),
     client_id: id('At the provider.'),
     client_secret: Type.Optional(
-      Type.String({ minLength: 1, maxLength: 4096, description: 'Left out: the one that is stored stays.' }),
+      Type.String({
+        minLength: 1,
+        maxLength: 4096,
+        description: 'Needed unless the provider’s client_auth does without one. It never comes out again.',
+      }),
     ),
     private_key: Type.Optional(
       Type.String({ minLength: 1, maxLength: 16384, description: 'PKCS #8 PEM or a JWK, for private_key_jwt.' }),

@@ -85,7 +85,12 @@ export async function createServer(ports: Ports, options: ServerOptions): Promis
   return app
 }
 
-function add(app: FastifyInstance, ports: Ports, route: Route, identify: (request: FastifyRequest) => Caller | Promise<Caller>): void {
+function add(
+  app: FastifyInstance,
+  ports: Ports,
+  route: Route,
+  identify: (request: FastifyRequest) => Caller | Promise<Caller>,
+): void {
   app.route({
     method: route.method,
     url: route.path,
