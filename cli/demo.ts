@@ -14,6 +14,8 @@ interface Options {
 
 /** Seconds; for whoever clicks through it by hand and should see a renewal. */
 const LIFETIME_TO_WATCH = 60
+/** As a shell tells of what was ended with Ctrl+C. */
+const INTERRUPTED = 130
 
 export function addDemo(program: Command): void {
   const command = program
@@ -38,8 +40,8 @@ async function run({ once = false, json = false }: Options): Promise<void> {
   } finally {
     await stage.close()
   }
-  // A walk that was interrupted may wait for a token to expire; nobody waits for the walk any more.
-  process.exit()
+  // The walk may be waiting for a token to expire; nobody waits for the walk any more.
+  if (process.exitCode === INTERRUPTED) process.exit()
 }
 
 /** Resolves to the exit code. */
@@ -51,7 +53,7 @@ export async function perform(
   const { walk } = await import('./demo/walk.ts')
   tell.prepared(stage)
   const outcome = await Promise.race([walk(stage, tell.step), stopped.then(() => 'stopped' as const)])
-  if (outcome === 'stopped') return FAILED
+  if (outcome === 'stopped') return INTERRUPTED
   tell.finished(outcome)
   if (!outcome) return FAILED
   if (!once) {

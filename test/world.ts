@@ -215,7 +215,7 @@ export class World implements AsyncDisposable {
     if (typeof body['url'] !== 'string') throw new Error(`auth_url failed: ${text}`)
     const arrived = (await this.arrive(body['url'])).searchParams
     const session = arrived.get('session_id')
-    if (session === null || arrived.has('error')) throw new Error(`not connected: ${arrived}`)
+    if (session === null || arrived.has('error')) throw new Error(`not connected: ${arrived.toString()}`)
     if (binding === 'complete') {
       const completed = await this.complete({
         session_id: session,

@@ -56,7 +56,7 @@ async function built(folder: string, closers: (() => Promise<void>)[]): Promise<
   closers.push(() => sandbox.close())
 
   const clientSecret = generateSecret().reveal()
-  const { broker, server } = await served(folder, clientSecret)
+  const { broker, server } = await served({ folder, clientSecret, masterKey: randomBytes(32).toString('base64') })
   closers.push(() => server.stop())
 
   const stage = { brokerUrl: broker.ports.publicUrl, keyCodeRef: KEY_CODE_REF, clientId: CLIENT_ID, clientSecret }
@@ -69,16 +69,22 @@ async function built(folder: string, closers: (() => Promise<void>)[]): Promise<
 }
 
 /** The port that was free may be taken by the time the broker is built: then another. */
-async function served(folder: string, clientSecret: string, preferred = PREFERRED_PORT): Promise<Served> {
-  const config = configIn(folder, clientSecret, await freePort(HOST, preferred))
+async function served(ground: Ground, preferred = PREFERRED_PORT): Promise<Served> {
+  const config = configOn(ground, await freePort(HOST, preferred))
   const broker = await openBroker(config)
   try {
     return { broker, server: await serve(broker, config) }
   } catch (error) {
     await broker.close()
     if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE' || preferred === 0) throw error
-    return served(folder, clientSecret, 0)
+    return served(ground, 0)
   }
+}
+
+interface Ground {
+  readonly folder: string
+  readonly masterKey: string
+  readonly clientSecret: string
 }
 
 interface Served {
@@ -87,14 +93,14 @@ interface Served {
 }
 
 /** Nothing of the environment: the demo must not meet anybody's real database. */
-function configIn(folder: string, clientSecret: string, port: number): Config {
+function configOn({ folder, masterKey, clientSecret }: Ground, port: number): Config {
   return {
     host: HOST,
     port,
     // Not localhost: somebody else may have that port on [::1].
     publicUrl: `http://${HOST}:${port}`,
     database: { kind: 'sqlite', path: join(folder, 'latchstring.db') },
-    masterKeys: new Secret(randomBytes(32).toString('base64')),
+    masterKeys: new Secret(masterKey),
     setupFile: join(folder, 'latchstring.yaml'),
     logLevel: 'error',
     failedGuessesPerMinute: 60,

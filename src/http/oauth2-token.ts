@@ -21,17 +21,15 @@ class TokenRefusal extends Error {
 
 export function oauth2Token(ports: Ports, tokens: CallerTokens, guesses: Guesses) {
   return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
-    try {
-      const form = formOf(request.body)
-      return sendJson(reply, 200, await grant(ports, tokens, form, request.headers.authorization))
-    } catch (error) {
-      if (!(error instanceof TokenRefusal)) throw error
-      if (error.code !== 'invalid_client') return refuse(reply, 400, error)
-      const tooMany = guesses.failed(request.ip)
-      if (tooMany) return sendError(reply, tooMany)
-      // 401 only answers whoever tried HTTP Basic; some clients treat any 401 as a challenge.
-      return refuse(reply.header('www-authenticate', 'Basic realm="latchstring"'), 401, error)
-    }
+    const answer = await grant(ports, tokens, request).catch((error: unknown) => {
+      if (error instanceof TokenRefusal) return error
+      throw error
+    })
+    if (!(answer instanceof TokenRefusal)) return sendJson(reply, 200, answer)
+    if (answer.code !== 'invalid_client') return refuse(reply, 400, answer)
+    const tooMany = guesses.failed(request.ip)
+    if (tooMany) return sendError(reply, tooMany)
+    return refuse(reply.header('www-authenticate', 'Basic realm="latchstring"'), 401, answer)
   }
 }
 
@@ -40,13 +38,9 @@ function refuse(reply: FastifyReply, status: number, { code, message }: TokenRef
   return sendJson(reply, status, body)
 }
 
-async function grant(
-  ports: Ports,
-  tokens: CallerTokens,
-  form: URLSearchParams,
-  authorization: string | undefined,
-): Promise<CallerTokenAnswer> {
-  const { id, secret } = presented(form, authorization)
+async function grant(ports: Ports, tokens: CallerTokens, { body, headers }: FastifyRequest): Promise<CallerTokenAnswer> {
+  const form = formOf(body)
+  const { id, secret } = presented(form, headers.authorization)
   const record = await authenticated(ports, id, secret)
   const grantType = form.get('grant_type')
   if (grantType === null) throw new TokenRefusal('invalid_request', 'grant_type is missing; send grant_type=client_credentials')

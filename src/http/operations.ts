@@ -23,11 +23,11 @@ export function operations(app: FastifyInstance, ports: Ports, readiness: Readin
     if (!readiness.accepting) return sendJson(reply, 503, { status: 'stopping' })
     try {
       await ports.store.ping()
-      return sendJson(reply, 200, { status: 'ready' })
     } catch (error) {
       ports.log('error', 'the store does not answer', { error })
       return sendJson(reply, 503, { status: 'store unavailable' })
     }
+    return sendJson(reply, 200, { status: 'ready' })
   })
 
   app.get('/metrics', async (_request, reply) => {

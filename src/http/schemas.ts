@@ -187,14 +187,16 @@ export const CallerItem = Type.Object({
 export const CallerListAnswer = Type.Object({ callers: Type.Array(CallerItem), next_token })
 
 // The published types and these schemas say the same, or this does not compile.
-type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : never) : never
 type Mutable<T> = T extends object ? { -readonly [K in keyof T]: Mutable<T[K]> } : T
+type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : false) : false
+type Expect<T extends true> = T
 export type HeldToTheContract = [
-  Same<Static<typeof AuthUrlAnswer>, Mutable<wire.AuthUrlAnswer>>,
-  Same<Static<typeof TokenAnswer>, Mutable<wire.TokenAnswer>>,
-  Same<Static<typeof ResultAnswer>, Mutable<wire.ResultAnswer>>,
-  Same<Static<typeof ConnectionItem>, Mutable<wire.ConnectionItem>>,
-  Same<Static<typeof ConnectionListAnswer>, Mutable<wire.ConnectionListAnswer>>,
-  Same<Static<typeof AppItem>, Mutable<wire.AppItem>>,
-  Same<Static<typeof ProviderItem>, Mutable<wire.ProviderItem>>,
+  Expect<Same<Static<typeof AuthUrlAnswer>, Mutable<wire.AuthUrlAnswer>>>,
+  Expect<Same<Static<typeof TokenAnswer>, Mutable<wire.TokenAnswer>>>,
+  Expect<Same<Static<typeof ResultAnswer>, Mutable<wire.ResultAnswer>>>,
+  Expect<Same<Static<typeof ConnectionItem>, Mutable<wire.ConnectionItem>>>,
+  Expect<Same<Static<typeof ConnectionListAnswer>, Mutable<wire.ConnectionListAnswer>>>,
+  Expect<Same<Static<typeof AppListAnswer>, Mutable<wire.AppListAnswer>>>,
+  Expect<Same<Static<typeof ProviderListAnswer>, Mutable<wire.ProviderListAnswer>>>,
+  Expect<Same<Static<typeof CallerListAnswer>, Mutable<wire.CallerListAnswer>>>,
 ]

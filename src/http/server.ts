@@ -37,6 +37,8 @@ export async function createServer(ports: Ports, options: ServerOptions): Promis
     requestTimeout: 30_000,
     keepAliveTimeout: 72_000,
     forceCloseConnections: 'idle',
+    // While we stop, what still comes on an open connection is answered as ever, and the connection is closed behind it.
+    return503OnClosing: false,
     exposeHeadRoutes: false,
     // A host with a trailing slash makes clients ask for //api/v1/…
     routerOptions: { ignoreDuplicateSlashes: true, ignoreTrailingSlash: true, maxParamLength: 512 },
@@ -47,7 +49,7 @@ export async function createServer(ports: Ports, options: ServerOptions): Promis
     // An address that cannot be read never becomes a request; it is answered in the form of all others.
     frameworkErrors: (_error, request, reply) => {
       const unreadable = new BrokerError('INVALID_REQUEST', 'the address is not well-formed')
-      return isBrowsing(request) ? sendPage(reply, 400, brokenPage(unreadable)) : sendError(reply, unreadable)
+      void (isBrowsing(request) ? sendPage(reply, 400, brokenPage(unreadable)) : sendError(reply, unreadable))
     },
   })
   const guesses = new Guesses(options.failedGuessesPerMinute, ports.now)

@@ -2,6 +2,7 @@
 
 import { promises as dns, type LookupAddress } from 'node:dns'
 import type { IncomingHttpHeaders } from 'node:http'
+import { createRequire } from 'node:module'
 import type { LookupFunction } from 'node:net'
 import { getCACertificates } from 'node:tls'
 import type * as undici from 'undici'
@@ -9,7 +10,7 @@ import { type Net, type NetAnswer, NetError, type NetRequest } from '../core/por
 import { literalAddress, type Reach, reachOf } from './address.ts'
 
 // By its file: the package's entry brings a fetch, WebSockets, a cache and mocks along, which are 15 MB in every process.
-const { default: Agent } = (await import('undici/lib/dispatcher/agent.js' as string)) as { default: typeof undici.Agent }
+const Agent = createRequire(import.meta.url)('undici/lib/dispatcher/agent.js') as typeof undici.Agent
 type Agent = undici.Agent
 
 export interface NetOptions {

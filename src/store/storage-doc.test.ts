@@ -25,7 +25,7 @@ test('the document names every table and every column of the schema, in order, a
 
   const told: Record<string, unknown[]> = {}
   for (const [, table = '', text = ''] of doc.matchAll(/^### `(\w+)`\n([^#]*)/gm)) {
-    told[table] = [...text.matchAll(/^\| `(\w+)` \|/gm)].map(([, column]) => column)
+    told[table] = [...text.matchAll(/^\| `(\w+)` +\|/gm)].map(([, column]) => column)
   }
   assert.deepEqual(told, real)
 })

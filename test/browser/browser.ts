@@ -52,6 +52,8 @@ export interface Wishes {
   /** Default: true. */
   readonly javaScript?: boolean
   readonly dark?: boolean
+  /** Complaints that are about somebody else's pages. */
+  readonly notOurs?: RegExp
 }
 
 export interface Visitor {
@@ -88,7 +90,8 @@ export async function visitor(
     const { url } = message.location()
     // That a page answers 410 is what some tests are about. That a part of a page is missing never is.
     const ofThePageItself = url === page.url() && message.text().startsWith('Failed to load resource')
-    if (['error', 'warning'].includes(message.type()) && !ofThePageItself) complaints.push(`${message.text()} (${url})`)
+    const complaint = `${message.text()} (${url})`
+    if (['error', 'warning'].includes(message.type()) && !ofThePageItself && !notOurs?.test(complaint)) complaints.push(complaint)
   })
   page.on('pageerror', (error) => void complaints.push(String(error)))
   page.on('request', (request) => void (request.method() === 'POST' && posts.push(request.url())))

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { Browser } from '../browser-stand-in.ts'
-import { CALLBACK, HOUR, type CallerName, startWorld, type World } from '../world.ts'
+import { CALLBACK, type CallerName, HOUR, startWorld, type World } from '../world.ts'
 
 let world: World
 
@@ -215,7 +215,7 @@ describe('connecting again', () => {
     assert.ok(await works(String(body['session_id'])))
   })
 
-  test('F-33 eight flows of one user that come back at once leave one connection, where the app wants one', async () => {
+  test('F-33 eight flows of one user that come back to one process together leave one connection, where the app wants one', async () => {
     const backs = await Promise.all(
       Array.from({ length: 8 }, async () => {
         const { body } = await world.authUrl({ key_code_ref: 'only-one-none', user_id: 'eager' })

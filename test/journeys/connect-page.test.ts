@@ -43,7 +43,8 @@ describe('the page that asks', () => {
     const browser = new Browser()
     const form = await opened(url, browser)
     const answers = await Promise.all(Array.from({ length: 8 }, () => browser.visit(url, form)))
-    assert.deepEqual(answers.map(({ status }) => status).sort(), [303, ...Array.from({ length: 7 }, () => 410)])
+    assert.equal(answers.filter(({ status }) => status === 303).length, 1)
+    assert.equal(answers.filter(({ status }) => status === 410).length, 7)
   })
 
   test('S-08 a link that was cancelled leads nowhere either', async () => {

@@ -162,7 +162,18 @@ describe('starting', () => {
     apply_caller: { body: { client_id: 'new', scopes: ['read:connected_apps'], owner: 'ops', expires: '2100-01-01' } },
     disable_caller: { body: { disabled: false } },
   }
-  const SMUGGLED = ['tenant', 'tenant_id', 'status', 'state', 'stage', 'caller', 'created_at', 'sealed', 'constructor', '__proto__']
+  const SMUGGLED = [
+    'tenant',
+    'tenant_id',
+    'status',
+    'state',
+    'stage',
+    'caller',
+    'created_at',
+    'sealed',
+    'constructor',
+    '__proto__',
+  ]
 
   for (const { method, path, operationId, body: schema } of WRITES) {
     test(`S-68 ${operationId} refuses a field that it does not know`, async () => {
@@ -192,7 +203,12 @@ describe('starting', () => {
     const operations = ROUTES.filter(({ path }) => path.startsWith('/api/v1/connected_apps/'))
     assert.equal(operations.length, 4)
     for (const { method, path } of operations) {
-      for (const headers of [{}, { authorization: 'Bearer wrong' }, { authorization: 'Basic YTpi' }, { authorization: 'Bearer ' }]) {
+      for (const headers of [
+        {},
+        { authorization: 'Bearer wrong' },
+        { authorization: 'Basic YTpi' },
+        { authorization: 'Bearer ' },
+      ]) {
         const answer = await world.ask(method, `${path}?key_code_ref=none&user_id=ada&session_id=x`, { as: null, headers })
         assert.equal(answer.status, 403)
         assert.equal(answer.code, 'INVALID_CREDENTIALS')

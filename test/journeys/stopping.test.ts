@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { connect, type Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { type TestContext, test } from 'node:test'
+import { Browser } from '../browser-stand-in.ts'
 import { HOUR, SECOND, startWorld, type World } from '../world.ts'
 
 async function opened(t: TestContext): Promise<World> {
@@ -38,13 +39,10 @@ test('F-48 stopping during a renewal: readiness flips, the caller gets the new t
   await assert.rejects(fetch(`${world.url}/readyz`))
   const answers = (await said).split(/(?=^HTTP\/1\.1 )/m)
   assert.deepEqual(
-    answers.map((answer) => [Number(answer.slice(9, 12)), /"(?:status|access_token)":"(\w{0,8})/.exec(answer)?.[1]]),
-    [
-      [200, 'ready'],
-      [200, 'sbx_at_'.slice(0, 8)],
-      [503, 'stopping'],
-    ].map(([status, word], index) => (index === 1 ? [status, /"access_token":"(\w{0,8})/.exec(answers[1]!)?.[1]] : [status, word])),
+    answers.map((answer) => answer.slice(9, 12)),
+    ['200', '200', '503'],
   )
+  assert.match(answers[2]!, /"status":"stopping"/)
   const renewed = /"access_token":"([^"]+)"/.exec(answers[1]!)?.[1] ?? ''
   assert(world.sandbox.control.alive(renewed))
   await stopped
@@ -72,7 +70,7 @@ test('F-48 a renewal that nobody waits for is finished too before the store is c
 test('F-37 a start in the middle of connecting loses nothing: the browser comes back and is let in', async (t) => {
   const world = await opened(t)
   const { body } = await world.authUrl({ key_code_ref: 'none', user_id: 'u' })
-  const back = await world.consent(String(body['url']), new (await import('../browser-stand-in.ts')).Browser())
+  const back = await world.consent(String(body['url']), new Browser())
   await world.restart()
   const response = await fetch(back, { redirect: 'manual' })
   assert.equal(new URL(response.headers.get('location') ?? '').searchParams.get('session_id'), body['session_id'])
