@@ -1,7 +1,8 @@
 /** Which commands there are. */
 
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { Command } from 'commander'
-import manifest from '../package.json' with { type: 'json' }
 import { addApply } from './apply.ts'
 import { addApps } from './apps.ts'
 import { addCallers } from './callers.ts'
@@ -12,7 +13,13 @@ import { addProviders } from './providers.ts'
 import { addSandbox } from './sandbox.ts'
 import { addServe } from './serve.ts'
 
+interface Manifest {
+  readonly description: string
+  readonly version: string
+}
+
 export function createProgram(): Command {
+  const manifest = JSON.parse(readFileSync(join(import.meta.dirname, '..', 'package.json'), 'utf8')) as Manifest
   const program = new Command('latchstring')
     .description(manifest.description)
     .version(manifest.version, '-V, --version', 'print the version')

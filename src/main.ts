@@ -112,7 +112,7 @@ export async function openBroker(
 export interface RunningServer {
   /** Where it listens: `http://127.0.0.1:4400`. */
   readonly address: string
-  /** Refuses what is new, lets what runs finish, renewals included, then closes the store. */
+  /** Refuses what is new, lets what runs finish, renewals included, then closes the store. However often it is asked to, it stops once. */
   stop(): Promise<void>
 }
 
@@ -128,16 +128,21 @@ export async function serve(
   const server = await createServer(ports, { tokens, readiness, meter: metrics, failedGuessesPerMinute })
   const address = await server.listen({ host: config.host, port: config.port })
   const jobs = startJobs(ports)
+  const stop = async () => {
+    readiness.accepting = false
+    // Closing ends the connections that are idle by then; those whose last answer is still to come would be kept alive for another minute.
+    const idle = setInterval(() => server.server.closeIdleConnections(), IDLE_CHECK_MS)
+    await server.close()
+    clearInterval(idle)
+    await jobs.stop()
+    await broker.close()
+  }
+  let stopped: Promise<void> | null = null
   return {
     address,
-    async stop() {
-      readiness.accepting = false
-      // Closing ends the connections that are idle by then; those whose last answer is still to come would be kept alive for another minute.
-      const idle = setInterval(() => server.server.closeIdleConnections(), IDLE_CHECK_MS)
-      await server.close()
-      clearInterval(idle)
-      await jobs.stop()
-      await broker.close()
+    stop() {
+      stopped ??= stop()
+      return stopped
     },
   }
 }

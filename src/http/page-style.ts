@@ -81,7 +81,7 @@ button {
 .stay { background: transparent; border-color: var(--edge); color: var(--ink); }
 .stay:hover { background: var(--well); }
 button:disabled { opacity: .6; cursor: default; }
-:focus-visible { outline: 3px solid var(--accent); outline-offset: 3px; }
+:focus-visible { outline: 3px solid var(--accent); outline-offset: 3px; scroll-margin: .75rem; }
 .asked summary:focus-visible { outline-offset: -3px; }
 .after { text-align: center; text-wrap: pretty; }
 blockquote p + p bdi { font-weight: 400; }

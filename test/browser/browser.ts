@@ -20,6 +20,9 @@ const ARGUMENTS = [
   '--disable-component-update',
   '--disable-sync',
   NOBODY_ELSE,
+  '--process-per-site',
+  '--renderer-process-limit=1',
+  '--disable-site-isolation-trials',
 ]
 
 const MISSING = 'there is no Chromium: install the package chromium, or name the program in CHROMIUM'
@@ -76,10 +79,8 @@ export interface Visitor {
 }
 
 /** Somebody with a browser of their own, which is closed when the test is over. */
-export async function visitor(
-  t: TestContext,
-  { screen = 'desktop', javaScript = true, dark = false }: Wishes = {},
-): Promise<Visitor> {
+export async function visitor(t: TestContext, wishes: Wishes = {}): Promise<Visitor> {
+  const { screen = 'desktop', javaScript = true, dark = false, notOurs } = wishes
   const colorScheme = dark ? 'dark' : 'light'
   const context = await (await browser()).newContext({ ...SCREENS[screen], javaScriptEnabled: javaScript, colorScheme })
   context.setDefaultTimeout(10_000)

@@ -10,6 +10,8 @@ import { type Landing, startLanding } from './landing.ts'
 const LONG = 'The Honourable Company of Harbour Masters, Lighthouse Keepers and Their Apprentices'
 const UNBROKEN = `organisation-${'0123456789abcdef'.repeat(8)}`
 const SCOPES = ['openid', 'files.read', 'https://sandbox.example/auth/calendar.events.owned.readonly', 'a', 'b', 'c', 'd', 'e']
+/** How far the mark of what is focused reaches, in pixels. */
+const RING_WIDTH = 6
 
 describe('our pages in a real browser', needsBrowser, () => {
   let landing: Landing
@@ -185,11 +187,11 @@ async function tabThrough(page: Page): Promise<string[]> {
   const reached: string[] = []
   for (let stop = 0; stop < focusable; stop++) {
     await page.keyboard.press('Tab')
-    // A browser may take a frame or two to scroll there.
-    await page.waitForFunction(() => {
+    // With the ring around it; a browser may take a frame or two to scroll there.
+    await page.waitForFunction((ring) => {
       const { top, bottom, height } = (document.activeElement ?? document.body).getBoundingClientRect()
-      return document.activeElement !== document.body && height > 0 && top >= 0 && bottom <= innerHeight
-    })
+      return document.activeElement !== document.body && height > 0 && top >= ring && bottom <= innerHeight - ring
+    }, RING_WIDTH)
     reached.push(await page.evaluate(() => document.activeElement?.textContent ?? ''))
   }
   return reached
