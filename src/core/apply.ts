@@ -118,7 +118,7 @@ async function planCallers(ports: Ports, callers: readonly CallerSetup[]): Promi
     callers.map(async ({ clientSecret, ...plain }): Promise<Plan> => {
       const known = await ports.store.records.caller(plain.clientId)
       if (known && known.tenant !== plain.tenant) {
-        throw new BrokerError('CONFLICT', `the client id ${plain.clientId} belongs to the tenant ${known.tenant} already`)
+        throw new BrokerError('CONFLICT', `the client id ${plain.clientId} belongs to another tenant already`)
       }
       const generated = clientSecret === null && !known ? generateSecret() : null
       const secret = clientSecret ?? generated

@@ -25,15 +25,24 @@ interface Verified {
   caller: Caller | null
 }
 
+export interface CallerTokensOptions {
+  readonly issuer: string
+  readonly registry: Registry
+  readonly now: () => number
+  readonly rememberedMax?: number
+}
+
 export class CallerTokens {
   readonly #key: SigningKey
   readonly #issuer: string
   readonly #registry: Registry
   readonly #now: () => number
+  readonly #rememberedMax: number
   readonly #verified = new Map<string, Verified>()
 
-  constructor(key: SigningKey, { issuer, registry, now }: { issuer: string; registry: Registry; now: () => number }) {
+  constructor(key: SigningKey, { issuer, registry, now, rememberedMax = REMEMBERED_MAX }: CallerTokensOptions) {
     this.#key = key
+    this.#rememberedMax = rememberedMax
     this.#issuer = issuer
     this.#registry = registry
     this.#now = now
@@ -81,14 +90,14 @@ export class CallerTokens {
 
   async #verifyNew(token: string, key: string): Promise<Caller> {
     const verified = await this.#checked(token)
-    if (this.#verified.size >= REMEMBERED_MAX) this.#forgetOldest()
+    if (this.#verified.size >= this.#rememberedMax) this.#forgetOldest()
     this.#verified.set(key, verified)
     return this.#callerOf(verified, await this.#registry.caller(verified.clientId))
   }
 
   async #checked(token: string): Promise<Verified> {
     try {
-      const { payload } = await jwtVerify(token, this.#key.publicKey, {
+      const { payload, protectedHeader } = await jwtVerify(token, this.#key.publicKey, {
         algorithms: ['RS256'],
         issuer: this.#issuer,
         audience: this.audience,
@@ -96,7 +105,7 @@ export class CallerTokens {
         currentDate: new Date(this.#now()),
       })
       const { azp, exp, scp } = payload
-      if (typeof azp !== 'string' || !Array.isArray(scp)) throw refused()
+      if (protectedHeader.kid !== this.#key.kid || typeof azp !== 'string' || !Array.isArray(scp)) throw refused()
       return { clientId: azp, scopes: scp.map(String), expiresAt: (exp ?? 0) * 1000, record: null, caller: null }
     } catch (error) {
       if (error instanceof errors.JOSEError || error instanceof TypeError) throw refused()
@@ -120,7 +129,7 @@ export class CallerTokens {
   }
 
   #forgetOldest(): void {
-    let forget = REMEMBERED_MAX / 2
+    let forget = Math.ceil(this.#rememberedMax / 2)
     for (const key of this.#verified.keys()) {
       if (forget-- <= 0) break
       this.#verified.delete(key)

@@ -38,7 +38,7 @@ const GIVE_BACK = 'lease_holder = null, lease_started_at = null, lease_until = n
 
 export function sqliteConnections(file: SqliteFile): ConnectionStore {
   // Each column costs about a quarter of a microsecond, and this is asked all day.
-  const glance = file.prepare(
+  const glance = file.reading(
     'select issued_at, expires_at, state, data_key, access_token from connections where tenant = ? and id = ?',
   )
   const find = file.prepare(`select ${COLUMNS} from connections where tenant = ? and id = ?`)
@@ -62,7 +62,7 @@ export function sqliteConnections(file: SqliteFile): ConnectionStore {
 
   return {
     async glance(tenant, id) {
-      const row = glance.get(tenant, id)
+      const row = glance(tenant, id)
       return row === undefined ? null : glanceFrom(tenant, id, row as unknown as GlanceRow)
     },
 

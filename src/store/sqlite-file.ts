@@ -2,8 +2,9 @@
 
 import { closeSync, mkdirSync, openSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { DatabaseSync, type StatementSync } from 'node:sqlite'
+import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
 import { migrate, readMigrations } from './migrate.ts'
+import { Snapshot } from './snapshot.ts'
 
 /** How long a writer waits for another process's write; each takes a few milliseconds. */
 const BUSY_MS_MAX = 5_000
@@ -17,9 +18,19 @@ const MIGRATIONS = readMigrations(join(import.meta.dirname, 'migrations', 'sqlit
 export class SqliteFile {
   readonly #db: DatabaseSync
   readonly #statements = new Map<string, StatementSync>()
+  readonly #snapshot: Snapshot | null
 
-  constructor(db: DatabaseSync) {
+  /** `reader` is a second connection to the same file; a database in memory has none. */
+  constructor(db: DatabaseSync, reader: DatabaseSync | null) {
     this.#db = db
+    this.#snapshot = reader && new Snapshot(reader)
+  }
+
+  /** A read for the path that must be fast: see `Snapshot`. */
+  reading(sql: string): (...values: SQLInputValue[]) => unknown {
+    if (this.#snapshot) return this.#snapshot.reading(sql)
+    const statement = this.prepare(sql)
+    return (...values) => statement.get(...values)
   }
 
   /** Texts come from a closed set, values are always bound: the statements kept stay few. */
@@ -35,6 +46,7 @@ export class SqliteFile {
     try {
       const result = work()
       this.prepare('commit').run()
+      this.#snapshot?.end()
       return result
     } catch (error) {
       // A full disk makes SQLite roll back by itself.
@@ -45,6 +57,7 @@ export class SqliteFile {
 
   close(): void {
     if (!this.#db.isOpen) return
+    this.#snapshot?.close()
     this.#statements.clear()
     this.#db.close()
   }
@@ -59,7 +72,7 @@ export function openSqliteFile(path: string): SqliteFile {
     // FULL: a commit is on the disk before it is acknowledged. A refresh token that was spent exists nowhere else.
     db.exec('pragma journal_mode = wal; pragma synchronous = full')
     migrate(db, MIGRATIONS)
-    return new SqliteFile(db)
+    return new SqliteFile(db, path === ':memory:' ? null : new DatabaseSync(path, { timeout: BUSY_MS_MAX, readOnly: true }))
   } catch (error) {
     db?.close()
     throw new Error(`cannot open the database ${path}: ${explain(error)}`, { cause: error })

@@ -20,9 +20,6 @@ const ARGUMENTS = [
   '--disable-component-update',
   '--disable-sync',
   NOBODY_ELSE,
-  '--process-per-site',
-  '--renderer-process-limit=1',
-  '--disable-site-isolation-trials',
 ]
 
 const MISSING = 'there is no Chromium: install the package chromium, or name the program in CHROMIUM'
