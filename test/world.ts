@@ -290,7 +290,14 @@ export async function startWorld({
     },
   )
   const world = new World({ sandbox, folder, config, ahead, log: [] })
-  await world.start()
+  try {
+    await world.start()
+  } catch (error) {
+    // Left open, the sandbox would keep the whole run of tests from ending.
+    await sandbox.close()
+    await rm(folder, { recursive: true, force: true })
+    throw error
+  }
   return world
 }
 

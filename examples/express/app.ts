@@ -21,7 +21,6 @@ const logins = new Map<string, string>() // cookie -> user
 const connections = new Map<string, string>() // user -> session_id
 
 const app = express()
-app.use(express.urlencoded({ extended: false }))
 
 app.get('/', (request, response) => {
   const user = userOf(request)
@@ -42,9 +41,9 @@ app.post('/connect', loggedIn, async (_request, response) => {
 })
 
 // The browser is back. Nothing is connected before you say who is logged in in it.
-app.get('/callback', loggedIn, async (request, response) => {
+app.get('/callback', loggedIn, async ({ url }, response) => {
   const { user } = response.locals
-  const { session_id, completion_code } = readCallback(request.url)
+  const { session_id, completion_code } = readCallback(url)
   if (completion_code === undefined) return send(response, 400, 'Not connected. You can try again at any time.', BACK)
   // From your own login, never from the address: for anybody but the user who began, the broker throws the connection away.
   await api.complete({ session_id, completion_code, user_id: user })
@@ -54,20 +53,21 @@ app.get('/callback', loggedIn, async (request, response) => {
 
 // Ask for the token whenever you need it, and keep it nowhere: the broker renews it in time.
 app.get('/account', loggedIn, async (_request, response) => {
-  const { user } = response.locals
-  const { body: token } = await api.getConnectedAppToken({ session_id: connections.get(user) ?? '' })
+  const session_id = connections.get(response.locals['user'])
+  if (session_id === undefined) return response.redirect(303, '/')
+  const { body: token } = await api.getConnectedAppToken({ session_id })
   const answer = await fetch(PROVIDER_API, { headers: { authorization: `Bearer ${token.access_token}` } })
   send(response, 200, `The provider answered ${answer.status}: ${await answer.text()}`, BACK)
 })
 
 app.post('/disconnect', loggedIn, async (_request, response) => {
-  const { user } = response.locals
-  await api.revokeConnectedAppToken({ session_id: connections.get(user) ?? '' })
-  connections.delete(user)
+  const session_id = connections.get(response.locals['user'])
+  if (session_id !== undefined) await api.revokeConnectedAppToken({ session_id })
+  connections.delete(response.locals['user'])
   response.redirect(303, '/')
 })
 
-app.post('/login', (request, response) => {
+app.post('/login', express.urlencoded({ extended: false }), (request, response) => {
   const login = randomUUID()
   logins.set(login, String(request.body.user))
   // Lax keeps other sites from pressing our buttons. A Strict cookie would not come back with the user from the provider.
@@ -81,7 +81,8 @@ app.use((error: unknown, _request: Request, response: Response, next: NextFuncti
     case 'INVALID_COMPLETION':
       return send(response, 403, 'Somebody else began this connection, so nothing was connected.', BACK)
     case 'INVALID_SESSION':
-      return send(response, 409, 'You are not connected.', BACK)
+      connections.delete(response.locals['user'])
+      return send(response, 409, 'The connection was ended elsewhere.', button('/connect', 'Connect again'))
     case 'RECONNECT_REQUIRED':
       return send(response, 409, 'The provider wants you to connect again.', button('/connect', 'Connect again'))
     case 'PROVIDER_UNAVAILABLE':

@@ -34,7 +34,7 @@ console.log('Disconnected.')
 
 /** All three take what they need in the query. */
 async function call<Answer>(method: string, operation: string, query: Record<string, string>): Promise<Answer> {
-  const address = `${LATCHSTRING_URL}/api/v1/connected_apps/${operation}?${new URLSearchParams(query)}`
+  const address = `${LATCHSTRING_URL}/api/v1/connected_apps/${operation}?${new URLSearchParams(query).toString()}`
   return json(await fetch(address, { method, headers: { authorization: `Bearer ${bearer}` } }))
 }
 
@@ -44,17 +44,9 @@ async function whenConnected(): Promise<{ access_token: string }> {
     try {
       return await call('GET', 'token', { session_id })
     } catch (error) {
-      if (!(error instanceof Refused) || error.code !== 'SESSION_PENDING') throw error
+      if (!(error instanceof Error && error.cause === 'SESSION_PENDING')) throw error
       await new Promise((resolve) => setTimeout(resolve, 1000))
     }
-  }
-}
-
-class Refused extends Error {
-  readonly code: string | undefined
-  constructor(code: string | undefined, message: string) {
-    super(message)
-    this.code = code
   }
 }
 
@@ -62,7 +54,7 @@ async function json<Answer>(response: Response): Promise<Answer> {
   const body = await response.json()
   if (response.ok) return body as Answer
   const { errors: [first] = [], error, error_description } = body as Failure
-  throw new Refused(first?.code ?? error, first?.message ?? error_description ?? `status ${response.status}`)
+  throw new Error(first?.message ?? error_description ?? `status ${response.status}`, { cause: first?.code ?? error })
 }
 
 /** The first form is the API's, the second that of /oauth2/token. */

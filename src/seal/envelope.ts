@@ -30,7 +30,7 @@ export function createSeal({ masterKeys }: { masterKeys: readonly MasterKey[] })
     async create(row) {
       const dataKey = randomBytes(32)
       const wrapped = wrap(newest, row, dataKey)
-      return remember(rowKey(row, wrapped), new Envelope(row, newest.id, wrapped, keyFrom(dataKey)))
+      return remember(rowKey(row, wrapped), new Envelope(row, newest.id, kept(wrapped), keyFrom(dataKey)))
     },
 
     load(row, wrapped) {
@@ -38,9 +38,14 @@ export function createSeal({ masterKeys }: { masterKeys: readonly MasterKey[] })
       const known = remembered.get(key)
       if (known) return remember(key, known)
       const { keyId, dataKey } = unwrap(masterKeys, row, wrapped)
-      return remember(key, new Envelope(row, keyId, Buffer.from(wrapped), keyFrom(dataKey)))
+      return remember(key, new Envelope(row, keyId, kept(wrapped), keyFrom(dataKey)))
     },
   }
+}
+
+/** Small buffers are slices of a shared block of 8 kB, which one of them keeps alive as a whole: what is kept gets memory of its own. */
+function kept(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(bytes)
 }
 
 /** Row and wrapped bytes together: a data key that was swapped in from elsewhere is never found here, so it is always checked. */
@@ -54,7 +59,7 @@ class Envelope implements RowSeal {
   readonly #row: Row
   readonly #keyId: string
   readonly #key: KeyObject
-  readonly #contexts = new Map<string, Buffer>()
+  readonly #contexts = new Map<string, Uint8Array>()
 
   constructor(row: Row, keyId: string, wrapped: Uint8Array, key: KeyObject) {
     this.dataKey = wrapped
@@ -81,12 +86,12 @@ class Envelope implements RowSeal {
     }
   }
 
-  #context(field: string, format: number): Buffer {
+  #context(field: string, format: number): Uint8Array {
     const name = `${format}${field}`
     const known = this.#contexts.get(name)
     if (known) return known
     const { tenant, table, id } = this.#row
-    const context = contextOf('field', String(format), this.#keyId, tenant, table, id, field)
+    const context = kept(contextOf('field', String(format), this.#keyId, tenant, table, id, field))
     this.#contexts.set(name, context)
     return context
   }

@@ -71,8 +71,8 @@ export interface Visitor {
   enter(name: string): Promise<void>
   /** Waits for the page whose first heading is this. */
   sees(heading: string | RegExp): Promise<void>
-  /** The whole page, for people to look at, as `<name>-<screen>.png`. */
-  shoot(name: string): Promise<void>
+  /** The whole page, for people to look at, as `<name>-<screen>.png`; as wide as another screen, if one is named. */
+  shoot(name: string, as?: Screen): Promise<void>
 }
 
 /** Somebody with a browser of their own, which is closed when the test is over. */
@@ -111,9 +111,11 @@ export async function visitor(t: TestContext, wishes: Wishes = {}): Promise<Visi
       await page.keyboard.press('Enter')
     },
     sees: (heading) => page.getByRole('heading', { level: 1, name: heading, exact: true }).waitFor(),
-    async shoot(name) {
+    async shoot(name, as = screen) {
       mkdirSync(SCREENSHOTS, { recursive: true })
-      await page.screenshot({ path: join(SCREENSHOTS, `${name}-${screen}.png`), fullPage: true })
+      if (as !== screen) await page.setViewportSize(SCREENS[as].viewport)
+      await page.screenshot({ path: join(SCREENSHOTS, `${name}-${as}.png`), fullPage: true })
+      if (as !== screen) await page.setViewportSize(SCREENS[screen].viewport)
     },
   }
 }

@@ -35,7 +35,7 @@ export async function startLanding(): Promise<Landing> {
   return {
     callbackUrl: `${url}/callback`,
     arrivals,
-    framing: (of) => `${url}/frame?${new URLSearchParams({ of })}`,
+    framing: (of) => `${url}/frame?${new URLSearchParams({ of }).toString()}`,
     async close() {
       server.closeAllConnections()
       await new Promise<void>((closed) => server.close(() => closed()))

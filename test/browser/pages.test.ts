@@ -10,8 +10,11 @@ import { type Landing, startLanding } from './landing.ts'
 const LONG = 'The Honourable Company of Harbour Masters, Lighthouse Keepers and Their Apprentices'
 const UNBROKEN = `organisation-${'0123456789abcdef'.repeat(8)}`
 const SCOPES = ['openid', 'files.read', 'https://sandbox.example/auth/calendar.events.owned.readonly', 'a', 'b', 'c', 'd', 'e']
-/** How far the mark of what is focused reaches, in pixels. */
-const RING_WIDTH = 6
+/** In the page: what is focused can be seen, with the ring of six pixels around it. */
+const FOCUS_IN_SIGHT = `(() => {
+  const { top, bottom, height } = document.activeElement.getBoundingClientRect()
+  return document.activeElement !== document.body && height > 0 && top >= 6 && bottom <= innerHeight - 6
+})()`
 
 describe('our pages in a real browser', needsBrowser, () => {
   let landing: Landing
@@ -71,15 +74,16 @@ describe('our pages in a real browser', needsBrowser, () => {
 
   test('S-35 a script that somebody manages to write into our page does not run', async (t) => {
     const who = await arrived(t)
-    const ran = await who.page.evaluate(() => {
+    const ran = await who.page.locator('body').evaluate((body) => {
+      const { ownerDocument: document } = body
       const script = document.createElement('script')
       script.textContent = 'document.title = "taken over"'
-      document.body.append(script)
-      document.body.insertAdjacentHTML('beforeend', '<img src="data:," onerror="document.title = `taken over`">')
+      body.append(script)
+      body.insertAdjacentHTML('beforeend', '<img src="data:," onerror="document.title = `taken over`">')
       return document.title
     })
     assert.equal(ran, 'Connect Sandbox to Harbour')
-    await who.page.waitForFunction(() => document.images.length === 1 && document.images[0]?.complete)
+    await who.page.waitForFunction('document.images[0]?.complete')
     assert.equal(await who.page.title(), 'Connect Sandbox to Harbour')
     assert.equal(who.complaints.filter((text) => /Content Security Policy/.test(text)).length, who.complaints.length)
     assert.notEqual(who.complaints.splice(0).length, 0)
@@ -89,7 +93,8 @@ describe('our pages in a real browser', needsBrowser, () => {
     const who = await arrived(t)
     const referrers: (string | undefined)[] = []
     who.page.on('request', async (request) => {
-      if (request.isNavigationRequest() && request.url().includes('/authorize?client_id')) referrers.push((await request.allHeaders())['referer'])
+      if (request.isNavigationRequest() && request.url().includes('/authorize?client_id'))
+        referrers.push((await request.allHeaders())['referer'])
     })
     await who.press('Continue to Sandbox')
     await consentAtSandbox(who, 'Ada Lovelace')
@@ -110,7 +115,8 @@ describe('our pages in a real browser', needsBrowser, () => {
   test('the keyboard alone is enough, and what is focused can be seen', async (t) => {
     const who = await arrived(t, { screen: 'desktop' })
     await who.page.keyboard.press('Tab')
-    assert.notEqual(await who.page.evaluate(() => getComputedStyle(document.activeElement ?? document.body).outlineStyle), 'none')
+    const focused = who.page.locator(':focus')
+    assert.notEqual(await focused.evaluate((at) => at.ownerDocument.defaultView?.getComputedStyle(at).outlineStyle), 'none')
     await who.shoot('09-focus')
     await who.enter('Continue to Sandbox')
     await who.sees('Sign in')
@@ -170,13 +176,15 @@ function policyIn(header: string | undefined): Map<string, string> {
 
 /** Nothing is wider than the screen, and nothing stands outside it. */
 async function assertFits(page: Page): Promise<void> {
-  const outside = await page.evaluate(() => {
-    const width = document.documentElement.clientWidth
-    const wide = [...document.querySelectorAll('body *')].filter((element) => {
+  const outside = await page.locator(':root').evaluate((root) => {
+    const wide = [...root.querySelectorAll('body *')].filter((element) => {
       const { left, right } = element.getBoundingClientRect()
-      return left < -0.5 || right > width + 0.5
+      return left < -0.5 || right > root.clientWidth + 0.5
     })
-    return { wide: wide.map(({ tagName, textContent }) => `${tagName} ${textContent}`), scrolls: document.documentElement.scrollWidth > width }
+    return {
+      wide: wide.map(({ tagName, textContent }) => `${tagName} ${textContent}`),
+      scrolls: root.scrollWidth > root.clientWidth,
+    }
   })
   assert.deepEqual(outside, { wide: [], scrolls: false })
 }
@@ -187,12 +195,9 @@ async function tabThrough(page: Page): Promise<string[]> {
   const reached: string[] = []
   for (let stop = 0; stop < focusable; stop++) {
     await page.keyboard.press('Tab')
-    // With the ring around it; a browser may take a frame or two to scroll there.
-    await page.waitForFunction((ring) => {
-      const { top, bottom, height } = (document.activeElement ?? document.body).getBoundingClientRect()
-      return document.activeElement !== document.body && height > 0 && top >= ring && bottom <= innerHeight - ring
-    }, RING_WIDTH)
-    reached.push(await page.evaluate(() => document.activeElement?.textContent ?? ''))
+    // A browser may take a frame or two to scroll there.
+    await page.waitForFunction(FOCUS_IN_SIGHT)
+    reached.push((await page.locator(':focus').textContent()) ?? '')
   }
   return reached
 }

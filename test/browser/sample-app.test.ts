@@ -6,6 +6,8 @@ import { type SampleApp, startSampleApp } from '../../cli/demo/sample-app.ts'
 import { CALLERS, HOUR, startWorld, type World } from '../world.ts'
 import { consentAtSandbox, needsBrowser, type Visitor, visitor, type Wishes } from './browser.ts'
 
+const SCREENS = ['phone', 'desktop'] as const
+
 describe('the sample app in a real browser', needsBrowser, () => {
   let world: World
   let sample: SampleApp
@@ -18,34 +20,31 @@ describe('the sample app in a real browser', needsBrowser, () => {
     await world[Symbol.asyncDispose]()
   })
 
-  for (const screen of ['phone', 'desktop'] as const) {
-    test(`a user connects, watches the token's life run down, gets a token and disconnects, on a ${screen}`, async (t) => {
-      const ada = await atHome(t, { screen })
-      await ada.shoot('11-sample-not-connected')
-      await ada.press('Connect Sandbox')
-      await consentAtSandbox(ada, 'Ada Lovelace')
-      await ada.page.getByText('Connected as Ada Lovelace').waitFor()
-      await assertFits(ada)
-      await ada.shoot('12-sample-connected')
+  test('a user connects, watches the token’s life run down, gets a token and disconnects', async (t) => {
+    const ada = await atHome(t)
+    for (const screen of SCREENS) await ada.shoot('11-sample-not-connected', screen)
+    await ada.press('Connect Sandbox')
+    await consentAtSandbox(ada, 'Ada Lovelace')
+    await ada.page.getByText('Connected as Ada Lovelace').waitFor()
+    for (const screen of SCREENS) await ada.shoot('12-sample-connected', screen)
 
-      const first = await lifeLeft(ada)
-      await ada.page.waitForFunction((before) => document.querySelector('[data-left]')?.textContent !== before, first.text)
-      assert((await lifeLeft(ada)).seconds < first.seconds, 'it counts down')
+    const first = await lifeLeft(ada)
+    await ada.page.locator('[data-left]').filter({ hasNotText: first.text }).waitFor()
+    assert((await lifeLeft(ada)).seconds < first.seconds, 'it counts down')
 
-      await ada.press('Get a token now')
-      await ada.page.getByText('The same token').waitFor()
-      world.pass(HOUR)
-      await ada.press('Get a token now')
-      await ada.page.getByText('A new token').waitFor()
+    await ada.press('Get a token now')
+    await ada.page.getByText('The same token').waitFor()
+    world.pass(HOUR)
+    await ada.press('Get a token now')
+    await ada.page.getByText('A new token').waitFor()
 
-      const granted = world.sandbox.control.count('revoke')
-      await ada.press('Disconnect')
-      await ada.page.getByText('Disconnected').waitFor()
-      await ada.page.getByText('Not connected').waitFor()
-      assert.equal(world.sandbox.control.count('revoke'), granted + 1, 'the provider was told')
-      await ada.shoot('13-sample-disconnected')
-    })
-  }
+    const granted = world.sandbox.control.count('revoke')
+    await ada.press('Disconnect')
+    await ada.page.getByText('Disconnected').waitFor()
+    await ada.page.getByText('Not connected').waitFor()
+    assert.equal(world.sandbox.control.count('revoke'), granted + 1, 'the provider was told')
+    for (const screen of SCREENS) await ada.shoot('13-sample-disconnected', screen)
+  })
 
   test('who says no reads that nothing was shared', async (t) => {
     const ada = await atHome(t)
@@ -81,7 +80,13 @@ describe('the sample app in a real browser', needsBrowser, () => {
   async function sampleApp(keyCodeRef: string, at: World = world): Promise<SampleApp> {
     const { backend } = CALLERS
     const app = await startSampleApp({ brokerUrl: at.url, keyCodeRef, clientId: 'backend', clientSecret: backend.secret })
-    const changed = { ...at.sandbox.app(), key_code_ref: keyCodeRef, name: 'Harbour', user_binding: keyCodeRef, callback_url: app.callbackUrl }
+    const changed = {
+      ...at.sandbox.app(),
+      key_code_ref: keyCodeRef,
+      name: 'Harbour',
+      user_binding: keyCodeRef,
+      callback_url: app.callbackUrl,
+    }
     const { status, text } = await at.ask('POST', '/api/v1/apps', { json: changed })
     assert.equal(status, 200, text)
     return app
@@ -111,6 +116,7 @@ async function assertRefused(world: World, app: SampleApp, grace: Visitor, link:
   await grace.page.getByText('This connection was begun by somebody else').waitFor()
   await grace.page.getByText('Not connected', { exact: true }).waitFor()
   assert.equal(new URL(grace.page.url()).origin, app.url)
+  await assertFits(grace)
   await grace.shoot('14-sample-refused')
 
   assert.equal(world.sandbox.control.count('token'), redeemed, 'the provider was asked for no token')
@@ -127,6 +133,6 @@ async function lifeLeft({ page }: Visitor): Promise<{ text: string; seconds: num
 }
 
 async function assertFits({ page }: Visitor): Promise<void> {
-  const { scrolls } = await page.evaluate(() => ({ scrolls: document.documentElement.scrollWidth > document.documentElement.clientWidth }))
+  const scrolls = await page.locator(':root').evaluate(({ scrollWidth, clientWidth }) => scrollWidth > clientWidth)
   assert(!scrolls, 'nothing is wider than the screen')
 }
