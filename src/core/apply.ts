@@ -37,7 +37,7 @@ export async function apply(ports: Ports, actor: string, setup: Setup): Promise<
   if (changed.length > 0) {
     await ports.store.records.change(
       changed.map(({ record }) => record),
-      changed.map(({ report }) => factOf(ports, actor, report)),
+      changed.map((plan) => factOf(ports, actor, plan)),
     )
     ports.registry.forget()
   }
@@ -51,6 +51,8 @@ interface Plan {
   readonly record: RecordChange
   readonly report: AppliedChange
   readonly generated?: Secret
+  /** For the history, beside what changed. */
+  readonly note?: string
 }
 
 async function planProviders(ports: Ports, providers: readonly Provider[]): Promise<Plan[]> {
@@ -78,6 +80,8 @@ async function planApps(ports: Ports, { apps, providers }: Setup): Promise<Plan[
       const next: App = { ...plain, sealed: sealed.secrets, createdAt: known?.createdAt ?? now, updatedAt: now }
       return {
         record: { put: 'app', app: next },
+        // How sure we are of who finishes is the operator's choice, and stands in the history whenever it is made.
+        note: `user_binding ${next.userBinding}`,
         report: report('app', app.keyCodeRef, app.tenant, known && comparable(known), comparable(next), sealed.changed),
       }
     }),
@@ -186,6 +190,8 @@ function canonical(value: unknown): string {
   )
 }
 
-function factOf({ now }: Ports, actor: string, { kind, id, tenant, change, fields }: AppliedChange): Fact {
-  return { tenant, at: now(), actor, action: `${kind}.applied`, subject: id, reason: [change, ...fields].join(' ') }
+function factOf({ now }: Ports, actor: string, { report, note }: Plan): Fact {
+  const { kind, id, tenant, change, fields } = report
+  const reason = [change, ...fields, ...(note ? [note] : [])].join(' ')
+  return { tenant, at: now(), actor, action: `${kind}.applied`, subject: id, reason }
 }

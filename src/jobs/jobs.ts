@@ -1,4 +1,4 @@
-/** What runs by the clock: noticing what other processes changed, and sweeping away attempts that are long over. */
+/** What runs by the clock: noticing what other processes changed, emptying attempts that are over, and sweeping them away. */
 
 import type { Ports } from '../core/ports.ts'
 
@@ -7,6 +7,7 @@ const NOTICE_MS = 1000
 const SWEEP_MS = 60_000
 /** Attempts stay this long past their end, so that a late question is answered with what happened. */
 const KEPT_MS = 3_600_000
+/** Rows in one transaction: others want to write too. */
 const SWEEP_ROWS_MAX = 1000
 
 /** Resolves `stop` when nothing runs any more. */
@@ -14,7 +15,9 @@ export function startJobs(ports: Ports): { stop(): Promise<void> } {
   const jobs = [
     every(NOTICE_MS, ports, 'changes by other processes could not be looked for', () => ports.registry.refresh()),
     every(SWEEP_MS, ports, 'old attempts could not be swept away', async () => {
-      await ports.store.attempts.sweep(ports.now() - KEPT_MS, SWEEP_ROWS_MAX)
+      const { attempts } = ports.store
+      await untilFewer(() => attempts.empty(ports.now(), SWEEP_ROWS_MAX))
+      await untilFewer(() => attempts.sweep(ports.now() - KEPT_MS, SWEEP_ROWS_MAX))
     }),
   ]
   return {
@@ -22,6 +25,10 @@ export function startJobs(ports: Ports): { stop(): Promise<void> } {
       await Promise.all(jobs.map((stop) => stop()))
     },
   }
+}
+
+async function untilFewer(batch: () => Promise<number>): Promise<void> {
+  while ((await batch()) === SWEEP_ROWS_MAX);
 }
 
 /** One run at a time; a run that fails is told and the next one comes all the same. */

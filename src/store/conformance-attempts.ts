@@ -183,6 +183,35 @@ export function checkAttempts(check: Check): void {
     assert.deepEqual(ids(await attempts.pending('third', {}, NOW + 5, { after: null, limit: 9 })), [])
   })
 
+  check('what expired is emptied of all that could be opened or completed, and is still told of', async ({ attempts }) => {
+    const bytes = Uint8Array.of(1, 2, 3)
+    const full = { dataKey: bytes, codeVerifier: bytes, nonce: bytes, answer: bytes }
+    for (const i of [2, 1, 3]) {
+      await attempts.add(
+        sampleAttempt({
+          id: `a${i}`,
+          session: `s${i}`,
+          stage: 'held',
+          completionHash: `c${i}`,
+          sealed: full,
+          expiresAt: NOW + i,
+        }),
+        [],
+      )
+    }
+    assert.equal(await attempts.empty(NOW + 3, 1), 1)
+    assert.deepEqual((await attempts.find('acme', 's2'))?.sealed, full, 'the oldest goes first')
+    assert.equal(await attempts.empty(NOW + 3, 9), 1)
+    for (const i of [1, 2]) {
+      const found = (await attempts.find('acme', `s${i}`)) ?? assert.fail()
+      assert.deepEqual(found.sealed, { dataKey: bytes, codeVerifier: null, nonce: null, answer: null })
+      assert.equal(found.completionHash, null)
+      assert.equal(found.stage, 'held')
+    }
+    assert.deepEqual((await attempts.find('acme', 's3'))?.sealed, full)
+    assert.equal(await attempts.empty(NOW + 3, 9), 0, 'once is enough')
+  })
+
   check('sweeping deletes what expired before the moment, oldest first, so many at a time', async ({ attempts }) => {
     for (const i of [3, 1, 2, 4, 5]) await attempts.add(sampleAttempt({ id: `a${i}`, session: `s${i}`, expiresAt: NOW + i }), [])
     const left = async () => {

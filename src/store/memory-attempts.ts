@@ -1,6 +1,6 @@
 /** Attempts in memory. */
 
-import { type Attempt, isPending } from '../core/attempt.ts'
+import { type Attempt, emptied, isPending } from '../core/attempt.ts'
 import type { AttemptStore, Fact } from '../core/ports.ts'
 import { type Connections, isAfter, matches, newestFirst } from './memory-connections.ts'
 import { copy, type Tell } from './memory-history.ts'
@@ -45,13 +45,22 @@ export function attemptStore(connections: Connections, tell: Tell): AttemptStore
       const made = copy(connection)
       return move(from, next, facts, () => connections.replace(made))
     },
+    empty: async (expiredBefore, limit) => {
+      const expired = oldestExpiry([...rows.values()].filter(({ expiresAt }) => expiresAt < expiredBefore))
+      const full = expired.filter(({ sealed }) => sealed.codeVerifier !== null).slice(0, limit)
+      for (const attempt of full) rows.set(attempt.id, emptied(attempt))
+      return full.length
+    },
+
     sweep: async (expiredBefore, limit) => {
-      const expired = [...rows.values()]
-        .filter(({ expiresAt }) => expiresAt < expiredBefore)
-        .sort((a, b) => a.expiresAt - b.expiresAt)
+      const expired = oldestExpiry([...rows.values()].filter(({ expiresAt }) => expiresAt < expiredBefore))
       return expired.slice(0, limit).filter(({ id }) => rows.delete(id)).length
     },
   }
+}
+
+function oldestExpiry(attempts: Attempt[]): Attempt[] {
+  return attempts.sort((a, b) => a.expiresAt - b.expiresAt)
 }
 
 /** Stable: of two in one millisecond the one added later is the newer. */

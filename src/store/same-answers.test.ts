@@ -104,6 +104,11 @@ const steps: fc.Arbitrary<Step>[] = [
       (store) =>
         store.attempts.sweep(before, limit),
   ),
+  fc.tuple(moment, fc.nat(2)).map(
+    ([before, limit]) =>
+      (store) =>
+        store.attempts.empty(before, limit),
+  ),
   fc.tuple(id, moment, moment).map(([i, now, until]) => async (store, seen) => {
     const claimed = seen.has(i) ? await store.connections.claim(seen.get(i) as Connection, { holder: 'p', now, until }) : null
     if (claimed) seen.set(i, claimed.connection)

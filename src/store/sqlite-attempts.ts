@@ -41,6 +41,10 @@ export function sqliteAttempts(file: SqliteFile): AttemptStore {
     `update attempts set ${COLUMNS.map((column) => `${column} = :${column}`).join(', ')}
      where id = :id and tenant = :tenant and stage = :from`,
   )
+  const empty = file.prepare(
+    `update attempts set code_verifier = null, nonce = null, answer = null, completion_hash = null
+     where rowid in (select rowid from attempts where code_verifier is not null and expires_at < :expiredBefore order by expires_at limit :limit)`,
+  )
   const sweep = file.prepare(
     'delete from attempts where rowid in (select rowid from attempts where expires_at < :expiredBefore order by expires_at limit :limit)',
   )
@@ -91,6 +95,10 @@ export function sqliteAttempts(file: SqliteFile): AttemptStore {
         writeFacts(file, facts)
         return true
       })
+    },
+
+    async empty(expiredBefore, limit) {
+      return file.transaction(() => Number(empty.run({ expiredBefore, limit }).changes))
     },
 
     async sweep(expiredBefore, limit) {

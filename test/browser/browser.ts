@@ -25,7 +25,7 @@ const ARGUMENTS = [
 const MISSING = 'there is no Chromium: install the package chromium, or name the program in CHROMIUM'
 
 const executable =
-  process.env['CHROMIUM'] ?? ['/usr/bin', ...(process.env['PATH'] ?? '').split(delimiter)].map(inFolder).find(isThere)
+  process.env['CHROMIUM'] || ['/usr/bin', ...(process.env['PATH'] ?? '').split(delimiter)].map(inFolder).find(isThere)
 
 /** Options for `test` and `describe`. In CI a missing browser is no excuse: there the tests run, and fail. */
 export const needsBrowser = { skip: executable === undefined && process.env['CI'] !== 'true' ? MISSING : false }

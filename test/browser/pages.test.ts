@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { after, before, describe, type TestContext, test } from 'node:test'
-import type { Page } from 'playwright-core'
+import type { Page, Request, Response } from 'playwright-core'
 import { startWorld, type World } from '../world.ts'
 import { consentAtSandbox, needsBrowser, type Visitor, visitor, type Wishes } from './browser.ts'
 import { type Landing, startLanding } from './landing.ts'
@@ -33,22 +33,8 @@ describe('our pages in a real browser', needsBrowser, () => {
   test('S-35 every page keeps to itself: no frame, no referrer, no trace on the disk, nothing runs that we did not write', async (t) => {
     const who = await visitor(t)
     const { url } = await link('without-callback')
-    const seen: string[] = []
-    who.page.on('response', async (response) => {
-      if (!response.request().isNavigationRequest() || !response.url().startsWith(world.url)) return
-      const headers = await response.allHeaders()
-      seen.push(`${response.status()} ${response.request().method()}`)
-      assert.equal(headers['referrer-policy'], 'no-referrer', response.url())
-      assert.equal(headers['cache-control'], 'no-store', response.url())
-      if (response.status() === 303) return
-      const policy = policyIn(headers['content-security-policy'])
-      assert.equal(policy.get('frame-ancestors'), "'none'")
-      assert.equal(policy.get('default-src'), "'none'")
-      assert.equal(policy.get('base-uri'), "'none'")
-      assert.match(policy.get('script-src') ?? "'self'", /^'self'$/)
-      assert.match(policy.get('style-src') ?? '', /^'sha256-[\w+/]{43}='$/)
-      assert.equal(headers['x-content-type-options'], 'nosniff')
-    })
+    const answers: Response[] = []
+    who.page.on('response', (response) => void (isOurs(response) && answers.push(response)))
     await who.open(url)
     await who.press('Continue to Sandbox')
     await consentAtSandbox(who, 'Ada Lovelace')
@@ -59,7 +45,9 @@ describe('our pages in a real browser', needsBrowser, () => {
     await who.sees('That did not work')
     await who.open(`${world.url}/nowhere`)
     await who.sees('There is no page here')
+    const seen = answers.map((answer) => `${answer.status()} ${answer.request().method()}`)
     assert.deepEqual(seen, ['200 GET', '303 POST', '200 GET', '410 GET', '400 GET', '404 GET'])
+    for (const answer of answers) await assertKeepsToItself(answer)
   })
 
   test('S-07 S-35 another site cannot show our page in a frame and have it clicked unseen', async (t) => {
@@ -91,16 +79,15 @@ describe('our pages in a real browser', needsBrowser, () => {
 
   test('S-35 neither the provider nor the app is told by the browser where it has been', async (t) => {
     const who = await arrived(t)
-    const referrers: (string | undefined)[] = []
-    who.page.on('request', async (request) => {
-      if (request.isNavigationRequest() && request.url().includes('/authorize?client_id'))
-        referrers.push((await request.allHeaders())['referer'])
-    })
+    const departures: Request[] = []
+    who.page.on('request', (request) => void (isAuthorize(request.url()) && departures.push(request)))
     await who.press('Continue to Sandbox')
     await consentAtSandbox(who, 'Ada Lovelace')
     await who.sees('Back in the app')
     assert.equal(landing.arrivals.at(-1)?.referrer, null)
-    assert(referrers.every((referrer) => referrer === undefined))
+    const [departure] = departures
+    assert(departure, 'the browser went to the provider')
+    assert.equal((await departure.allHeaders())['referer'], undefined)
   })
 
   test('a form that did not come from our page in this browser goes nowhere', async (t) => {
@@ -151,6 +138,14 @@ describe('our pages in a real browser', needsBrowser, () => {
     })
   }
 
+  function isAuthorize(url: string): boolean {
+    return url.startsWith(`${world.sandbox.url}/authorize`)
+  }
+
+  function isOurs(response: Response): boolean {
+    return response.request().isNavigationRequest() && response.url().startsWith(world.url)
+  }
+
   async function addApp(app: Readonly<Record<string, unknown>>): Promise<void> {
     const { status, text } = await world.ask('POST', '/api/v1/apps', { json: { ...world.sandbox.app(), ...app } })
     assert.equal(status, 200, text)
@@ -168,6 +163,19 @@ describe('our pages in a real browser', needsBrowser, () => {
     return who
   }
 })
+
+async function assertKeepsToItself(answer: Response): Promise<void> {
+  const headers = await answer.allHeaders()
+  assert.equal(headers['referrer-policy'], 'no-referrer', answer.url())
+  assert.equal(headers['cache-control'], 'no-store', answer.url())
+  if (answer.status() === 303) return
+  assert.equal(headers['x-content-type-options'], 'nosniff', answer.url())
+  const policy = policyIn(headers['content-security-policy'])
+  for (const directive of ['default-src', 'base-uri', 'frame-ancestors'])
+    assert.equal(policy.get(directive), "'none'", answer.url())
+  assert(["'self'", undefined].includes(policy.get('script-src')), answer.url())
+  assert.match(policy.get('style-src') ?? '', /^'sha256-[\w+/]{43}='$/)
+}
 
 function policyIn(header: string | undefined): Map<string, string> {
   const directives = (header ?? '').split(/; ?/).map((directive) => directive.split(/ (.*)/))
