@@ -21,6 +21,7 @@ export async function startProcess(
   // By the launcher, as users start it.
   const child = fork(join(import.meta.dirname, '..', 'scripts', 'run.mjs'), [join(import.meta.dirname, file), ...args], {
     env: { ...process.env, ...environment },
+    execArgv: ['--max-semi-space-size=4'],
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   })
   const ready = await message<{ address: string; sessions: string[] }>(child)

@@ -115,5 +115,5 @@ function button(action: string, label: string): string {
 
 function send(response: Response, status: number, text: string, html: string): void {
   const safe = text.replace(/[&<>]/g, (character) => `&#${character.charCodeAt(0)};`)
-  response.status(status).send(`<!doctype html><html lang="en"><title>Notes</title><h1>${safe}</h1>${html}</html>`)
+  response.status(status).send(`<!doctype html><html lang="en"><title>Notes</title><p>${safe}</p>${html}</html>`)
 }

@@ -88,7 +88,7 @@ describe('examples/express', () => {
     const stranger = new Browser()
     for (const path of ['/account', '/callback?session_id=s&completion_code=c'])
       assert.match(await read(stranger, path), /Log in first/)
-    assert.match(await read(await loggedIn('<script>'), '/'), /<h1>&#60;script&#62;: not connected/)
+    assert.match(await read(await loggedIn('<script>'), '/'), /<p>&#60;script&#62;: not connected/)
   })
 
   async function loggedIn(user: string): Promise<Browser> {

@@ -76,13 +76,13 @@ test('a refresh token that must not be sent twice is known as such', () => {
     github: 'none',
     gitlab: 'none',
     google: 'until_next_use',
-    hubspot: 'until_next_use',
+    hubspot: null,
     microsoft: 'until_next_use',
     notion: null,
     patreon: null,
-    salesforce: 'until_next_use',
-    slack: 'none',
-    'slack-user': 'none',
+    salesforce: 'none',
+    slack: null,
+    'slack-user': null,
     xero: '1800s',
   })
 })

@@ -90,7 +90,7 @@ export function connectPages(app: FastifyInstance, ports: Ports, guesses: Guesse
       csrf: csrfToken(browser, handle),
       providerOrigin: await ports.modeOf(registration.provider).authorizeOrigin(registration),
       returnOrigin: attempt.callbackUrl ?? undefined,
-      expiresInMinutes: Math.max(1, Math.floor((attempt.expiresAt - ports.now()) / 60_000)),
+      expiresInMinutes: Math.max(1, Math.round((attempt.expiresAt - ports.now()) / 60_000)),
     })
   }
 

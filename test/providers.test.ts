@@ -1,0 +1,941 @@
+/**
+ * Every file of the catalogue, against a provider that answers as its documentation says: what is sent to it, and what is understood.
+ * Nothing leaves the process. Tokens, names and ids in the answers are made up; their shapes were read on the pages named beside them.
+ */
+
+import assert from 'node:assert/strict'
+import { createHash, generateKeyPairSync } from 'node:crypto'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { SignJWT } from 'jose'
+import { loadCatalog } from '../src/catalog/load.ts'
+import type { Registration } from '../src/core/app.ts'
+import type { Account, Credentials } from '../src/core/connection.ts'
+import { type Grant, type Net, NetError, type NetRequest } from '../src/core/ports.ts'
+import { Secret } from '../src/core/secret.ts'
+import { createOAuth2Mode } from '../src/modes/oauth2.ts'
+
+const catalog = await loadCatalog(join(import.meta.dirname, '../providers'))
+
+const NOW = Date.parse('2026-06-01T12:00:00Z')
+const CALLBACK = 'https://broker.example/connected_apps/callback/x'
+const VERIFIER = 'the-verifier-that-is-long-enough-for-rfc-7636'
+const CHALLENGE = createHash('sha256').update(VERIFIER).digest('base64url')
+
+type Named = Readonly<Record<string, string>>
+
+interface Sent {
+  readonly method: NetRequest['method']
+  readonly url: string
+  readonly headers: Named
+  /** As the provider reads it: the fields of a form, or JSON. */
+  readonly body?: unknown
+}
+
+interface Answer {
+  readonly status?: number
+  readonly json?: unknown
+}
+
+/** What was understood of an answer with tokens. Those are `new-access`, and `new-refresh` unless there is none. */
+interface Understood {
+  readonly refresh?: null
+  readonly life: number | null
+  readonly scopes?: readonly string[]
+}
+
+interface Row {
+  readonly id: string
+  /** Of which of several habits this row is, where a provider has several. */
+  readonly habit?: string
+  /** Where the answers were read. What stood on none of them has a comment. */
+  readonly pages: readonly string[]
+  readonly config?: Named
+  /** What the app asks for. Left out: nothing, so the file's own scopes are asked for. */
+  readonly scopes?: readonly string[]
+  /** The authorization endpoint, and what is sent to it besides what every provider gets. */
+  readonly authorize: readonly [string, Named]
+  readonly pkce?: false
+  /** The token endpoint, the headers it gets, and what proves the client in the body. */
+  readonly token: readonly [string, Named, Named]
+  readonly granted: Understood & { readonly json: object; readonly account: Account | null; readonly kept?: Named }
+  /** What is asked after the code was redeemed, to know whose account it is. */
+  readonly asks?: readonly { readonly url: string; readonly headers?: Named; readonly json: unknown }[]
+  readonly renewed?: readonly (Understood & { readonly json: object })[]
+  /** Answers to a refresh token that will not do, and who can act on them. */
+  readonly refused?: readonly (Answer & {
+    readonly outcome: 'rejected' | 'app_rejected' | 'unavailable'
+    readonly reason: string
+  })[]
+  /** What revoking is, by what is said to it; none: there is nobody to ask. */
+  readonly revoked: readonly {
+    readonly without?: 'refresh'
+    readonly sends: readonly Sent[]
+    readonly answers: readonly Answer[]
+    readonly gives: 'confirmed' | 'failed'
+  }[]
+}
+
+const JSON_WANTED = { accept: 'application/json' }
+const FORM = { 'content-type': 'application/x-www-form-urlencoded', ...JSON_WANTED }
+const JSON_BODY = { 'content-type': 'application/json', ...JSON_WANTED }
+const POSTED = { client_id: 'the-client', client_secret: 'the-secret' }
+const BASIC = { authorization: `Basic ${Buffer.from('the-client:the-secret').toString('base64')}` }
+const BEARER = { authorization: 'Bearer new-access' }
+
+const TOKENS = { access_token: 'new-access', refresh_token: 'new-refresh' }
+const DEAD = { error: 'invalid_grant', error_description: 'the refresh token is unknown, expired or revoked' }
+const INVALID_GRANT = { status: 400, json: DEAD, outcome: 'rejected', reason: 'invalid_grant' } as const
+
+const GITHUB_API = {
+  accept: 'application/vnd.github+json',
+  'user-agent': 'Latchstring',
+  'x-github-api-version': '2022-11-28',
+}
+const GITHUB_REVOKES: Row['revoked'] = [
+  { status: 204, gives: 'confirmed' as const },
+  // An unknown token, but a spam filter as well.
+  { status: 422, gives: 'failed' as const },
+].map(({ status, gives }) => ({
+  sends: [
+    {
+      method: 'DELETE',
+      url: 'https://api.github.com/applications/the-client/token',
+      headers: { 'content-type': 'application/json', ...GITHUB_API, ...BASIC },
+      body: { access_token: 'old-access' },
+    },
+  ],
+  answers: [{ status }],
+  gives,
+}))
+
+const googleKeys = generateKeyPairSync('rsa', { modulusLength: 2048 })
+const GOOGLE_ID_TOKEN = await new SignJWT({ nonce: 'the-nonce', email: 'ada@example.com' })
+  .setProtectedHeader({ alg: 'RS256', kid: 'k1' })
+  .setIssuer('https://accounts.google.com')
+  .setAudience('the-client')
+  .setSubject('110169484474386276334')
+  .setIssuedAt(NOW / 1000)
+  .setExpirationTime(NOW / 1000 + 3600)
+  .sign(googleKeys.privateKey)
+
+const HUBSPOT_PAGES = [
+  'https://github.com/HubSpot/HubSpot-public-api-spec-collection',
+  'https://developers.hubspot.com/changelog/new-oauth-v3-api-endpoints-and-standardized-error-responses',
+]
+const HUBSPOT_ANSWER = {
+  ...TOKENS,
+  token_type: 'bearer',
+  expires_in: 1800,
+  token_use: 'access_token',
+  user_id: 7,
+  scopes: ['oauth', 'crm.objects.contacts.read'],
+}
+
+const SLACK_PAGES = [
+  'https://docs.slack.dev/authentication/installing-with-oauth',
+  'https://docs.slack.dev/authentication/using-token-rotation',
+  'https://docs.slack.dev/reference/methods/oauth.v2.access',
+  'https://docs.slack.dev/reference/methods/auth.revoke',
+]
+const SLACK_TOKEN = ['https://slack.com/api/oauth.v2.access', { ...FORM, ...BASIC }, {}] as const
+const SLACK_WORKSPACE = {
+  app_id: 'A0KRD7HC3',
+  team: { name: 'Slack Softball Team', id: 'T9TK3CUKW' },
+  enterprise: { name: 'slack-sports', id: 'E12345678' },
+}
+const SLACK_BOT = { token_type: 'bot', scope: 'commands,incoming-webhook', bot_user_id: 'U0KRQLJ9H' }
+const SLACK_REFUSED: Row['refused'] = [
+  { json: { ok: false, error: 'invalid_refresh_token' }, outcome: 'rejected', reason: 'invalid_refresh_token' },
+  { json: { ok: false, error: 'token_revoked' }, outcome: 'rejected', reason: 'token_revoked' },
+  { json: { ok: false, error: 'bad_client_secret' }, outcome: 'app_rejected', reason: 'bad_client_secret' },
+  { json: { ok: false, error: 'team_added_to_org' }, outcome: 'unavailable', reason: 'team_added_to_org' },
+  { status: 429, json: { ok: false, error: 'ratelimited' }, outcome: 'unavailable', reason: 'ratelimited' },
+]
+const slackRevokes = (token: string): Sent[] => [
+  { method: 'POST', url: 'https://slack.com/api/auth.revoke', headers: FORM, body: { token } },
+]
+const SLACK_REVOKED: Row['revoked'] = [
+  { sends: slackRevokes('old-refresh'), answers: [{ json: { ok: true, revoked: true } }], gives: 'confirmed' },
+  { sends: slackRevokes('old-refresh'), answers: [{ json: { ok: false, error: 'token_revoked' } }], gives: 'confirmed' },
+  { sends: slackRevokes('old-refresh'), answers: [{ json: { ok: false, error: 'invalid_auth' } }], gives: 'failed' },
+]
+
+const ROWS: readonly Row[] = [
+  {
+    id: 'atlassian',
+    pages: [
+      'https://developer.atlassian.com/cloud/jira/platform/oauth-2-3lo-apps/',
+      'https://developer.atlassian.com/cloud/oauth/getting-started/refresh-tokens/',
+    ],
+    authorize: [
+      'https://auth.atlassian.com/authorize',
+      { audience: 'api.atlassian.com', prompt: 'consent', scope: 'read:me offline_access' },
+    ],
+    token: ['https://auth.atlassian.com/oauth/token', JSON_BODY, POSTED],
+    granted: {
+      json: { ...TOKENS, expires_in: 3600, scope: 'read:me offline_access' },
+      life: 3600,
+      scopes: ['read:me', 'offline_access'],
+      account: { id: '112233aa-bb11-cc22-33dd-445566abcabc', label: 'mia@example.com' },
+    },
+    asks: [
+      {
+        url: 'https://api.atlassian.com/me',
+        headers: { ...JSON_WANTED, ...BEARER },
+        json: { account_type: 'atlassian', account_id: '112233aa-bb11-cc22-33dd-445566abcabc', email: 'mia@example.com' },
+      },
+    ],
+    renewed: [{ json: { ...TOKENS, expires_in: 3600, scope: 'read:me' }, life: 3600, scopes: ['read:me'] }],
+    refused: [{ ...INVALID_GRANT, status: 403 }],
+    revoked: [],
+  },
+  {
+    id: 'discord',
+    pages: [
+      'https://docs.discord.com/developers/topics/oauth2',
+      'https://docs.discord.com/developers/resources/user',
+      'https://docs.discord.com/developers/discord-social-sdk/development-guides/account-linking-with-discord',
+    ],
+    scopes: ['identify', 'guilds.join'],
+    authorize: ['https://discord.com/oauth2/authorize', { scope: 'identify guilds.join' }],
+    token: ['https://discord.com/api/oauth2/token', { ...FORM, ...BASIC, 'user-agent': 'DiscordBot (latchstring, 0.1)' }, {}],
+    granted: {
+      json: { ...TOKENS, token_type: 'Bearer', expires_in: 604800, scope: 'identify' },
+      life: 604800,
+      scopes: ['identify'],
+      account: { id: '268473310986240001', label: 'discord' },
+    },
+    asks: [
+      {
+        url: 'https://discord.com/api/v10/users/@me',
+        headers: { ...JSON_WANTED, ...BEARER, 'user-agent': 'DiscordBot (latchstring, 0.1)' },
+        json: { id: '268473310986240001', username: 'discord', discriminator: '0' },
+      },
+    ],
+    renewed: [
+      {
+        json: { ...TOKENS, token_type: 'Bearer', expires_in: 604800, scope: 'identify' },
+        life: 604800,
+        scopes: ['identify'],
+      },
+    ],
+    refused: [INVALID_GRANT],
+    revoked: [
+      {
+        sends: [
+          {
+            method: 'POST',
+            url: 'https://discord.com/api/oauth2/token/revoke',
+            headers: { ...FORM, ...BASIC, 'user-agent': 'DiscordBot (latchstring, 0.1)' },
+            body: { token: 'old-refresh', token_type_hint: 'refresh_token' },
+          },
+        ],
+        answers: [{ json: {} }],
+        gives: 'confirmed',
+      },
+    ],
+  },
+  {
+    id: 'github',
+    habit: 'OAuth app',
+    pages: [
+      'https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/authorizing-oauth-apps',
+      'https://docs.github.com/en/rest/apps/oauth-applications',
+    ],
+    scopes: ['repo', 'gist'],
+    authorize: ['https://github.com/login/oauth/authorize', { scope: 'repo gist' }],
+    token: ['https://github.com/login/oauth/access_token', FORM, POSTED],
+    granted: {
+      json: { access_token: 'new-access', scope: 'repo,gist', token_type: 'bearer' },
+      refresh: null,
+      life: null,
+      scopes: ['repo', 'gist'],
+      account: { id: '1', label: 'octocat' },
+    },
+    asks: [{ url: 'https://api.github.com/user', headers: { ...GITHUB_API, ...BEARER }, json: { login: 'octocat', id: 1 } }],
+    revoked: GITHUB_REVOKES,
+  },
+  {
+    id: 'github',
+    habit: 'GitHub App',
+    pages: [
+      'https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app/refreshing-user-access-tokens',
+      'https://docs.github.com/en/apps/oauth-apps/maintaining-oauth-apps/troubleshooting-oauth-app-access-token-request-errors',
+    ],
+    authorize: ['https://github.com/login/oauth/authorize', {}],
+    token: ['https://github.com/login/oauth/access_token', FORM, POSTED],
+    granted: {
+      json: { ...TOKENS, expires_in: 28800, refresh_token_expires_in: 15811200, scope: '', token_type: 'bearer' },
+      life: 28800,
+      account: { id: '1', label: 'octocat' },
+    },
+    asks: [{ url: 'https://api.github.com/user', headers: { ...GITHUB_API, ...BEARER }, json: { login: 'octocat', id: 1 } }],
+    renewed: [
+      {
+        json: { ...TOKENS, expires_in: 28800, refresh_token_expires_in: 15811200, scope: '', token_type: 'bearer' },
+        life: 28800,
+      },
+    ],
+    refused: [
+      // On no page of GitHub, but what its clients tell of.
+      { json: { error: 'bad_refresh_token' }, outcome: 'rejected', reason: 'bad_refresh_token' },
+      { json: { error: 'unverified_user_email' }, outcome: 'rejected', reason: 'unverified_user_email' },
+      {
+        json: { error: 'incorrect_client_credentials' },
+        outcome: 'app_rejected',
+        reason: 'incorrect_client_credentials',
+      },
+    ],
+    revoked: GITHUB_REVOKES,
+  },
+  {
+    id: 'gitlab',
+    pages: ['https://docs.gitlab.com/api/oauth2/', 'https://docs.gitlab.com/api/users/'],
+    config: { hostname: 'gitlab.example.com' },
+    authorize: ['https://gitlab.example.com/oauth/authorize', { scope: 'read_user' }],
+    token: ['https://gitlab.example.com/oauth/token', FORM, POSTED],
+    granted: {
+      json: { ...TOKENS, token_type: 'bearer', expires_in: 7200, created_at: 1607635748 },
+      life: 7200,
+      account: { id: '1', label: 'john_smith' },
+    },
+    asks: [
+      {
+        url: 'https://gitlab.example.com/api/v4/user',
+        headers: { ...JSON_WANTED, ...BEARER },
+        json: { id: 1, username: 'john_smith', name: 'John Smith' },
+      },
+    ],
+    renewed: [{ json: { ...TOKENS, token_type: 'bearer', expires_in: 7200, created_at: 1628711391 }, life: 7200 }],
+    // The errors of RFC 6749 section 5.2, as GitLab says.
+    refused: [
+      INVALID_GRANT,
+      { status: 401, json: { error: 'invalid_client' }, outcome: 'app_rejected', reason: 'invalid_client' },
+    ],
+    revoked: [
+      {
+        sends: [
+          {
+            method: 'POST',
+            url: 'https://gitlab.example.com/oauth/revoke',
+            headers: FORM,
+            body: { ...POSTED, token: 'old-refresh', token_type_hint: 'refresh_token' },
+          },
+        ],
+        answers: [{ json: {} }],
+        gives: 'confirmed',
+      },
+    ],
+  },
+  {
+    id: 'google',
+    pages: [
+      'https://developers.google.com/identity/protocols/oauth2/web-server',
+      'https://developers.google.com/identity/protocols/oauth2',
+      'https://developers.google.com/identity/openid-connect/openid-connect',
+    ],
+    authorize: [
+      'https://accounts.google.com/o/oauth2/v2/auth',
+      {
+        access_type: 'offline',
+        prompt: 'consent',
+        scope: 'openid https://www.googleapis.com/auth/userinfo.email',
+        nonce: 'the-nonce',
+      },
+    ],
+    token: ['https://oauth2.googleapis.com/token', FORM, POSTED],
+    granted: {
+      json: {
+        ...TOKENS,
+        expires_in: 3920,
+        token_type: 'Bearer',
+        scope: 'openid https://www.googleapis.com/auth/userinfo.email',
+        id_token: GOOGLE_ID_TOKEN,
+      },
+      life: 3920,
+      scopes: ['openid', 'https://www.googleapis.com/auth/userinfo.email'],
+      account: { id: '110169484474386276334', label: 'ada@example.com' },
+    },
+    asks: [
+      {
+        url: 'https://www.googleapis.com/oauth2/v3/certs',
+        json: { keys: [{ ...googleKeys.publicKey.export({ format: 'jwk' }), kid: 'k1', use: 'sig', alg: 'RS256' }] },
+      },
+    ],
+    renewed: [
+      {
+        json: { access_token: 'new-access', expires_in: 3920, scope: 'openid', token_type: 'Bearer' },
+        refresh: null,
+        life: 3920,
+        scopes: ['openid'],
+      },
+    ],
+    refused: [
+      INVALID_GRANT,
+      { status: 400, json: { error: 'admin_policy_enforced' }, outcome: 'rejected', reason: 'admin_policy_enforced' },
+      // On no page that was seen, but in what clients report.
+      { status: 401, json: { error: 'deleted_client' }, outcome: 'app_rejected', reason: 'deleted_client' },
+    ],
+    revoked: [
+      {
+        sends: [
+          {
+            method: 'POST',
+            url: 'https://oauth2.googleapis.com/revoke',
+            headers: FORM,
+            body: { token: 'old-refresh' },
+          },
+        ],
+        answers: [{ json: {} }],
+        gives: 'confirmed',
+      },
+    ],
+  },
+  {
+    id: 'hubspot',
+    pages: HUBSPOT_PAGES,
+    authorize: ['https://app.hubspot.com/oauth/authorize', { scope: 'oauth' }],
+    token: ['https://api.hubapi.com/oauth/2026-03/token', FORM, POSTED],
+    granted: {
+      json: { ...HUBSPOT_ANSWER, hub_id: 12345678 },
+      life: 1800,
+      scopes: ['oauth', 'crm.objects.contacts.read'],
+      account: { id: '12345678', label: null },
+    },
+    renewed: [{ json: { ...HUBSPOT_ANSWER, hub_id: 12345678 }, life: 1800, scopes: ['oauth', 'crm.objects.contacts.read'] }],
+    refused: [{ ...INVALID_GRANT, json: { ...DEAD, status: 'BAD_REFRESH_TOKEN', message: DEAD.error_description } }],
+    revoked: [
+      {
+        sends: [
+          {
+            method: 'POST',
+            url: 'https://api.hubapi.com/oauth/2026-03/token/revoke',
+            headers: FORM,
+            body: { ...POSTED, token: 'old-refresh' },
+          },
+        ],
+        answers: [{}],
+        gives: 'confirmed',
+      },
+    ],
+  },
+  {
+    id: 'hubspot',
+    habit: 'an answer that does not tell the account',
+    pages: HUBSPOT_PAGES,
+    authorize: ['https://app.hubspot.com/oauth/authorize', { scope: 'oauth' }],
+    token: ['https://api.hubapi.com/oauth/2026-03/token', FORM, POSTED],
+    granted: {
+      json: HUBSPOT_ANSWER,
+      life: 1800,
+      scopes: ['oauth', 'crm.objects.contacts.read'],
+      account: { id: '12345678', label: null },
+    },
+    asks: [
+      {
+        url: 'https://api.hubapi.com/account-info/2026-03/details',
+        headers: { ...JSON_WANTED, ...BEARER },
+        json: { portalId: 12345678, accountType: 'STANDARD', uiDomain: 'app-eu1.hubspot.com' },
+      },
+    ],
+    revoked: [
+      {
+        sends: [
+          {
+            method: 'POST',
+            url: 'https://api.hubapi.com/oauth/2026-03/token/revoke',
+            headers: FORM,
+            body: { ...POSTED, token: 'old-refresh' },
+          },
+        ],
+        answers: [{ status: 400, json: { category: 'VALIDATION_ERROR', correlationId: 'c', message: 'Invalid input' } }],
+        gives: 'failed',
+      },
+    ],
+  },
+  {
+    id: 'microsoft',
+    pages: [
+      'https://learn.microsoft.com/en-us/entra/identity-platform/v2-oauth2-auth-code-flow',
+      'https://learn.microsoft.com/en-us/graph/auth-v2-user',
+    ],
+    authorize: ['https://login.microsoftonline.com/common/oauth2/v2.0/authorize', { scope: 'User.Read offline_access' }],
+    token: ['https://login.microsoftonline.com/common/oauth2/v2.0/token', FORM, POSTED],
+    granted: {
+      json: { ...TOKENS, token_type: 'Bearer', scope: 'User.Read', expires_in: 3600 },
+      life: 3600,
+      scopes: ['User.Read'],
+      account: { id: '12345678-73a6-4952-a53a-e9916737ff7f', label: 'ChrisG@contoso.onmicrosoft.com' },
+    },
+    asks: [
+      {
+        url: 'https://graph.microsoft.com/v1.0/me',
+        headers: { ...JSON_WANTED, ...BEARER },
+        json: {
+          id: '12345678-73a6-4952-a53a-e9916737ff7f',
+          mail: null,
+          userPrincipalName: 'ChrisG@contoso.onmicrosoft.com',
+        },
+      },
+    ],
+    renewed: [
+      { json: { ...TOKENS, token_type: 'Bearer', scope: 'User.Read', expires_in: 3599 }, life: 3599, scopes: ['User.Read'] },
+    ],
+    refused: [
+      { ...INVALID_GRANT, json: { error: 'invalid_grant', error_description: 'AADSTS70000: …', error_codes: [70000] } },
+      { status: 400, json: { error: 'interaction_required' }, outcome: 'rejected', reason: 'interaction_required' },
+      { status: 400, json: { error: 'consent_required' }, outcome: 'rejected', reason: 'consent_required' },
+      { status: 401, json: { error: 'invalid_client' }, outcome: 'app_rejected', reason: 'invalid_client' },
+      { status: 400, json: { error: 'invalid_resource' }, outcome: 'app_rejected', reason: 'invalid_resource' },
+      {
+        status: 400,
+        json: { error: 'temporarily_unavailable' },
+        outcome: 'unavailable',
+        reason: 'temporarily_unavailable',
+      },
+    ],
+    revoked: [],
+  },
+  {
+    id: 'notion',
+    pages: [
+      'https://developers.notion.com/guides/get-started/authorization',
+      'https://developers.notion.com/reference/status-codes',
+      'https://developers.notion.com/reference/revoke-token',
+    ],
+    authorize: ['https://api.notion.com/v1/oauth/authorize', { owner: 'user' }],
+    pkce: false,
+    token: ['https://api.notion.com/v1/oauth/token', { ...JSON_BODY, ...BASIC, 'notion-version': '2025-09-03' }, {}],
+    granted: {
+      json: {
+        ...TOKENS,
+        token_type: 'bearer',
+        bot_id: 'b3414d65-1224-4ee7-a6ff-cc9d8773d328',
+        duplicated_template_id: null,
+        owner: { type: 'user', user: { object: 'user', id: '6794760a-1f15-45cd-9c65-0dfe42f5135a' } },
+        workspace_icon: null,
+        workspace_id: '1e5c2a7d-2882-41b5-964a-dd9c36cf67f1',
+        workspace_name: 'Workspace of Ada',
+      },
+      life: null,
+      account: { id: 'b3414d65-1224-4ee7-a6ff-cc9d8773d328', label: 'Workspace of Ada' },
+      kept: { workspace_id: '1e5c2a7d-2882-41b5-964a-dd9c36cf67f1', bot_id: 'b3414d65-1224-4ee7-a6ff-cc9d8773d328' },
+    },
+    renewed: [{ json: { ...TOKENS, token_type: 'bearer', request_id: 'r' }, life: null }],
+    refused: [
+      { status: 400, json: { error: 'invalid_grant' }, outcome: 'rejected', reason: 'invalid_grant' },
+      {
+        status: 400,
+        json: { object: 'error', status: 400, code: 'invalid_grant', message: 'Invalid refresh token.' },
+        outcome: 'rejected',
+        reason: 'invalid_grant',
+      },
+      {
+        status: 429,
+        json: { object: 'error', status: 429, code: 'rate_limited', message: 'Slow down.' },
+        outcome: 'unavailable',
+        reason: 'rate_limited',
+      },
+      {
+        status: 503,
+        json: { object: 'error', status: 503, code: 'database_connection_unavailable', message: 'Try later.' },
+        outcome: 'unavailable',
+        reason: 'database_connection_unavailable',
+      },
+    ],
+    revoked: [
+      {
+        sends: [
+          {
+            method: 'POST',
+            url: 'https://api.notion.com/v1/oauth/revoke',
+            headers: { ...JSON_BODY, ...BASIC, 'notion-version': '2025-09-03' },
+            body: { token: 'old-access' },
+          },
+        ],
+        answers: [{ json: { request_id: '3c90c3cc-0d44-4b50-8888-8dd25736052a' } }],
+        gives: 'confirmed',
+      },
+    ],
+  },
+  {
+    id: 'patreon',
+    pages: [
+      'https://docs.patreon.com/#oauth',
+      'https://docs.patreon.com/#get-api-oauth2-v2-identity',
+      'https://docs.patreon.com/#errors',
+    ],
+    authorize: ['https://www.patreon.com/oauth2/authorize', { scope: 'identity' }],
+    token: ['https://www.patreon.com/api/oauth2/token', { ...FORM, 'user-agent': 'Latchstring' }, POSTED],
+    granted: {
+      json: { ...TOKENS, expires_in: 2678400, scope: 'identity', token_type: 'Bearer' },
+      life: 2678400,
+      scopes: ['identity'],
+      account: { id: '12345', label: 'Platform Team' },
+    },
+    asks: [
+      {
+        url: 'https://www.patreon.com/api/oauth2/v2/identity?fields%5Buser%5D=full_name',
+        headers: { ...JSON_WANTED, ...BEARER, 'user-agent': 'Latchstring' },
+        json: { data: { attributes: { full_name: 'Platform Team' }, id: '12345', type: 'user' } },
+      },
+    ],
+    renewed: [
+      {
+        json: { ...TOKENS, expires_in: 2678400, scope: 'identity', token_type: 'Bearer' },
+        life: 2678400,
+        scopes: ['identity'],
+      },
+    ],
+    // Statuses are all that is documented: a 401 may be a wrong client as well, so it is not final at once.
+    refused: [
+      { status: 401, outcome: 'unavailable', reason: 'http_401' },
+      { status: 503, outcome: 'unavailable', reason: 'http_503' },
+    ],
+    revoked: [],
+  },
+  {
+    id: 'salesforce',
+    pages: [
+      'https://help.salesforce.com/s/articleView?id=xcloud.remoteaccess_oauth_refresh_token_flow_ca.htm&type=5',
+      'https://help.salesforce.com/s/articleView?id=xcloud.remoteaccess_oauth_flow_errors.htm&type=5',
+      'https://help.salesforce.com/s/articleView?id=005316711&type=1',
+      'https://developer.salesforce.com/docs/platform/mobile-sdk/guide/oauth-revoking-tokens.html',
+    ],
+    config: { login_host: 'acme.my.salesforce.com' },
+    authorize: ['https://acme.my.salesforce.com/services/oauth2/authorize', { scope: 'api id refresh_token' }],
+    token: ['https://acme.my.salesforce.com/services/oauth2/token', FORM, POSTED],
+    granted: {
+      json: {
+        ...TOKENS,
+        signature: 'c2lnbmF0dXJl',
+        scope: 'refresh_token api id',
+        instance_url: 'https://acme.my.salesforce.com',
+        id: 'https://login.salesforce.com/id/00Dx0000000BV7z/005x00000012Q9P',
+        token_type: 'Bearer',
+        issued_at: '1708058728442',
+      },
+      life: 900,
+      scopes: ['refresh_token', 'api', 'id'],
+      account: { id: 'https://login.salesforce.com/id/00Dx0000000BV7z/005x00000012Q9P', label: null },
+      kept: {
+        instance_url: 'https://acme.my.salesforce.com',
+        id: 'https://login.salesforce.com/id/00Dx0000000BV7z/005x00000012Q9P',
+      },
+    },
+    renewed: [
+      { json: { access_token: 'new-access', token_type: 'Bearer', issued_at: '1708058728442' }, refresh: null, life: 900 },
+      { json: { ...TOKENS, token_type: 'Bearer', issued_at: '1708058728442' }, life: 900 },
+    ],
+    refused: [
+      INVALID_GRANT,
+      { status: 400, json: { error: 'inactive_user' }, outcome: 'rejected', reason: 'inactive_user' },
+      { status: 400, json: { error: 'invalid_client_id' }, outcome: 'app_rejected', reason: 'invalid_client_id' },
+      { status: 400, json: { error: 'rate_limit_exceeded' }, outcome: 'unavailable', reason: 'rate_limit_exceeded' },
+    ],
+    revoked: [
+      { sends: salesforceRevokes('old-refresh'), answers: [{}], gives: 'confirmed' },
+      {
+        sends: salesforceRevokes('old-refresh'),
+        answers: [{ status: 400, json: { error: 'invalid_token' } }],
+        gives: 'confirmed',
+      },
+      {
+        sends: [...salesforceRevokes('old-refresh'), ...salesforceRevokes('old-access')],
+        answers: [{ status: 400, json: { error: 'unsupported_token_type' } }, {}],
+        gives: 'confirmed',
+      },
+    ],
+  },
+  {
+    id: 'slack',
+    habit: 'tokens that last',
+    pages: SLACK_PAGES,
+    scopes: ['commands', 'incoming-webhook'],
+    authorize: ['https://slack.com/oauth/v2/authorize', { scope: 'commands,incoming-webhook' }],
+    pkce: false,
+    token: SLACK_TOKEN,
+    granted: {
+      json: {
+        ok: true,
+        access_token: 'new-access',
+        ...SLACK_BOT,
+        ...SLACK_WORKSPACE,
+        authed_user: { id: 'U1234', scope: 'chat:write', access_token: 'of-the-user', token_type: 'user' },
+      },
+      refresh: null,
+      life: null,
+      scopes: ['commands', 'incoming-webhook'],
+      account: { id: 'T9TK3CUKW', label: 'Slack Softball Team' },
+      kept: { 'team.id': 'T9TK3CUKW', bot_user_id: 'U0KRQLJ9H', 'authed_user.id': 'U1234' },
+    },
+    revoked: [
+      {
+        without: 'refresh',
+        sends: slackRevokes('old-access'),
+        answers: [{ json: { ok: true, revoked: true } }],
+        gives: 'confirmed',
+      },
+    ],
+  },
+  {
+    id: 'slack',
+    habit: 'token rotation',
+    pages: SLACK_PAGES,
+    scopes: ['commands'],
+    authorize: ['https://slack.com/oauth/v2/authorize', { scope: 'commands' }],
+    pkce: false,
+    token: SLACK_TOKEN,
+    granted: {
+      json: { ok: true, ...TOKENS, ...SLACK_BOT, ...SLACK_WORKSPACE, expires_in: 43200, authed_user: { id: 'U1234' } },
+      life: 43200,
+      scopes: ['commands', 'incoming-webhook'],
+      account: { id: 'T9TK3CUKW', label: 'Slack Softball Team' },
+      kept: { 'team.id': 'T9TK3CUKW', bot_user_id: 'U0KRQLJ9H', 'authed_user.id': 'U1234' },
+    },
+    renewed: [
+      {
+        json: { ok: true, ...TOKENS, ...SLACK_BOT, ...SLACK_WORKSPACE, expires_in: 43200 },
+        life: 43200,
+        scopes: ['commands', 'incoming-webhook'],
+      },
+    ],
+    refused: SLACK_REFUSED,
+    revoked: SLACK_REVOKED,
+  },
+  {
+    id: 'slack-user',
+    pages: [...SLACK_PAGES, 'https://docs.slack.dev/tools/python-slack-sdk/reference/oauth/token_rotation/'],
+    scopes: ['chat:write', 'search:read'],
+    authorize: ['https://slack.com/oauth/v2/authorize', { user_scope: 'chat:write,search:read' }],
+    pkce: false,
+    token: SLACK_TOKEN,
+    granted: {
+      json: {
+        ok: true,
+        access_token: 'of-the-bot',
+        refresh_token: 'of-the-bot',
+        ...SLACK_BOT,
+        ...SLACK_WORKSPACE,
+        expires_in: 1,
+        authed_user: { id: 'U1234', scope: 'chat:write,search:read', ...TOKENS, expires_in: 43200, token_type: 'user' },
+      },
+      life: 43200,
+      scopes: ['chat:write', 'search:read'],
+      account: { id: 'U1234', label: 'Slack Softball Team' },
+      kept: { 'team.id': 'T9TK3CUKW' },
+    },
+    renewed: [
+      {
+        json: { ok: true, ...TOKENS, token_type: 'user', user_id: 'U1234', expires_in: 43200, ...SLACK_WORKSPACE },
+        life: 43200,
+      },
+    ],
+    refused: SLACK_REFUSED,
+    revoked: SLACK_REVOKED,
+  },
+  {
+    id: 'xero',
+    pages: [
+      'https://developer.xero.com/faq/oauth2',
+      'https://github.com/XeroAPI/Xero-OpenAPI/blob/master/xero-identity.yaml',
+      'https://github.com/XeroAPI/xero-ruby',
+    ],
+    authorize: ['https://login.xero.com/identity/connect/authorize', { scope: 'accounting.settings.read offline_access' }],
+    token: ['https://identity.xero.com/connect/token', { ...FORM, ...BASIC }, {}],
+    granted: {
+      json: { ...TOKENS, expires_in: 1800, token_type: 'Bearer' },
+      life: 1800,
+      account: { id: 'fe79f7dd-b6d4-4a92-ba7b-538af6289c58', label: 'Demo Company (NZ)' },
+    },
+    asks: [
+      {
+        url: 'https://api.xero.com/connections',
+        headers: { ...JSON_WANTED, ...BEARER },
+        json: [
+          {
+            id: '7cb59f93-2964-421d-bb5e-a0f7a4572a44',
+            tenantId: 'fe79f7dd-b6d4-4a92-ba7b-538af6289c58',
+            tenantName: 'Demo Company (NZ)',
+            tenantType: 'ORGANISATION',
+          },
+        ],
+      },
+    ],
+    renewed: [{ json: { ...TOKENS, expires_in: 1800, token_type: 'Bearer' }, life: 1800 }],
+    refused: [{ status: 400, json: { error: 'invalid_grant' }, outcome: 'rejected', reason: 'invalid_grant' }],
+    revoked: [
+      {
+        sends: [
+          {
+            method: 'POST',
+            url: 'https://identity.xero.com/connect/revocation',
+            headers: { ...FORM, ...BASIC },
+            body: { token: 'old-refresh' },
+          },
+        ],
+        answers: [{}],
+        gives: 'confirmed',
+      },
+    ],
+  },
+]
+
+function salesforceRevokes(token: string): Sent[] {
+  return [{ method: 'POST', url: 'https://acme.my.salesforce.com/services/oauth2/revoke', headers: FORM, body: { token } }]
+}
+
+test('every file of the catalogue is tried here, by answers that were read on pages that the file names', () => {
+  assert.deepEqual([...new Set(ROWS.map(({ id }) => id))].sort(), [...catalog.keys()].sort())
+  for (const { id, pages } of ROWS) {
+    const docs = catalog.get(id)?.docs ?? []
+    assert.deepEqual(
+      pages.filter((page) => !docs.some((named) => page.startsWith(named))),
+      [],
+      id,
+    )
+  }
+})
+
+for (const row of ROWS) {
+  const { asks = [], renewed = [], refused = [], revoked } = row
+  const name = `${registrationFor(row).provider.name}${row.habit === undefined ? '' : ` (${row.habit})`}`
+
+  test(`${name}: the browser is sent where its documentation says, with what it asks for`, async () => {
+    const { mode, sent } = speaking([])
+    const { url } = await mode.begin(registrationFor(row), attemptOf(row))
+    const [endpoint, params] = row.authorize
+    const challenge = { code_challenge: CHALLENGE, code_challenge_method: 'S256' }
+    assert.deepEqual(
+      { endpoint: url.split('?')[0], ...Object.fromEntries(new URL(url).searchParams) },
+      {
+        endpoint,
+        response_type: 'code',
+        client_id: 'the-client',
+        redirect_uri: CALLBACK,
+        state: 'the-state',
+        ...(row.pkce !== false && challenge),
+        ...params,
+      },
+    )
+    assert.deepEqual(sent, [])
+  })
+
+  test(`${name}: a code is redeemed as documented, and the answer is understood`, async () => {
+    const { mode, sent } = speaking([row.granted, ...asks])
+    const registration = registrationFor(row)
+    const { issuer } = await mode.begin(registration, attemptOf(row))
+    const exchanged = await mode.exchange(registration, { ...attemptOf(row), code: new Secret('the-code'), issuer, kept: {} })
+    assert(exchanged.outcome === 'granted', JSON.stringify(exchanged))
+    assertUnderstood(exchanged.grant, row.granted)
+    assert.deepEqual(exchanged.grant.account, row.granted.account)
+    assert.deepEqual(exchanged.grant.credentials.kept, row.granted.kept ?? {})
+
+    const [first, ...further] = sent
+    const verifier = row.pkce === false ? {} : { code_verifier: VERIFIER }
+    assert.deepEqual(
+      first,
+      tokenRequestOf(row, { grant_type: 'authorization_code', code: 'the-code', redirect_uri: CALLBACK, ...verifier }),
+    )
+    assert.deepEqual(
+      further.map(({ method, url }) => `${method} ${url}`),
+      asks.map(({ url }) => `GET ${url}`),
+    )
+    for (const [index, { headers }] of asks.entries()) if (headers) assert.deepEqual(further[index]?.headers, headers)
+  })
+
+  for (const answer of renewed) {
+    const kind = answer.refresh === null ? 'a renewal that keeps the refresh token' : 'a renewal that replaces the refresh token'
+    test(`${name}: ${kind} is sent as documented, and understood`, async () => {
+      const { mode, sent } = speaking([answer])
+      const result = await (await mode.prepareRenewal(registrationFor(row), credentials()))()
+      assert(result.outcome === 'renewed', JSON.stringify(result))
+      assertUnderstood(result.grant, answer)
+      assert.deepEqual(sent, [tokenRequestOf(row, { grant_type: 'refresh_token', refresh_token: 'old-refresh' })])
+    })
+  }
+
+  for (const { outcome, reason, ...answer } of refused) {
+    test(`${name}: a renewal answered with ${answer.status ?? 200} ${reason} is ${outcome}`, async () => {
+      const { mode } = speaking([answer])
+      const result = await (await mode.prepareRenewal(registrationFor(row), credentials()))()
+      assert.deepEqual([result.outcome, 'reason' in result && result.reason], [outcome, reason])
+    })
+  }
+
+  for (const { without, sends, answers, gives } of revoked) {
+    const answered = answers.map(({ status = 200, json }) => `${status} ${JSON.stringify(json ?? '')}`).join(', then ')
+    const held = without === 'refresh' ? { ...credentials(), refreshToken: null } : credentials()
+    test(`${name}: revoking ${held.refreshToken ? 'a grant' : 'a lone access token'}, answered with ${answered}, is ${gives}`, async () => {
+      const { mode, sent } = speaking(answers)
+      assert.equal(await mode.revoke(registrationFor(row), held), gives)
+      assert.deepEqual(sent, sends)
+    })
+  }
+
+  if (revoked.length === 0) {
+    test(`${name}: there is nobody to ask for a revocation, and that is said`, async () => {
+      const { mode, sent } = speaking([])
+      assert.equal(await mode.revoke(registrationFor(row), credentials()), 'unsupported')
+      assert.deepEqual(sent, [])
+    })
+  }
+}
+
+/** The mode, speaking to a provider that gives these answers in this order and writes down what it was asked. */
+function speaking(answers: readonly Answer[]) {
+  const sent: Sent[] = []
+  const left = [...answers]
+  const net: Net = {
+    async request({ method, url, headers, body }) {
+      sent.push({ method, url, headers, ...(body !== undefined && { body: bodyRead(headers, body) }) })
+      const answer = left.shift()
+      if (!answer) throw new NetError('unreachable', `nobody answers ${url}`, false)
+      const { status = 200, json } = answer
+      const content = json === undefined ? '' : JSON.stringify(json)
+      return { status, headers: { 'content-type': 'application/json' }, body: Buffer.from(content) }
+    },
+  }
+  return { mode: createOAuth2Mode({ net, now: () => NOW }), sent }
+}
+
+function bodyRead(headers: Named, body: string): unknown {
+  return headers['content-type'] === 'application/json' ? JSON.parse(body) : Object.fromEntries(new URLSearchParams(body))
+}
+
+function tokenRequestOf({ token: [url, headers, client] }: Row, body: Named): Sent {
+  return { method: 'POST', url, headers, body: { ...body, ...client } }
+}
+
+function assertUnderstood({ credentials: { accessToken, refreshToken }, ...grant }: Grant, understood: Understood): void {
+  assert.equal(accessToken.reveal(), 'new-access')
+  assert.equal(refreshToken?.reveal() ?? null, understood.refresh === null ? null : 'new-refresh')
+  assert.equal(grant.expiresAt, understood.life === null ? null : NOW + understood.life * 1000)
+  assert.deepEqual(grant.grantedScopes, understood.scopes ?? null)
+}
+
+function registrationFor({ id, config = {} }: Row): Registration {
+  const provider = catalog.get(id) ?? assert.fail(`there is no ${id} in the catalogue`)
+  return { provider, clientId: 'the-client', clientSecret: new Secret('the-secret'), privateKey: null, config }
+}
+
+function attemptOf({ scopes = [] }: Row) {
+  return {
+    state: new Secret('the-state'),
+    codeVerifier: new Secret(VERIFIER),
+    nonce: new Secret('the-nonce'),
+    redirectUri: CALLBACK,
+    scopes,
+  }
+}
+
+function credentials(): Credentials {
+  return {
+    kind: 'oauth2',
+    accessToken: new Secret('old-access'),
+    refreshToken: new Secret('old-refresh'),
+    also: {},
+    kept: {},
+  }
+}
