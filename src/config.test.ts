@@ -173,7 +173,10 @@ describe('S-47 the master key', () => {
 
 test('a mistyped variable is a mistake, and the project’s own for tests is none', () => {
   assert.match(mistakeOf('LATCHSTRING_DATABSE_URL', 'memory:'), /^LATCHSTRING_DATABSE_URL is not a variable that is known here/)
-  assert.deepEqual(mistakes({ LATCHSTRING_MASTER_KEY: KEY, LATCHSTRING_TEST_DATABASE_URL: 'x', PATH: '/bin', latchstring_port: 'x' }), [])
+  assert.deepEqual(
+    mistakes({ LATCHSTRING_MASTER_KEY: KEY, LATCHSTRING_TEST_DATABASE_URL: 'x', PATH: '/bin', latchstring_port: 'x' }),
+    [],
+  )
 })
 
 test('all mistakes are told at once, and no value with them', () => {

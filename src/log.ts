@@ -75,6 +75,9 @@ function described(value: unknown): Record<string, unknown> {
   if (!(value instanceof Error)) return { name: typeof value }
   const { code } = value as { code?: unknown }
   // The message stands in the stack, and a line of it may look like a frame.
-  const frames = (value.stack ?? '').replace(value.message, '').split('\n').filter((line) => /^\s+at /.test(line))
+  const frames = (value.stack ?? '')
+    .replace(value.message, '')
+    .split('\n')
+    .filter((line) => /^\s+at /.test(line))
   return { name: value.name, ...(typeof code === 'string' && { code }), at: frames.slice(0, 8).map((line) => line.trim()) }
 }

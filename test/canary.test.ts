@@ -37,7 +37,7 @@ class Secrets {
   }
 
   counts(): Record<string, number> {
-    return Object.fromEntries([...this.#known].map(([kind, values]) => [kind, values.size]).sort())
+    return Object.fromEntries([...this.#known].map(([kind, values]) => [kind, values.size]))
   }
 }
 
@@ -97,7 +97,14 @@ class WatchedBrowser extends Browser {
   }
 }
 
-const OPERATOR = ['read:connected_apps', 'create:connected_apps', 'read:connections', 'write:connections', 'read:apps', 'write:apps']
+const OPERATOR = [
+  'read:connected_apps',
+  'create:connected_apps',
+  'read:connections',
+  'write:connections',
+  'read:apps',
+  'write:apps',
+]
 
 async function scene(t: TestContext) {
   const secrets = new Secrets()
@@ -151,7 +158,11 @@ type Scene = Awaited<ReturnType<typeof scene>>
 
 /** The broker as a caller and a browser use it, all watched. */
 function visitor({ secrets, given, sandbox, url, callerSecret }: Scene) {
-  const ask = async (method: string, path: string, init: RequestInit = {}): Promise<{ status: number; body: Record<string, string> }> => {
+  const ask = async (
+    method: string,
+    path: string,
+    init: RequestInit = {},
+  ): Promise<{ status: number; body: Record<string, string> }> => {
     const response = await fetch(url + path, { method, ...init })
     await given.add(`${method} ${path}`, response)
     const text = await response.text()
@@ -218,7 +229,10 @@ const QUOTING: Readonly<Record<string, (asked: Asked) => Response>> = {
   },
   'an error whose code is the token': ({ body }) => {
     const form = new URLSearchParams(body)
-    return Response.json({ error: form.get('refresh_token') ?? form.get('code') ?? form.get('token'), message: body }, { status: 400 })
+    return Response.json(
+      { error: form.get('refresh_token') ?? form.get('code') ?? form.get('token'), message: body },
+      { status: 400 },
+    )
   },
   'JSON that breaks off in a token': ({ body }) =>
     new Response(`{"access_token":"sbx_at_broken.off-${randomBytes(16).toString('hex')}","for":"${body}`, {
@@ -306,13 +320,27 @@ test('S-46 S-69 S-70 no secret leaves by any door but its own, whatever goes wro
   await ask('GET', '/api/v1/nothing', { headers })
   await ask('GET', '/%zz', { headers })
   const planted = secrets.plant('a secret in the wrong body')
-  for (const json of [{ client_secret: planted }, { [planted]: 1 }, { key_code_ref: 'x', provider: 'sandbox', client_id: 'x', scopes: planted }])
+  for (const json of [
+    { client_secret: planted },
+    { [planted]: 1 },
+    { key_code_ref: 'x', provider: 'sandbox', client_id: 'x', scopes: planted },
+  ])
     assert.equal((await api('POST', '/api/v1/apps', json)).status, 400)
-  await ask('POST', '/api/v1/apps', { body: `{"client_secret":"${planted}`, headers: { ...headers, 'content-type': 'application/json' } })
+  await ask('POST', '/api/v1/apps', {
+    body: `{"client_secret":"${planted}`,
+    headers: { ...headers, 'content-type': 'application/json' },
+  })
   await api('POST', '/api/v1/apps', { client_secret: planted.repeat(2000) })
-  for (const path of ['/api/v1/connections', '/api/v1/connections?state=broken', '/api/v1/apps', '/api/v1/apps/key', '/api/v1/providers'])
+  for (const path of [
+    '/api/v1/connections',
+    '/api/v1/connections?state=broken',
+    '/api/v1/apps',
+    '/api/v1/apps/key',
+    '/api/v1/providers',
+  ])
     assert.equal((await api('GET', path)).status, 200)
-  for (const path of ['/metrics', '/healthz', '/readyz', '/.well-known/jwks.json', '/.well-known/openid-configuration']) await ask('GET', path)
+  for (const path of ['/metrics', '/healthz', '/readyz', '/.well-known/jwks.json', '/.well-known/openid-configuration'])
+    await ask('GET', path)
 
   const history = db.prepare('select * from history').all()
   db.close()
@@ -329,14 +357,35 @@ test('S-46 S-69 S-70 no secret leaves by any door but its own, whatever goes wro
   assert(given.texts.length > 100 && given.urls.length > 50, `${given.texts.length} answers, ${given.urls.length} URLs`)
   assert(stderr.split('\n').length > 10, 'the log told of what failed')
   const actions = new Set(history.map(({ action }) => String(action)))
-  for (const action of ['attempt.denied', 'attempt.failed', 'attempt.binding_mismatch', 'connection.broken', 'connection.integrity_failure'])
+  for (const action of [
+    'attempt.denied',
+    'attempt.failed',
+    'attempt.binding_mismatch',
+    'connection.broken',
+    'connection.integrity_failure',
+  ])
     assert(actions.has(action), `${action} happened`)
 
-  const places = [...given.texts, { where: 'stdout', text: stdout }, { where: 'stderr', text: stderr }, { where: 'history', text: JSON.stringify(history) }]
+  const places = [
+    ...given.texts,
+    { where: 'stdout', text: stdout },
+    { where: 'stderr', text: stderr },
+    { where: 'history', text: JSON.stringify(history) },
+  ]
   for (const [kind, value] of secrets.of())
     for (const { where, text } of places)
       for (const spelled of spellings(value)) assert(!text.includes(spelled), `${kind} in ${where}: ${text.slice(0, 600)}`)
-  for (const [kind, value] of secrets.of('access token', 'refresh token', 'client secret', 'verifier', 'caller secret', 'caller token', 'private key', 'master key', 'browser cookie'))
+  for (const [kind, value] of secrets.of(
+    'access token',
+    'refresh token',
+    'client secret',
+    'verifier',
+    'caller secret',
+    'caller token',
+    'private key',
+    'master key',
+    'browser cookie',
+  ))
     for (const url of given.urls) assert(!decodeURIComponent(url).includes(value), `${kind} in the URL ${url}`)
   for (const { name, bytes } of [...open, ...files()])
     for (const [kind, value] of secrets.of())
@@ -357,9 +406,21 @@ function overheard(tap: Wiretap, secrets: Secrets): void {
 /** A search for nothing finds nothing. */
 function assertCaught(secrets: Secrets): void {
   const counts = secrets.counts()
-  const several = ['access token', 'browser cookie', 'client assertion', 'code', 'completion code', 'handle', 'private key', 'refresh token', 'state', 'verifier']
+  const several = [
+    'access token',
+    'browser cookie',
+    'client assertion',
+    'code',
+    'completion code',
+    'handle',
+    'private key',
+    'refresh token',
+    'state',
+    'verifier',
+  ]
   for (const kind of several) assert((counts[kind] ?? 0) >= 2, `${kind}: ${counts[kind] ?? 0}`)
-  for (const kind of ['caller secret', 'caller token', 'client secret', 'master key', 'wrong bearer', 'wrong handle']) assert.equal(counts[kind], 1, kind)
+  for (const kind of ['caller secret', 'caller token', 'client secret', 'master key', 'wrong bearer', 'wrong handle'])
+    assert.equal(counts[kind], 1, kind)
   for (const [kind, value] of secrets.of()) assert(value.length >= 20, `${kind} is too short to be told from chance: ${value}`)
 }
 
@@ -374,7 +435,12 @@ function filesOf({ folder }: Shell): { name: string; bytes: Buffer }[] {
 }
 
 test('S-47 without a key, or with one that is none, it does not start, makes no file and does not repeat the key', async (t) => {
-  const bad = { none: '', short: randomBytes(16).toString('base64'), long: randomBytes(48).toString('base64'), word: 'correct-horse-battery-staple' }
+  const bad = {
+    none: '',
+    short: randomBytes(16).toString('base64'),
+    long: randomBytes(48).toString('base64'),
+    word: 'correct-horse-battery-staple',
+  }
   await Promise.all(
     Object.entries(bad).map(async ([what, key]) => {
       const here = shell(t, { LATCHSTRING_MASTER_KEY: key })

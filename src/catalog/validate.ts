@@ -33,13 +33,24 @@ export function shapeThen<T extends object>(
   return [...misshapen, ...ruled]
 }
 
+/** Our schemas are held to their types by the compiler: checking them against the schema of schemas would only cost time to start and memory. */
+const ajv = new Ajv({
+  allErrors: true,
+  verbose: true,
+  allowUnionTypes: true,
+  strictTuples: false,
+  meta: false,
+  validateSchema: false,
+})
+ajv.addVocabulary(['patternErrorMessage'])
+
+/** Compiled when it is first needed, which for some is never. */
 export function validator(schema: TSchema): Validate {
-  const ajv = new Ajv({ allErrors: true, verbose: true, allowUnionTypes: true, strictTuples: false })
-  ajv.addVocabulary(['patternErrorMessage'])
-  const validate: ValidateFunction = ajv.compile(schema)
+  let compiled: ValidateFunction | null = null
   return (value, source, base = []) => {
-    if (validate(value)) return []
-    return distinct((validate.errors ?? []).map((error) => explained(error, source, base, value)))
+    compiled ??= ajv.compile(schema)
+    if (compiled(value)) return []
+    return distinct((compiled.errors ?? []).map((error) => explained(error, source, base, value)))
   }
 }
 

@@ -49,7 +49,13 @@ function anApp(provider: Provider, changes: Partial<AppSetup> = {}): AppSetup {
 }
 
 function aCaller(changes: Partial<CallerSetup> = {}): CallerSetup {
-  const plain = { tenant: 'default', clientSecret: new Secret('c'.repeat(44)), scopes: ['read:apps' as const], owner: 'ops', expiresAt: null }
+  const plain = {
+    tenant: 'default',
+    clientSecret: new Secret('c'.repeat(44)),
+    scopes: ['read:apps' as const],
+    owner: 'ops',
+    expiresAt: null,
+  }
   return { clientId: name('caller'), ...plain, ...changes }
 }
 
@@ -62,7 +68,8 @@ async function applied(setup: Partial<Setup>): Promise<string[]> {
   return changes.map(({ kind, change, fields }) => [kind, change, ...fields].join(' '))
 }
 
-const latestFacts = async (limit: number) => (await ports.store.history(null, { before: null, limit })).map(({ action, reason }) => `${action} ${reason}`)
+const latestFacts = async (limit: number) =>
+  (await ports.store.history(null, { before: null, limit })).map(({ action, reason }) => `${action} ${reason}`)
 
 test('what is new is created, and the same again changes nothing: no write, no fact', async () => {
   const provider = aProvider()
@@ -78,7 +85,10 @@ test('the order of keys means nothing, the order of a list does', async () => {
   const app = anApp(provider)
   await applied({ providers: [provider], apps: [app] })
   const turned = Object.fromEntries(Object.entries(provider).reverse()) as unknown as Provider
-  assert.deepEqual(await applied({ providers: [turned], apps: [{ ...app, config: { two: '2', one: '1' } }] }), ['provider unchanged', 'app unchanged'])
+  assert.deepEqual(await applied({ providers: [turned], apps: [{ ...app, config: { two: '2', one: '1' } }] }), [
+    'provider unchanged',
+    'app unchanged',
+  ])
   assert.deepEqual(await applied({ apps: [{ ...app, scopes: ['b', 'a'] }] }), ['app updated scopes'])
 })
 
@@ -94,13 +104,13 @@ test('what differs is named, field by field, and told in the history', async () 
   }
   assert.deepEqual(await applied(changed), [
     'provider updated name authorize_url',
-    'app updated callbackUrl onePerOwner',
-    'caller updated scopes expiresAt',
+    'app updated callback_url one_per_owner',
+    'caller updated scopes expires',
   ])
   assert.deepEqual((await latestFacts(3)).reverse(), [
     'provider.applied updated name authorize_url',
-    'app.applied updated callbackUrl onePerOwner',
-    'caller.applied updated scopes expiresAt',
+    'app.applied updated callback_url one_per_owner user_binding confirm',
+    'caller.applied updated scopes expires',
   ])
   assert.deepEqual(await applied(changed), ['provider unchanged', 'app unchanged', 'caller unchanged'])
 })
@@ -121,9 +131,25 @@ test('secrets are compared and never told; an unchanged one is left as it lies',
   assert.equal(registration.clientSecret?.reveal(), 'another client secret')
   assert(!(await latestFacts(100)).join('\n').includes('another client secret'))
 
-  assert.deepEqual(await applied({ apps: [{ ...next, clientSecret: null, privateKey: new Secret('pem') }] }), ['app updated client_secret private_key'])
+  assert.deepEqual(await applied({ apps: [{ ...next, clientSecret: null, privateKey: new Secret('pem') }] }), [
+    'app updated client_secret private_key',
+  ])
   const { registration: after } = await registrationOf(ports, 'default', app.keyCodeRef)
   assert.deepEqual([after.clientSecret, after.privateKey?.reveal()], [null, 'pem'])
+})
+
+test('a secret that does not open any more is mended by giving it again', async () => {
+  const provider = aProvider()
+  const app = anApp(provider)
+  await applied({ providers: [provider], apps: [app] })
+  const known = await ports.store.records.app('default', app.keyCodeRef)
+  const spoilt = { ...known!, sealed: { ...known!.sealed, clientSecret: Uint8Array.of(1, 2, 3) } }
+  await ports.store.records.change([{ put: 'app', app: spoilt }], [])
+  ports.registry.forget()
+  await assert.rejects(registrationOf(ports, 'default', app.keyCodeRef), { code: 'INTEGRITY_FAILURE' })
+  assert.deepEqual(await applied({ apps: [app] }), ['app updated client_secret'])
+  const { registration } = await registrationOf(ports, 'default', app.keyCodeRef)
+  assert.equal(registration.clientSecret?.reveal(), 'a client secret')
 })
 
 test('when it was made is kept, when it was changed is not', async () => {
@@ -145,7 +171,9 @@ test('a mistake anywhere leaves everything as it was', async () => {
   const app = anApp(provider)
   const foreign = { ...taken, tenant: 'elsewhere' }
   const nowhere = anApp({ ...provider, id: 'nowhere' })
-  await assert.rejects(applied({ providers: [provider], apps: [app, nowhere], callers: [aCaller()] }), { code: 'INVALID_REQUEST' })
+  await assert.rejects(applied({ providers: [provider], apps: [app, nowhere], callers: [aCaller()] }), {
+    code: 'INVALID_REQUEST',
+  })
   await assert.rejects(applied({ providers: [provider], apps: [app], callers: [aCaller(), foreign] }), { code: 'CONFLICT' })
   assert.equal(await ports.store.records.version(), version)
   assert.equal(await ports.store.records.app('default', app.keyCodeRef), null)
@@ -188,7 +216,9 @@ test('a caller without a secret gets one once, and keeps it', async () => {
   assert.equal(again.generated.size, 0)
   assert.equal(await kept(), ports.hashOf(secret!))
   assert.deepEqual(await applied({ callers: [{ ...caller, owner: 'others', clientSecret: secret! }] }), ['caller unchanged'])
-  assert.deepEqual(await applied({ callers: [{ ...caller, owner: 'others', clientSecret: new Secret('d'.repeat(44)) }] }), ['caller updated client_secret'])
+  assert.deepEqual(await applied({ callers: [{ ...caller, owner: 'others', clientSecret: new Secret('d'.repeat(44)) }] }), [
+    'caller updated client_secret',
+  ])
 })
 
 test('generated secrets differ, and use all letters and digits', () => {

@@ -94,16 +94,12 @@ async function sealedSecrets(
   app: AppSetup,
   known: App | null,
 ): Promise<{ secrets: App['sealed']; changed: string[] }> {
-  const before = known && (await ports.seal.load(appRow(known), known.sealed.dataKey))
-  const old = {
-    clientSecret: before && known.sealed.clientSecret ? before.open('client_secret', known.sealed.clientSecret) : null,
-    privateKey: before && known.sealed.privateKey ? before.open('private_key', known.sealed.privateKey) : null,
-  }
+  const old = known && (await openable(ports, known))
   const changed = [
-    ...(sameSecret(old.clientSecret, app.clientSecret) ? [] : ['client_secret']),
-    ...(sameSecret(old.privateKey, app.privateKey) ? [] : ['private_key']),
+    ...(sameSecret(old?.clientSecret ?? null, app.clientSecret) ? [] : ['client_secret']),
+    ...(sameSecret(old?.privateKey ?? null, app.privateKey) ? [] : ['private_key']),
   ]
-  if (known && changed.length === 0) return { secrets: known.sealed, changed }
+  if (known && old && changed.length === 0) return { secrets: known.sealed, changed }
   const row = await ports.seal.create(appRow(app))
   const secrets = {
     dataKey: row.dataKey,
@@ -111,6 +107,21 @@ async function sealedSecrets(
     privateKey: app.privateKey && row.seal('private_key', app.privateKey),
   }
   return { secrets, changed }
+}
+
+/** null: what is stored does not open any more. Giving the secrets anew is how an operator mends that. */
+async function openable(ports: Ports, app: App): Promise<Pick<AppSetup, 'clientSecret' | 'privateKey'> | null> {
+  const { dataKey, clientSecret, privateKey } = app.sealed
+  try {
+    const row = await ports.seal.load(appRow(app), dataKey)
+    return {
+      clientSecret: clientSecret && row.open('client_secret', clientSecret),
+      privateKey: privateKey && row.open('private_key', privateKey),
+    }
+  } catch (error) {
+    if (error instanceof BrokerError && error.code === 'INTEGRITY_FAILURE') return null
+    throw error
+  }
 }
 
 function sameSecret(a: Secret | null, b: Secret | null): boolean {
@@ -171,7 +182,7 @@ function report(
   secretFields: readonly string[] = [],
 ): AppliedChange {
   if (!before) return { kind, id, tenant, change: 'created', fields: [] }
-  const fields = [...differing(before, after), ...secretFields]
+  const fields = [...differing(before, after).map(asWritten), ...secretFields]
   return { kind, id, tenant, change: fields.length > 0 ? 'updated' : 'unchanged', fields }
 }
 
@@ -179,6 +190,11 @@ function differing(before: object, after: object): string[] {
   const old: Readonly<Record<string, unknown>> = { ...before }
   const next: Readonly<Record<string, unknown>> = { ...after }
   return [...new Set([...Object.keys(old), ...Object.keys(next)])].filter((key) => canonical(old[key]) !== canonical(next[key]))
+}
+
+/** The field's name in a file and on the wire. */
+function asWritten(field: string): string {
+  return field === 'expiresAt' ? 'expires' : field.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
 }
 
 /** JSON with sorted keys: the order that a store or a file happens to give means nothing. */

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { type Connection, type Freshness, judge, missingScopes } from './connection.ts'
 
 type Judged = Parameters<typeof judge>[0]
@@ -11,7 +11,7 @@ const HOUR = 3_600_000
 const NOW = 1_800_000_000_000
 
 function lasting(life: number | null): Judged {
-  return { health: { state: 'connected', trouble: null }, issuedAt: NOW, expiresAt: life === null ? null : NOW + life }
+  return { health: { state: 'connected' }, issuedAt: NOW, expiresAt: life === null ? null : NOW + life }
 }
 
 describe('how good a token still is', () => {
@@ -56,9 +56,8 @@ describe('how good a token still is', () => {
   })
 
   test('a failing one is judged by its token alone', () => {
-    const trouble = { attempts: 3, since: NOW, retryAt: NOW, reason: 'http_503', unclear: false }
     for (const left of [HOUR, 60_000, 5_000, 0]) {
-      const failing: Judged = { ...lasting(HOUR), health: { state: 'failing', trouble } }
+      const failing: Judged = { ...lasting(HOUR), health: { state: 'failing' } }
       assert.equal(judge(failing, NOW + HOUR - left), judge(lasting(HOUR), NOW + HOUR - left))
     }
   })
@@ -69,7 +68,10 @@ describe('how good a token still is', () => {
   test('it only ever gets worse, and it is expired exactly from its last moment on', () => {
     fc.assert(
       fc.property(life, fc.nat(), fc.nat(), (life, a, b) => {
-        const [sooner, later] = [Math.min(a, b), Math.max(a, b)].map((at) => judge(lasting(life), NOW + at)) as [Freshness, Freshness]
+        const [sooner, later] = [Math.min(a, b), Math.max(a, b)].map((at) => judge(lasting(life), NOW + at)) as [
+          Freshness,
+          Freshness,
+        ]
         assert(ORDER.indexOf(sooner) <= ORDER.indexOf(later))
         assert.equal(judge(lasting(life), NOW + a) === 'expired', a >= life)
       }),
@@ -85,7 +87,9 @@ describe('how good a token still is', () => {
   })
 
   test('a clock that was set back makes nothing expire', () => {
-    fc.assert(fc.property(life, fc.nat({ max: HOUR }), (life, back) => assert.notEqual(judge(lasting(life), NOW - back), 'expired')))
+    fc.assert(
+      fc.property(life, fc.nat({ max: HOUR }), (life, back) => assert.notEqual(judge(lasting(life), NOW - back), 'expired')),
+    )
   })
 })
 
@@ -102,7 +106,10 @@ describe('scopes that were asked for and not granted', () => {
     fc.assert(
       fc.property(scopes, scopes, (requested, granted) => {
         const missing = asked(requested, granted)
-        assert.deepEqual(missing, requested.filter((scope) => !granted.includes(scope)))
+        assert.deepEqual(
+          missing,
+          requested.filter((scope) => !granted.includes(scope)),
+        )
       }),
     )
   })

@@ -111,7 +111,10 @@ describe('providers', () => {
     const { state, registry } = records()
     state.own = [providerNamed('github', 'Our GitHub'), providerNamed('local')]
     assert.equal((await registry.provider('github'))?.name, 'Our GitHub')
-    assert.deepEqual((await registry.providers()).map(({ name }) => name), ['Our GitHub', 'local'])
+    assert.deepEqual(
+      (await registry.providers()).map(({ name }) => name),
+      ['Our GitHub', 'local'],
+    )
     assert.equal(await registry.provider('nowhere'), null)
     assert.equal(state.reads, 1)
   })

@@ -13,7 +13,7 @@ describe('a secret shows itself to nobody', () => {
   const holder = { name: 'app', clientSecret: secret, list: [secret], map: new Map([['key', secret]]) }
   const WAYS: Readonly<Record<string, () => string>> = {
     String: () => String(secret),
-    'a template': () => `${String(secret)}`,
+    'a template': () => String.raw`${secret}`,
     concatenation: () => [secret].join(),
     'JSON.stringify': () => JSON.stringify(secret),
     'JSON.stringify of what holds it': () => JSON.stringify(holder),
@@ -34,25 +34,15 @@ describe('a secret shows itself to nobody', () => {
         return inspect(error)
       }
     },
-    spreading: () => JSON.stringify({ ...secret }),
+    spreading: () => JSON.stringify(Object.assign({}, secret)),
     'Object.entries': () => JSON.stringify(Object.entries(secret)),
     'own property names': () => JSON.stringify(Object.getOwnPropertyNames(secret)),
-    structuredClone: () => JSON.stringify(structuredClone({ ...secret })),
-    'the serialisation of V8': () => serialize({ ...secret }).toString('latin1'),
+    structuredClone: () => JSON.stringify(structuredClone(secret)),
+    'the serialisation of V8': () => serialize(secret).toString('latin1'),
     'a URL': () => new URL(`https://example.com/?q=${String(secret)}`).href,
     'form fields': () => new URLSearchParams({ secret: String(secret) }).toString(),
   }
   for (const [way, show] of Object.entries(WAYS)) test(way, () => assert(!show().includes(VALUE)))
-
-  test('not even to the console', (t) => {
-    const lines: unknown[] = []
-    t.mock.method(process.stdout, 'write', (chunk: unknown) => lines.push(chunk) > 0)
-    console.log('a secret:', secret, holder)
-    console.dir(secret)
-    t.mock.restoreAll()
-    assert(lines.join('').includes('a secret:'))
-    assert(!lines.join('').includes(VALUE))
-  })
 })
 
 test('it opens when it is told to', () => {

@@ -69,7 +69,10 @@ test('a token outlives a start of the broker, as its key does', async (t) => {
   const jwks = await (await fetch(`${lasting.url}/.well-known/jwks`)).text()
   await lasting.restart()
   assert.equal(await (await fetch(`${lasting.url}/.well-known/jwks`)).text(), jwks)
-  assert.equal((await lasting.ask('GET', '/api/v1/apps', { as: null, headers: { authorization: `Bearer ${token}` } })).status, 200)
+  assert.equal(
+    (await lasting.ask('GET', '/api/v1/apps', { as: null, headers: { authorization: `Bearer ${token}` } })).status,
+    200,
+  )
 })
 
 describe('a forged token is refused with 403, always in the same words', () => {

@@ -14,10 +14,10 @@ const CREDENTIALS = { client_id: 'backend', client_secret: CALLERS.backend.secre
 const GRANT = { grant_type: 'client_credentials' }
 const READER = 'read:connected_apps'
 
-type Form = Readonly<Record<string, string>> | readonly (readonly [string, string])[]
+type Form = Readonly<Record<string, string>> | [string, string][]
 
 async function grant(form: Form, headers: Readonly<Record<string, string>> = {}): Promise<Answer> {
-  const body = new URLSearchParams(Array.isArray(form) ? form.map(([name, value]) => [name, value]) : { ...form })
+  const body = new URLSearchParams(form)
   return answerOf(await fetch(`${world.url}/oauth2/token`, { method: 'POST', body, headers }))
 }
 
@@ -32,7 +32,13 @@ function encoded(text: string): string {
 
 async function allowed(token: unknown): Promise<number> {
   const headers = { authorization: `Bearer ${String(token)}` }
-  return (await world.ask('GET', '/api/v1/connected_apps/auth_url', { as: null, headers, query: { key_code_ref: 'none', user_id: 'u' } })).status
+  return (
+    await world.ask('GET', '/api/v1/connected_apps/auth_url', {
+      as: null,
+      headers,
+      query: { key_code_ref: 'none', user_id: 'u' },
+    })
+  ).status
 }
 
 describe('a caller proves itself', () => {
@@ -41,7 +47,10 @@ describe('a caller proves itself', () => {
     'in the form': [{ ...GRANT, ...CREDENTIALS }],
     'by HTTP Basic, raw': [GRANT, basic(client_id, client_secret)],
     'by HTTP Basic, percent-encoded': [GRANT, basic(encoded(client_id), encoded(client_secret))],
-    'by HTTP Basic in any case': [GRANT, { authorization: basic(client_id, client_secret).authorization.replace('Basic', 'bAsIc') }],
+    'by HTTP Basic in any case': [
+      GRANT,
+      { authorization: basic(client_id, client_secret).authorization.replace('Basic', 'bAsIc') },
+    ],
     'by HTTP Basic with the client id in the form as well': [{ ...GRANT, client_id }, basic(client_id, client_secret)],
   }
   for (const [way, [form, headers]] of Object.entries(WAYS)) {
@@ -57,7 +66,8 @@ describe('a caller proves itself', () => {
 })
 
 describe('a caller asks for scopes and an audience', () => {
-  const all = 'read:connected_apps create:connected_apps read:connections write:connections read:apps write:apps read:callers write:callers'
+  const all =
+    'read:connected_apps create:connected_apps read:connections write:connections read:apps write:apps read:callers write:callers'
   for (const [asked, granted] of [
     [undefined, all],
     ['', all],
@@ -81,13 +91,14 @@ describe('a caller asks for scopes and an audience', () => {
   })
 
   for (const scope of ['read:audit', 'admin', 'read:connected_apps admin', '*', '__proto__'])
-    test(`scope “${scope}” is more than it has`, async () => refusedAs(await grant({ ...GRANT, ...CREDENTIALS, scope }), 400, 'invalid_scope'))
+    test(`scope “${scope}” is more than it has`, async () =>
+      refusedAs(await grant({ ...GRANT, ...CREDENTIALS, scope }), 400, 'invalid_scope'))
 
   test('audience may be ours by whatever host we are known, left out, empty or given twice; another is refused', async () => {
     const form = { ...GRANT, ...CREDENTIALS }
     for (const audience of [`${world.url}/api`, `${world.url}/api/`, 'https://acme.kinde.com/api', ''])
       assert.equal((await grant({ ...form, audience })).status, 200, audience)
-    const twice = [...Object.entries(form), ['audience', ''], ['audience', `${world.url}/api`]] as const
+    const twice: Form = [...Object.entries(form), ['audience', ''], ['audience', `${world.url}/api`]]
     assert.equal((await grant(twice)).status, 200)
     for (const audience of ['api', world.url, `${world.url}/apis`, 'https://example.com/other'])
       refusedAs(await grant({ ...form, audience }), 400, 'invalid_request')
@@ -122,7 +133,10 @@ describe('a caller is refused', () => {
     'the grant of a user': [{ ...CREDENTIALS, grant_type: 'authorization_code', code: 'x' }, 'unsupported_grant_type'],
     'a password': [{ ...CREDENTIALS, grant_type: 'password', username: 'a', password: 'b' }, 'unsupported_grant_type'],
     'a grant type of another case': [{ ...CREDENTIALS, grant_type: 'CLIENT_CREDENTIALS' }, 'unsupported_grant_type'],
-    'a parameter twice': [[...Object.entries({ ...CREDENTIALS, ...GRANT }), ['grant_type', 'client_credentials']], 'invalid_request'],
+    'a parameter twice': [
+      [...Object.entries({ ...CREDENTIALS, ...GRANT }), ['grant_type', 'client_credentials']],
+      'invalid_request',
+    ],
     'a secret twice': [[...Object.entries({ ...CREDENTIALS, ...GRANT }), ['client_secret', 'x']], 'invalid_request'],
   }
   for (const [mistake, [form, code]] of Object.entries(MISTAKES))
@@ -202,7 +216,10 @@ describe('a caller changes while it holds a token', () => {
     await world.ask('POST', '/api/v1/callers', { json: { client_id: 'to-lessen', ...made, scopes: ['create:connected_apps'] } })
     assert.equal(await allowed(token), 403)
     const headers = { authorization: `Bearer ${token}` }
-    assert.equal((await world.ask('POST', '/api/v1/connected_apps/revoke?session_id=x', { as: null, headers })).code, 'INVALID_SESSION')
+    assert.equal(
+      (await world.ask('POST', '/api/v1/connected_apps/revoke?session_id=x', { as: null, headers })).code,
+      'INVALID_SESSION',
+    )
   })
 
   test('with more scopes, its token can do no more than it was issued for', async () => {
@@ -214,7 +231,9 @@ describe('a caller changes while it holds a token', () => {
 
   test('with another secret, the old one is of no use, and tokens live on', async () => {
     const token = await making('to-rekey')
-    await world.ask('POST', '/api/v1/callers', { json: { client_id: 'to-rekey', scopes, ...made, client_secret: 'n'.repeat(44) } })
+    await world.ask('POST', '/api/v1/callers', {
+      json: { client_id: 'to-rekey', scopes, ...made, client_secret: 'n'.repeat(44) },
+    })
     assert.deepEqual([await allowed(token), await asMade('to-rekey')], [200, 401])
     assert.equal((await grant({ ...GRANT, client_id: 'to-rekey', client_secret: 'n'.repeat(44) })).status, 200)
   })

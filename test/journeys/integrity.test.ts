@@ -44,14 +44,22 @@ async function assertRefused(answer: Answer, session: string, ...secrets: readon
 }
 
 describe('S-48 swapped between two connections', () => {
-  for (const columns of [['access_token'], ['data_key'], ['access_token', 'refresh_token'], ['data_key', 'access_token', 'refresh_token', 'extra']]) {
+  for (const columns of [
+    ['access_token'],
+    ['data_key'],
+    ['access_token', 'refresh_token'],
+    ['data_key', 'access_token', 'refresh_token', 'extra'],
+  ]) {
     test(columns.join(', '), async () => {
       const sessions = [await world.connect('none', 'ada'), await world.connect('none', 'grace')] as const
       const tokens = await Promise.all(sessions.map(async (session) => String((await world.token(session)).body['access_token'])))
       swap(columns, ...sessions)
       for (const session of sessions) await assertRefused(await world.token(session), session, ...tokens)
       swap(columns, ...sessions)
-      assert.deepEqual(await Promise.all(sessions.map(async (session) => (await world.token(session)).body['access_token'])), tokens)
+      assert.deepEqual(
+        await Promise.all(sessions.map(async (session) => (await world.token(session)).body['access_token'])),
+        tokens,
+      )
     })
   }
 

@@ -30,7 +30,9 @@ async function raw(request: string): Promise<Told> {
 }
 
 async function get(path: string, more = ''): Promise<Told> {
-  return raw(`GET ${path} HTTP/1.1\r\nhost: broker\r\nauthorization: Bearer ${await world.bearer()}\r\n${more}connection: close\r\n\r\n`)
+  return raw(
+    `GET ${path} HTTP/1.1\r\nhost: broker\r\nauthorization: Bearer ${await world.bearer()}\r\n${more}connection: close\r\n\r\n`,
+  )
 }
 
 /** In the form of all errors, and with nothing in it of how we are made. */
@@ -115,7 +117,8 @@ describe('bodies', () => {
   }
 
   test('F-29 a body with __proto__ pollutes nothing', async () => {
-    const json = '{"client_id":"polluter","scopes":["read:apps"],"owner":"o","expires":"2100-01-01","__proto__":{"disabled":true}}'
+    const json =
+      '{"client_id":"polluter","scopes":["read:apps"],"owner":"o","expires":"2100-01-01","__proto__":{"disabled":true}}'
     const headers = { authorization: `Bearer ${await world.bearer()}`, 'content-type': 'application/json' }
     assert.equal((await fetch(`${world.url}/api/v1/callers`, { method: 'POST', headers, body: json })).status, 400)
     assert.equal(({} as Record<string, unknown>)['disabled'], undefined)
@@ -133,7 +136,11 @@ describe('requests that are none', () => {
     ['a header without a colon', 'GET /healthz HTTP/1.1\r\nhost: x\r\nnonsense\r\n\r\n', 400],
     ['a space before the colon', 'GET /healthz HTTP/1.1\r\nhost: x\r\nx : y\r\n\r\n', 400],
     ['two lengths', 'POST /oauth2/token HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab', 400],
-    ['a length and chunks', 'POST /oauth2/token HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n', 400],
+    [
+      'a length and chunks',
+      'POST /oauth2/token HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n',
+      400,
+    ],
     ['chunks that are none', `POST /oauth2/token HTTP/1.1\r\nhost: x\r\n${FORM}transfer-encoding: chunked\r\n\r\nzz\r\n`, 400],
   ] as const) {
     test(`${what} is ${status}`, async () => {
@@ -195,10 +202,14 @@ describe('how it tells of itself', () => {
         query: Object.fromEntries(Object.entries(query).filter(([name]) => wanted.includes(name))),
       })
       assert(answer.status === 200 || answer.status === 500, `${route.operationId}: ${answer.text}`)
-      if (answer.status === 500) assert.deepEqual([answer.code, answer.body['result']], ['INTERNAL', 'something went wrong on our side'])
+      if (answer.status === 500)
+        assert.deepEqual([answer.code, answer.body['result']], ['INTERNAL', 'something went wrong on our side'])
       assertNoInsides(answer.text)
     }
-    assert(broken.log.some((line) => line.includes('a request failed')), 'the operator is told')
+    assert(
+      broken.log.some((line) => line.includes('a request failed')),
+      'the operator is told',
+    )
   })
 
   test('its metrics count requests by route, what providers answered, and renewals, and name nobody', async () => {

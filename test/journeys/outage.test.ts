@@ -292,8 +292,8 @@ for (const [where, refresh_url] of Object.entries(UNREACHABLE)) {
       ['PROVIDER_UNAVAILABLE', 'failing'],
     )
     const kept = await world.broker.ports.store.connections.find('default', session)
-    const { trouble } = kept?.health as { trouble: Trouble }
-    assert.deepEqual([trouble.reason, trouble.attempts], ['provider_unreachable', 2])
+    const { reason, attempts } = (kept!.health as { trouble: Trouble }).trouble
+    assert.deepEqual([reason, attempts], ['provider_unreachable', 2])
     assert.deepEqual((await world.told(session)).slice(2), ['connection.renewal_failing provider_unreachable'])
   })
 }

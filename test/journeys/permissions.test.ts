@@ -5,7 +5,7 @@ import { after, before, describe, test } from 'node:test'
 import type { Scope } from '../../src/core/caller.ts'
 import { ROUTES, type Route } from '../../src/http/routes.ts'
 import { Browser } from '../browser-stand-in.ts'
-import { type Answer, answerOf, type AskOptions, MINUTE, startWorld, type World } from '../world.ts'
+import { type Answer, type AskOptions, answerOf, MINUTE, startWorld, type World } from '../world.ts'
 
 let world: World
 before(async () => {
@@ -180,10 +180,13 @@ describe('S-57 another tenant', () => {
       const before = await everything()
       const { redeemed } = world
       const answer = await world.ask(route.method, path, { ...options, as: 'stranger' })
-      assert.deepEqual([answer.status, answer.code], EXPECTED[route.operationId] ?? assert.fail(`say here what ${route.operationId} answers`))
+      assert.deepEqual(
+        [answer.status, answer.code],
+        EXPECTED[route.operationId] ?? assert.fail(`say here what ${route.operationId} answers`),
+      )
       if (route.method === 'GET') {
+        // What was asked for may be named in the refusal.
         for (const ours of [about.session, about.app, about.caller, 'target', '"default"'])
-          // What was asked for may be named in the refusal.
           assert(!answer.text.includes(ours) || answer.status >= 400, ours)
       }
       // A completion burns what the wrong caller wants to complete: that is changed on purpose.
@@ -216,7 +219,13 @@ describe('S-57 another tenant', () => {
   test('gets at nothing by naming our owners, labels, sessions or pages', async () => {
     const { session, app } = await targets()
     await world.ask('PATCH', `/api/v1/connections/${session}`, { json: { label: 'ours' } })
-    for (const query of [{ user_id: 'target' }, { label: 'ours' }, { key_code_ref: 'none' }, { state: 'connected' }, { state: 'pending' }]) {
+    for (const query of [
+      { user_id: 'target' },
+      { label: 'ours' },
+      { key_code_ref: 'none' },
+      { state: 'connected' },
+      { state: 'pending' },
+    ]) {
       const { status, body } = await world.ask('GET', '/api/v1/connections', { as: 'stranger', query })
       assert.deepEqual([status, body['connections']], [200, []])
     }
@@ -230,7 +239,10 @@ describe('S-57 another tenant', () => {
   })
 
   test('is not told whose a client id is', async () => {
-    const { text } = await world.ask('POST', '/api/v1/callers', { as: 'stranger', json: { client_id: 'backend', scopes: ['read:apps'], ...made } })
+    const { text } = await world.ask('POST', '/api/v1/callers', {
+      as: 'stranger',
+      json: { client_id: 'backend', scopes: ['read:apps'], ...made },
+    })
     assert(!text.includes('default'), text)
     assert.equal((await world.ask('GET', '/api/v1/apps')).status, 200, 'and ours is as it was')
   })
@@ -252,7 +264,11 @@ describe('S-75 guesses', () => {
         assert.equal(headers.get('ratelimit-reset'), String(wait))
       }
       const headers = { authorization: `Bearer ${good}` }
-      assert.equal((await small.ask('GET', '/api/v1/apps', { as: null, headers })).status, 200, 'whoever knows is never told to wait')
+      assert.equal(
+        (await small.ask('GET', '/api/v1/apps', { as: null, headers })).status,
+        200,
+        'whoever knows is never told to wait',
+      )
       assert.notEqual((await make(small)).status, 200)
       small.pass(MINUTE)
       assert.notEqual((await make(small)).status, 429)
@@ -263,7 +279,9 @@ describe('S-75 guesses', () => {
   }
 
   test('of bearers are counted by address, and those who know pass', () =>
-    guessing((small) => small.ask('GET', '/api/v1/connected_apps/token?session_id=x', { as: null, headers: { authorization: 'Bearer x' } })))
+    guessing((small) =>
+      small.ask('GET', '/api/v1/connected_apps/token?session_id=x', { as: null, headers: { authorization: 'Bearer x' } }),
+    ))
 
   test('of client secrets are counted too', () =>
     guessing(async (small) => {

@@ -24,20 +24,29 @@ for (const store of ['memory', 'sqlite'] as const) {
       const accessToken = await tokenOf(session)
       const grants = world.sandbox.control.grants
       const { status, body } = await world.revoke(session)
-      assert.deepEqual([status, body['result'], body['message'], body['code']], [200, 'revoked; upstream: confirmed', 'Success', 'OK'])
+      assert.deepEqual(
+        [status, body['result'], body['message'], body['code']],
+        [200, 'revoked; upstream: confirmed', 'Success', 'OK'],
+      )
       assert.equal(revocations(), 1)
       assert(!world.sandbox.control.alive(accessToken))
       assert.equal(world.sandbox.control.grants, grants - 1, 'an access token alone would have left the grant')
       assert.equal((await stored(session))?.sealed, null, 'nothing is left to open')
       assert.deepEqual([(await world.token(session)).status, (await world.token(session)).code], [400, 'INVALID_SESSION'])
       const { state, reason, access_token_expiry } = (await world.connection(session)).body
-      assert.deepEqual({ state, reason, access_token_expiry }, { state: 'revoked', reason: 'upstream: confirmed', access_token_expiry: null })
+      assert.deepEqual(
+        { state, reason, access_token_expiry },
+        { state: 'revoked', reason: 'upstream: confirmed', access_token_expiry: null },
+      )
     })
 
     test('S-76 a second revocation is as good as the first, and the provider hears of one', async () => {
       const session = await world.connect()
       const answers = [await world.revoke(session), await world.revoke(session)]
-      assert.deepEqual(answers.map(({ status, text }) => `${status} ${text}`), [`200 ${answers[0]!.text}`, `200 ${answers[0]!.text}`])
+      assert.deepEqual(
+        answers.map(({ status, text }) => `${status} ${text}`),
+        [`200 ${answers[0]!.text}`, `200 ${answers[0]!.text}`],
+      )
       assert.equal(revocations(), 1)
       assert.equal((await world.told(session)).filter((fact) => fact.startsWith('connection.revoked')).length, 1)
     })
