@@ -258,5 +258,4 @@ export const providerSchema = fields(
 /** Does not compile when the schema and the type that the rest of the code reads are not the same. */
 type Plain<T> = T extends object ? { -readonly [Key in keyof T]: Plain<T[Key]> } : T
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
-type Expect<T extends true> = T
-export type SchemaIsProvider = Expect<Same<Plain<Static<typeof providerSchema>>, Plain<Provider>>>
+void (true satisfies Same<Plain<Static<typeof providerSchema>>, Plain<Provider>>)

@@ -25,10 +25,18 @@ export async function token(ports: Ports, caller: Caller, session: string): Prom
   if (glance && judge(glance, ports.now()) === 'fresh') {
     return { accessToken: await openAccessToken(ports, glance), expiresAt: glance.expiresAt }
   }
-  const found = glance && (await ports.store.connections.find(caller.tenant, session))
-  if (!found) throw unfinished(await ports.store.attempts.find(caller.tenant, session), ports.now())
+  const found =
+    (glance && (await ports.store.connections.find(caller.tenant, session))) ?? (await justMade(ports, caller, session))
   const connection = await usable(ports, found)
   return { accessToken: await openAccessToken(ports, connection), expiresAt: connection.expiresAt }
+}
+
+/** Between the look at the connections and the one at the attempts it may have become one. Throws why there is none. */
+async function justMade({ store, now }: Ports, { tenant }: Caller, session: string): Promise<Connection> {
+  const attempt = await store.attempts.find(tenant, session)
+  const made = attempt?.stage === 'connected' ? await store.connections.find(tenant, session) : null
+  if (!made) throw unfinished(attempt, now())
+  return made
 }
 
 /** The connection with a token that has life in it. */

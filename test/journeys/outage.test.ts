@@ -5,7 +5,10 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { after, before, beforeEach, describe, test } from 'node:test'
 import type { Scripted } from '../../sandbox/script.ts'
 import type { Trouble } from '../../src/core/connection.ts'
+import { Flights } from '../../src/core/flights.ts'
+import type { ConnectionStore, Ports } from '../../src/core/ports.ts'
 import { renew } from '../../src/core/renew.ts'
+import { token } from '../../src/core/token.ts'
 import { HOUR, MINUTE, SECOND, startWorld, type World } from '../world.ts'
 
 const UNWELL = [
@@ -251,6 +254,59 @@ for (const store of ['memory', 'sqlite'] as const) {
     })
   })
 }
+
+describe('a store that fails', () => {
+  let world: World
+  before(async () => {
+    world = await startWorld({ store: 'sqlite' })
+  })
+  after(() => world[Symbol.asyncDispose]())
+
+  const caller = { name: 'backend', tenant: 'default', scopes: new Set(['read:connected_apps'] as const) }
+
+  /** The broker's ports, with some of what the store does with connections done otherwise. */
+  function portsWith(otherwise: Partial<ConnectionStore>): Ports {
+    const { ports } = world.broker
+    const store = { ...ports.store, connections: { ...ports.store.connections, ...otherwise } }
+    return { ...ports, store, flights: new Flights(), pause: async () => {} }
+  }
+
+  const full = async (): Promise<never> => {
+    throw new Error('database or disk is full')
+  }
+
+  test('F-40 keeps no token that still works from its caller, and spends nothing that it could not store', async () => {
+    const session = await world.connect()
+    const { body } = await world.token(session)
+    world.pass(HOUR - 4 * SECOND)
+    const handed = await token(portsWith({ claim: full }), caller, session)
+    assert.equal(handed.accessToken.reveal(), body['access_token'])
+    world.pass(4 * SECOND)
+    await assert.rejects(token(portsWith({ claim: full }), caller, session), /disk is full/)
+    assert.equal(world.sandbox.control.count('refresh'), 0)
+    assert.equal((await world.token(session)).status, 200, 'and all is well when it can be written again')
+  })
+
+  test('F-06 for a moment, when the answer is there, costs no grant: it is written on a later try', async () => {
+    const session = await world.connect()
+    world.pass(HOUR)
+    world.sandbox.control.reset()
+    const { settle } = world.broker.ports.store.connections
+    let failures = 3
+    const flaky = portsWith({ settle: (...write) => (failures-- > 0 ? full() : settle(...write)) })
+    const { accessToken } = await token(flaky, caller, session)
+    assert.equal(failures, -1)
+    assert(world.sandbox.control.alive(accessToken.reveal()))
+    assert.equal((await world.token(session)).body['access_token'], accessToken.reveal())
+    assert.equal(world.sandbox.control.count('refresh'), 1)
+  })
+
+  test('a connection that is made between two looks is found', async () => {
+    const session = await world.connect()
+    const { accessToken } = await token(portsWith({ glance: async () => null }), caller, session)
+    assert.equal(accessToken.reveal(), (await world.token(session)).body['access_token'])
+  })
+})
 
 describe('providers that the file tells of', () => {
   let world: World

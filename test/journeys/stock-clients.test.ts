@@ -158,7 +158,8 @@ interface NodejsSdk {
   readonly ConnectedAppsApi: new (client: object) => Record<string, (...args: unknown[]) => unknown>
 }
 
-const nodejs = createRequire(import.meta.url)('@kinde-oss/kinde-nodejs-sdk') as NodejsSdk
+const installed = createRequire(import.meta.url)
+const nodejs = installed('@kinde-oss/kinde-nodejs-sdk') as NodejsSdk
 
 async function nodejsSdk(accessToken: string): Promise<StockClient> {
   const client = new nodejs.ApiClient(world.url)
@@ -199,7 +200,7 @@ interface ManagementApi {
 
 /** Fetches its caller token itself, anew for every call over plain http; a bearer of ours takes the place of that. */
 async function managementApi(bearer: string | null): Promise<StockClient> {
-  const { OpenAPI, init, ConnectedApps }: ManagementApi = await import('@kinde/management-api-js' as string)
+  const { OpenAPI, init, ConnectedApps } = installed('@kinde/management-api-js') as ManagementApi
   init({ kindeDomain: world.url, clientId: 'backend', clientSecret: CALLERS.backend.secret })
   if (bearer !== null) OpenAPI.TOKEN = bearer
   return {
