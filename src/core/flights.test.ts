@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { setImmediate as turn } from 'node:timers/promises'
 import { Flights } from './flights.ts'
 
 test('whoever asks for the same work while it runs gets what the one run brings', async () => {
@@ -66,6 +67,7 @@ test('landed waits for what runs, for what starts meanwhile, and for what fails'
   const all = flights.landed().then(() => landed.push('all'))
   first.resolve()
   await followed
+  await turns(10)
   assert.deepEqual(landed, ['first'])
   second.resolve()
   await all
@@ -75,3 +77,8 @@ test('landed waits for what runs, for what starts meanwhile, and for what fails'
 test('landed is at once when nothing runs', async () => {
   await new Flights().landed()
 })
+
+/** Whatever could go on without waiting has gone on by then. */
+async function turns(count: number): Promise<void> {
+  for (let n = 0; n < count; n++) await turn()
+}

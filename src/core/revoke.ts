@@ -4,9 +4,11 @@ import { attemptFact, emptied, PENDING_STAGES, type Stage } from './attempt.ts'
 import { allow, type Caller } from './caller.ts'
 import { type Connection, type Credentials, type Health, sameOwner, type Upstream } from './connection.ts'
 import { BrokerError } from './errors.ts'
-import type { Fact, Ports } from './ports.ts'
+import type { Cursor, Fact, Ports } from './ports.ts'
 import { registrationOf } from './registration.ts'
 import { openCredentials } from './vault.ts'
+
+const PAGE_ROWS = 100
 
 /** Idempotent. Throws `INVALID_SESSION` when there never was such a session. Resolves to what became of it at the provider. */
 export async function revoke(ports: Ports, caller: Caller, session: string): Promise<Upstream> {
@@ -45,22 +47,41 @@ async function noteUpstream(ports: Ports, { tenant, id }: Connection, upstream: 
   await ports.store.connections.save(current, { ...current, sealed, health: revoked(upstream) }, [])
 }
 
-/** An app that is set to one connection per owner: the earlier ones end here. The grant at the provider is the new one's now. */
-export async function supersede(ports: Ports, { tenant, id, app, owner }: Connection): Promise<void> {
+/**
+ * An app that is set to one connection per owner: the newest stays, and the others end here. Of any number that are made at once each
+ * leaves the same one, whoever looks first. The grant at the provider is the newest one's now, so it is not revoked there.
+ */
+export async function supersede(ports: Ports, made: Pick<Connection, 'tenant' | 'app' | 'owner'>): Promise<void> {
+  const alive = await aliveOf(ports, made)
+  const newest = alive.reduce((a, b) => (isNewer(b, a) ? b : a), alive[0]!)
+  for (const other of alive) {
+    let current: Connection | null = other
+    // A renewal may write in between; then it is looked at again.
+    while (current && current.id !== newest.id && current.health.state !== 'revoked') {
+      const ended: Connection = { ...current, sealed: null, health: revoked('superseded'), lease: null }
+      if (await ports.store.connections.save(current, ended, [fact(ports, current, 'broker', 'superseded')])) break
+      current = await ports.store.connections.find(current.tenant, current.id)
+    }
+  }
+}
+
+function isNewer(a: Connection, b: Connection): boolean {
+  return a.connectedAt === b.connectedAt ? a.id > b.id : a.connectedAt > b.connectedAt
+}
+
+async function aliveOf(ports: Ports, { tenant, app, owner }: Pick<Connection, 'tenant' | 'app' | 'owner'>): Promise<Connection[]> {
   const filter = {
     app,
     ...(owner.userId !== null && { userId: owner.userId }),
     ...(owner.orgCode !== null && { orgCode: owner.orgCode }),
   }
-  const earlier = await ports.store.connections.list(tenant, filter, { after: null, limit: 100 })
-  for (const other of earlier) {
-    let current: Connection | null = other
-    // A renewal may write in between; then it is looked at again.
-    while (current && current.id !== id && sameOwner(current.owner, owner) && current.health.state !== 'revoked') {
-      const ended: Connection = { ...current, sealed: null, health: revoked('superseded'), lease: null }
-      if (await ports.store.connections.save(current, ended, [fact(ports, current, 'broker', 'superseded')])) break
-      current = await ports.store.connections.find(tenant, other.id)
-    }
+  const alive: Connection[] = []
+  for (let after: Cursor | null = null; ; ) {
+    const page: Connection[] = await ports.store.connections.list(tenant, filter, { after, limit: PAGE_ROWS })
+    alive.push(...page.filter((one) => sameOwner(one.owner, owner) && one.health.state !== 'revoked'))
+    const last = page.at(-1)
+    if (page.length < PAGE_ROWS || !last) return alive
+    after = { createdAt: last.createdAt, id: last.id }
   }
 }
 

@@ -103,6 +103,8 @@ function unfinished(attempt: Attempt | null, now: number): BrokerError {
       return new BrokerError('ACCESS_DENIED', 'the user did not give consent')
     case 'failed':
     case 'burned':
+      // Completed too late: what came too late is what went wrong.
+      if (attempt.reason === 'expired') return expired()
       return new BrokerError('CONNECT_FAILED', `connecting failed (${attempt.reason ?? 'unknown'}); start again with auth_url`)
     case 'connected':
       return new BrokerError(
@@ -117,6 +119,10 @@ function unfinished(attempt: Attempt | null, now: number): BrokerError {
     case 'held':
       return isPending(attempt, now)
         ? new BrokerError('SESSION_PENDING', 'the user has not finished connecting yet')
-        : new BrokerError('SESSION_EXPIRED', 'connecting was not finished within ten minutes; start again with auth_url')
+        : expired()
   }
+}
+
+function expired(): BrokerError {
+  return new BrokerError('SESSION_EXPIRED', 'connecting was not finished within ten minutes; start again with auth_url')
 }

@@ -53,11 +53,13 @@ async function opened<T, Sealed extends Pick<SealedCredentials, 'dataKey'>>(
     return open(loading instanceof Promise ? await loading : loading, sealed)
   } catch (error) {
     if (!(error instanceof BrokerError) || error.code !== 'INTEGRITY_FAILURE') throw error
-    ports.log('error', 'sealed credentials do not open', { tenant, session: id, reason: error.message })
+    // The id stands beside it where it is needed, and whole only where nobody else reads.
+    const reason = error.message.replaceAll(` ${id}`, '')
+    ports.log('error', 'sealed credentials do not open', { tenant, session: id, reason })
     await ports.store.record([
-      { tenant, at: ports.now(), actor: 'broker', action: 'connection.integrity_failure', subject: id, reason: error.message },
+      { tenant, at: ports.now(), actor: 'broker', action: 'connection.integrity_failure', subject: id, reason },
     ])
-    throw error
+    throw new BrokerError('INTEGRITY_FAILURE', reason, { cause: error.cause })
   }
 }
 

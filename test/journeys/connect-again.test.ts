@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
+import { supersede } from '../../src/core/revoke.ts'
 import { Browser } from '../browser-stand-in.ts'
 import { CALLBACK, type CallerName, HOUR, startWorld, type World } from '../world.ts'
 
@@ -206,6 +207,33 @@ describe('connecting again', () => {
       for (const session of [second, ...others]) assert.ok(await works(session))
     })
   }
+
+  test('F-33 of two made at once that both look before either is ended, the same one stays', async () => {
+    const { store } = world.broker.ports
+    const made: string[] = []
+    for (const key_code_ref of ['none', 'none']) made.push(await world.connect(key_code_ref as 'none', 'twins'))
+    const [first, second] = await Promise.all(
+      made.map(async (id) => (await store.connections.find('default', id)) ?? assert.fail()),
+    )
+    let looking = 2
+    let bothLooked = (): void => {}
+    const barrier = new Promise<void>((resolve) => (bothLooked = resolve))
+    const list: typeof store.connections.list = async (...args) => {
+      const found = await store.connections.list(...args)
+      if (--looking === 0) bothLooked()
+      await barrier
+      return found
+    }
+    const connections = new Proxy(store.connections, {
+      get: (target, name) => {
+        const own: unknown = Reflect.get(target, name)
+        return name === 'list' ? list : typeof own === 'function' ? own.bind(target) : own
+      },
+    })
+    const ports = { ...world.broker.ports, store: { ...store, connections } }
+    await Promise.all([first, second].map((each) => supersede(ports, each ?? assert.fail())))
+    assert.deepEqual(await Promise.all(made.map((id) => works(id))), [false, true])
+  })
 
   test('F-33 a failed second attempt takes nothing from an app with one connection per owner', async () => {
     const { body } = await world.authUrl({ key_code_ref: 'only-one-none', user_id: 'careful' })

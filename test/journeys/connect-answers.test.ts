@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { Browser } from '../browser-stand-in.ts'
+import { untilDone } from '../until-done.ts'
 import { CALLBACK, HOUR, MINUTE, startWorld, type World } from '../world.ts'
 
 let world: World
@@ -154,9 +155,9 @@ describe('answers along the way', () => {
     }
   })
 
-  test('a callback that has a query of its own keeps it', async () => {
+  test('a callback that has a query of its own keeps it', async (t) => {
     const callback_url = `${CALLBACK}?from=latchstring&x=1%2F2`
-    await using other = await startWorld({ app: { callback_url } })
+    const other = await untilDone(t, startWorld({ app: { callback_url } }))
     const { body } = await other.authUrl({ key_code_ref: 'none', user_id: 'ada' })
     const { searchParams } = await other.arrive(String(body['url']))
     assert.deepEqual(Object.fromEntries(searchParams), { from: 'latchstring', x: '1/2', session_id: body['session_id'] })

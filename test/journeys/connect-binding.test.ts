@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import type { UserBinding } from '../../src/core/app.ts'
 import { Browser } from '../browser-stand-in.ts'
+import { untilDone } from '../until-done.ts'
 import { startWorld, type World } from '../world.ts'
 
 /** Mallory starts a connection for herself; what comes next happens in the browser of somebody else. */
@@ -111,9 +112,9 @@ describe('a link in the wrong hands', () => {
   })
 })
 
-test('S-02 complete: with a page of ours in between, pressing its button in the wrong browser proves nothing', async () => {
+test('S-02 complete: with a page of ours in between, pressing its button in the wrong browser proves nothing', async (t) => {
   // A provider that wants the request pushed: then even `complete` begins at our page.
-  await using world = await startWorld({ sandbox: { require_par: true } })
+  const world = await untilDone(t, startWorld({ sandbox: { require_par: true } }))
   const { url, session } = await started(world, 'complete')
   assert.ok(url.startsWith(`${world.url}/connect/`))
   const { searchParams } = await world.arrive(url, new Browser(), { as: 'grace' })
@@ -124,10 +125,13 @@ test('S-02 complete: with a page of ours in between, pressing its button in the 
   assert.deepEqual(await connectionsOf(world, 'mallory'), [])
 })
 
-test('S-07 an app that says nothing of its binding asks on a page, and opting out is in the history of every attempt', async () => {
-  await using world = await startWorld({
-    further: (sandbox) => ({ apps: [{ ...sandbox.app(), key_code_ref: 'plain', name: 'Plain app' }] }),
-  })
+test('S-07 an app that says nothing of its binding asks on a page, and opting out is in the history of every attempt', async (t) => {
+  const world = await untilDone(
+    t,
+    startWorld({
+      further: (sandbox) => ({ apps: [{ ...sandbox.app(), key_code_ref: 'plain', name: 'Plain app' }] }),
+    }),
+  )
   const { body } = await world.authUrl({ key_code_ref: 'plain', user_id: 'ada', org_code: 'acme' })
   const page = await new Browser().visit(String(body['url']))
   const html = (await page.text()).replaceAll(/<[^>]*>/g, '')

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { after, before, describe, mock, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import { Browser } from '../browser-stand-in.ts'
+import { untilDone } from '../until-done.ts'
 import { type CallerName, HOUR, MINUTE, startWorld, type World } from '../world.ts'
 
 interface Held {
@@ -154,14 +155,20 @@ describe('completing', () => {
 })
 
 for (const store of ['memory', 'sqlite'] as const) {
-  test(`S-06 an attempt that nobody finished is swept away, with the code it held (${store})`, async () => {
+  test(`S-06 an attempt that nobody finished is swept away, with the code it held (${store})`, async (t) => {
     mock.timers.enable({ apis: ['setInterval'] })
     try {
-      await using world = await startWorld({ store })
+      const world = await untilDone(t, startWorld({ store }))
       const { session_id } = await held(world)
       const { attempts } = world.broker.ports.store
-      world.pass(10 * MINUTE + HOUR + 1)
-      assert.equal((await attempts.held(session_id)).length, 1)
+      const codeOf = async () => (await attempts.find('default', session_id))?.sealed.answer
+      world.pass(10 * MINUTE + 1)
+      assert.notEqual(await codeOf(), null)
+      mock.timers.tick(MINUTE)
+      for (let tries = 0; tries < 100 && (await codeOf()); tries++) await pause(10)
+      assert.equal(await codeOf(), null, 'within a minute the code is gone, and what became of it is still known')
+      assert.equal((await world.token(session_id)).code, 'SESSION_EXPIRED')
+      world.pass(HOUR)
       mock.timers.tick(MINUTE)
       for (let tries = 0; tries < 100 && (await attempts.find('default', session_id)); tries++) await pause(10)
       assert.equal(await attempts.find('default', session_id), null)

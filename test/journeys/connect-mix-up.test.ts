@@ -5,6 +5,7 @@ import { describe, test } from 'node:test'
 import type { Sandbox } from '../../sandbox/sandbox.ts'
 import { Browser } from '../browser-stand-in.ts'
 import { startRecordingEndpoint } from '../recording-endpoint.ts'
+import { untilDone } from '../until-done.ts'
 import { CALLBACK, startWorld, type World, type WorldOptions } from '../world.ts'
 
 const ISSUER = 'https://as.example'
@@ -33,9 +34,9 @@ describe('a malicious provider beside an honest one', () => {
   const redirectUriOf = async (world: World, keyCodeRef: string) =>
     String((await world.ask('GET', `/api/v1/apps/${keyCodeRef}`)).body['redirect_uri'])
 
-  test('S-25 a code of the honest provider that comes with a state of the malicious one is sent to neither', async () => {
-    await using thief = await startRecordingEndpoint()
-    await using world = await startWorld({ further: withMallory(thief.url) })
+  test('S-25 a code of the honest provider that comes with a state of the malicious one is sent to neither', async (t) => {
+    const thief = await untilDone(t, startRecordingEndpoint())
+    const world = await untilDone(t, startWorld({ further: withMallory(thief.url) }))
     const [honest, mallorys] = [await redirectUriOf(world, 'none'), await redirectUriOf(world, 'mallory')]
     assert.notEqual(honest, mallorys)
     const { sandbox } = world
@@ -57,13 +58,16 @@ describe('a malicious provider beside an honest one', () => {
     assert.equal(world.redeemed, 0)
   })
 
-  test('S-25 where both come back to the same place, the name of the honest provider gives it away', async () => {
-    await using thief = await startRecordingEndpoint()
-    await using world = await startWorld({
-      sandbox: { iss: 'on' },
-      app: { shared_redirect_uri: true },
-      further: withMallory(thief.url, { shared_redirect_uri: true }),
-    })
+  test('S-25 where both come back to the same place, the name of the honest provider gives it away', async (t) => {
+    const thief = await untilDone(t, startRecordingEndpoint())
+    const world = await untilDone(
+      t,
+      startWorld({
+        sandbox: { iss: 'on' },
+        app: { shared_redirect_uri: true },
+        further: withMallory(thief.url, { shared_redirect_uri: true }),
+      }),
+    )
     const shared = await redirectUriOf(world, 'none')
     assert.equal(shared, `${world.url}/connected_apps/callback`)
     assert.equal(shared, await redirectUriOf(world, 'mallory'))
@@ -105,8 +109,8 @@ describe('the name that an answer comes with', () => {
     'null',
     '',
   ]
-  test('S-26 an iss that differs by a single character is another issuer', async () => {
-    await using world = await startWorld({ provider: { issuer: ISSUER, iss: 'required' } })
+  test('S-26 an iss that differs by a single character is another issuer', async (t) => {
+    const world = await untilDone(t, startWorld({ provider: { issuer: ISSUER, iss: 'required' } }))
     for (const iss of OTHERS) {
       const { session, answer } = await answeredAs(world, iss)
       assert.equal(answer.status, 400, iss)
@@ -118,15 +122,15 @@ describe('the name that an answer comes with', () => {
     assert.equal((await world.token(session)).status, 200, 'the right one is taken')
   })
 
-  test('S-27 an answer without iss is refused where the provider is known to send it', async () => {
-    await using world = await startWorld({ provider: { issuer: ISSUER, iss: 'required' } })
+  test('S-27 an answer without iss is refused where the provider is known to send it', async (t) => {
+    const world = await untilDone(t, startWorld({ provider: { issuer: ISSUER, iss: 'required' } }))
     const { session, answer } = await answeredAs(world, null)
     assert.equal(answer.status, 400)
     assert.equal(world.redeemed, 0)
     assert.deepEqual(await world.told(session), ['attempt.begun none', 'attempt.burned wrong_issuer'])
   })
 
-  test('S-27 an answer without iss is refused where the metadata promises it', async () => {
+  test('S-27 an answer without iss is refused where the metadata promises it', async (t) => {
     const discovered = {
       authorize_url: undefined,
       token_url: undefined,
@@ -134,7 +138,7 @@ describe('the name that an answer comes with', () => {
       jwks_url: undefined,
       iss: undefined,
     }
-    await using world = await startWorld({ sandbox: { iss: 'missing' }, provider: discovered })
+    const world = await untilDone(t, startWorld({ sandbox: { iss: 'missing' }, provider: discovered }))
     const { session, answer } = await answeredAs(world, null)
     assert.equal(answer.status, 400)
     assert.equal(world.redeemed, 0)
@@ -143,8 +147,8 @@ describe('the name that an answer comes with', () => {
     assert.equal((await world.token(right.session)).status, 200)
   })
 
-  test('S-27 an iss that nobody announced is compared all the same', async () => {
-    await using world = await startWorld({ sandbox: { iss: 'unadvertised' } })
+  test('S-27 an iss that nobody announced is compared all the same', async (t) => {
+    const world = await untilDone(t, startWorld({ sandbox: { iss: 'unadvertised' } }))
     const wrong = await answeredAs(world, 'https://evil.example')
     assert.equal(wrong.answer.status, 400)
     assert.equal(world.redeemed, 0)
@@ -152,8 +156,8 @@ describe('the name that an answer comes with', () => {
     assert.equal((await world.token((await answeredAs(world, null)).session)).status, 200, 'and may be left out')
   })
 
-  test('S-28 an error that comes with the wrong iss is neither shown nor told to the app', async () => {
-    await using world = await startWorld({ sandbox: { iss: 'on' } })
+  test('S-28 an error that comes with the wrong iss is neither shown nor told to the app', async (t) => {
+    const world = await untilDone(t, startWorld({ sandbox: { iss: 'on' } }))
     const error = {
       error: 'access_denied',
       error_description: 'Call +1 555 0100 to unlock your account',

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { mock, test } from 'node:test'
 import { Browser } from '../browser-stand-in.ts'
+import { untilDone } from '../until-done.ts'
 import { BINDINGS, startWorld, type World } from '../world.ts'
 
 const STORES = ['memory', 'sqlite'] as const
@@ -24,8 +25,8 @@ function lookTogether(world: World, look: 'findByState' | 'held'): void {
 
 for (const store of STORES) {
   for (const binding of BINDINGS) {
-    test(`S-13 ${N} callbacks with one state cause one token request at most (${binding}, ${store})`, async () => {
-      await using world = await startWorld({ store })
+    test(`S-13 ${N} callbacks with one state cause one token request at most (${binding}, ${store})`, async (t) => {
+      const world = await untilDone(t, startWorld({ store }))
       const { body } = await world.authUrl({ key_code_ref: binding, user_id: 'ada' })
       const browser = new Browser()
       const back = await world.consent(String(body['url']), browser)
@@ -52,8 +53,8 @@ for (const store of STORES) {
     })
   }
 
-  test(`S-13 ${N} completions at once cause one token request (${store})`, async () => {
-    await using world = await startWorld({ store })
+  test(`S-13 ${N} completions at once cause one token request (${store})`, async (t) => {
+    const world = await untilDone(t, startWorld({ store }))
     const { body } = await world.authUrl({ key_code_ref: 'complete', user_id: 'ada' })
     const { searchParams } = await world.arrive(String(body['url']))
     const completion = { ...Object.fromEntries(searchParams), user_id: 'ada' }
@@ -65,8 +66,8 @@ for (const store of STORES) {
     assert.equal((await world.token(String(body['session_id']))).status, 200)
   })
 
-  test(`S-13 of ${N} completions at once, right and wrong in turn, one token request comes at most (${store})`, async () => {
-    await using world = await startWorld({ store })
+  test(`S-13 of ${N} completions at once, right and wrong in turn, one token request comes at most (${store})`, async (t) => {
+    const world = await untilDone(t, startWorld({ store }))
     const { body } = await world.authUrl({ key_code_ref: 'complete', user_id: 'ada' })
     const { searchParams } = await world.arrive(String(body['url']))
     const right = { ...Object.fromEntries(searchParams), user_id: 'ada' }
@@ -82,8 +83,8 @@ for (const store of STORES) {
 }
 
 for (const binding of BINDINGS) {
-  test(`F-37 a restart while the user is at the provider does not lose the flow (${binding}, sqlite)`, async () => {
-    await using world = await startWorld({ store: 'sqlite' })
+  test(`F-37 a restart while the user is at the provider does not lose the flow (${binding}, sqlite)`, async (t) => {
+    const world = await untilDone(t, startWorld({ store: 'sqlite' }))
     const { body } = await world.authUrl({ key_code_ref: binding, user_id: 'ada' })
     const browser = new Browser()
     await world.restart()
@@ -104,8 +105,8 @@ for (const binding of BINDINGS) {
   })
 }
 
-test('F-37 a restart forgets what was only in memory: the browser is told to start again, and nothing is redeemed', async () => {
-  await using world = await startWorld({ store: 'memory' })
+test('F-37 a restart forgets what was only in memory: the browser is told to start again, and nothing is redeemed', async (t) => {
+  const world = await untilDone(t, startWorld({ store: 'memory' }))
   const { body } = await world.authUrl({ key_code_ref: 'none', user_id: 'ada' })
   const back = await world.consent(String(body['url']), new Browser())
   await world.restart()
@@ -115,8 +116,8 @@ test('F-37 a restart forgets what was only in memory: the browser is told to sta
   assert.equal(world.redeemed, 0)
 })
 
-test('S-12 a state that was spent before a restart is spent after it (sqlite)', async () => {
-  await using world = await startWorld({ store: 'sqlite' })
+test('S-12 a state that was spent before a restart is spent after it (sqlite)', async (t) => {
+  const world = await untilDone(t, startWorld({ store: 'sqlite' }))
   const { body } = await world.authUrl({ key_code_ref: 'confirm', user_id: 'ada' })
   const browser = new Browser()
   const back = await world.consent(String(body['url']), browser)

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { Browser, formIn } from '../browser-stand-in.ts'
+import { untilDone } from '../until-done.ts'
 import { CALLBACK, MINUTE, startWorld, type World } from '../world.ts'
 
 describe('the page that asks', () => {
@@ -157,13 +158,16 @@ describe('the page that asks', () => {
   })
 })
 
-test('S-35 every page is unframable, unremembered, sends no referrer and runs nothing that we did not write', async () => {
-  await using world = await startWorld({
-    failedGuessesPerMinute: 8,
-    further: (sandbox) => ({
-      apps: [{ ...sandbox.app(), key_code_ref: 'bare', user_binding: 'none' }], // without a callback: it ends at our pages
+test('S-35 every page is unframable, unremembered, sends no referrer and runs nothing that we did not write', async (t) => {
+  const world = await untilDone(
+    t,
+    startWorld({
+      failedGuessesPerMinute: 8,
+      further: (sandbox) => ({
+        apps: [{ ...sandbox.app(), key_code_ref: 'bare', user_binding: 'none' }], // without a callback: it ends at our pages
+      }),
     }),
-  })
+  )
   const bare = async () => String((await world.authUrl({ key_code_ref: 'bare', user_id: 'ada' })).body['url'])
   const confirm = String((await world.authUrl({ key_code_ref: 'confirm', user_id: 'ada' })).body['url'])
   const browser = new Browser()

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { connect, type Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { type TestContext, test } from 'node:test'
+import { setImmediate as turn } from 'node:timers/promises'
 import { Browser } from '../browser-stand-in.ts'
 import { HOUR, SECOND, startWorld, type World } from '../world.ts'
 
@@ -64,6 +65,23 @@ test('F-48 a renewal that nobody waits for is finished too before the store is c
   const after = await world.token(session)
   assert.notEqual(after.body['access_token'], body['access_token'])
   assert(world.sandbox.control.alive(String(after.body['access_token'])))
+  assert.equal(world.sandbox.control.count('refresh'), 1)
+})
+
+test('F-48 a store that takes its time to write the answer is waited for', async (t) => {
+  const world = await opened(t)
+  const session = await world.connect()
+  world.pass(HOUR - 30 * SECOND)
+  const { body } = await world.token(session)
+  const { connections } = world.broker.ports.store
+  const settle = connections.settle.bind(connections)
+  t.mock.method(connections, 'settle', async (...write: Parameters<typeof settle>) => {
+    for (let turns = 0; turns < 100; turns++) await turn()
+    return settle(...write)
+  })
+  await renewalArrived(world)
+  await world.restart()
+  assert.notEqual((await world.token(session)).body['access_token'], body['access_token'])
   assert.equal(world.sandbox.control.count('refresh'), 1)
 })
 
