@@ -56,6 +56,8 @@ interface Row {
   /** The authorization endpoint, and what is sent to it besides what every provider gets. */
   readonly authorize: readonly [string, Named]
   readonly pkce?: false
+  /** Who must have answered, where the answer at the callback says who did. */
+  readonly issuer?: string
   /** The token endpoint, the headers it gets, and what proves the client in the body. */
   readonly token: readonly [string, Named, Named]
   readonly granted: Understood & { readonly json: object; readonly account: Account | null; readonly kept?: Named }
@@ -109,15 +111,42 @@ const GITHUB_REVOKES: Row['revoked'] = [
   gives,
 }))
 
-const googleKeys = generateKeyPairSync('rsa', { modulusLength: 2048 })
-const GOOGLE_ID_TOKEN = await new SignJWT({ nonce: 'the-nonce', email: 'ada@example.com' })
-  .setProtectedHeader({ alg: 'RS256', kid: 'k1' })
-  .setIssuer('https://accounts.google.com')
-  .setAudience('the-client')
-  .setSubject('110169484474386276334')
-  .setIssuedAt(NOW / 1000)
-  .setExpirationTime(NOW / 1000 + 3600)
-  .sign(googleKeys.privateKey)
+const signing = generateKeyPairSync('rsa', { modulusLength: 2048 })
+const KEY_SET = { keys: [{ ...signing.publicKey.export({ format: 'jwk' }), kid: 'k1', use: 'sig', alg: 'RS256' }] }
+const idTokenOf = (issuer: string, sub: string, claims: Named) =>
+  new SignJWT({ nonce: 'the-nonce', ...claims })
+    .setProtectedHeader({ alg: 'RS256', kid: 'k1' })
+    .setIssuer(issuer)
+    .setAudience('the-client')
+    .setSubject(sub)
+    .setIssuedAt(NOW / 1000)
+    .setExpirationTime(NOW / 1000 + 3600)
+    .sign(signing.privateKey)
+
+const GITLAB_TOKEN = ['https://gitlab.example.com/oauth/token', FORM, POSTED] as const
+const GITLAB_REVOKES: Row['revoked'] = [
+  {
+    sends: [
+      {
+        method: 'POST',
+        url: 'https://gitlab.example.com/oauth/revoke',
+        headers: FORM,
+        body: { ...POSTED, token: 'old-refresh', token_type_hint: 'refresh_token' },
+      },
+    ],
+    answers: [{ json: {} }],
+    gives: 'confirmed',
+  },
+]
+
+const GOOGLE_TOKEN = ['https://oauth2.googleapis.com/token', FORM, POSTED] as const
+const GOOGLE_REVOKES: Row['revoked'] = [
+  {
+    sends: [{ method: 'POST', url: 'https://oauth2.googleapis.com/revoke', headers: FORM, body: { token: 'old-refresh' } }],
+    answers: [{ json: {} }],
+    gives: 'confirmed',
+  },
+]
 
 const HUBSPOT_PAGES = [
   'https://github.com/HubSpot/HubSpot-public-api-spec-collection',
@@ -145,11 +174,18 @@ const SLACK_WORKSPACE = {
   enterprise: { name: 'slack-sports', id: 'E12345678' },
 }
 const SLACK_BOT = { token_type: 'bot', scope: 'commands,incoming-webhook', bot_user_id: 'U0KRQLJ9H' }
+const SLACK_ERRORS = {
+  rejected: ['invalid_refresh_token', 'invalid_code', 'token_revoked', 'token_expired', 'account_inactive'],
+  app_rejected: [
+    ...['bad_client_secret', 'invalid_client_id', 'no_scopes'],
+    ...['bad_redirect_uri', 'oauth_authorization_url_mismatch'],
+  ],
+  unavailable: ['fatal_error', 'request_timeout', 'org_login_required', 'team_added_to_org', 'internal_error'],
+}
 const SLACK_REFUSED: Row['refused'] = [
-  { json: { ok: false, error: 'invalid_refresh_token' }, outcome: 'rejected', reason: 'invalid_refresh_token' },
-  { json: { ok: false, error: 'token_revoked' }, outcome: 'rejected', reason: 'token_revoked' },
-  { json: { ok: false, error: 'bad_client_secret' }, outcome: 'app_rejected', reason: 'bad_client_secret' },
-  { json: { ok: false, error: 'team_added_to_org' }, outcome: 'unavailable', reason: 'team_added_to_org' },
+  ...(['rejected', 'app_rejected', 'unavailable'] as const).flatMap((outcome) =>
+    SLACK_ERRORS[outcome].map((error) => ({ json: { ok: false, error }, outcome, reason: error })),
+  ),
   { status: 429, json: { ok: false, error: 'ratelimited' }, outcome: 'unavailable', reason: 'ratelimited' },
 ]
 const slackRevokes = (token: string): Sent[] => [
@@ -157,8 +193,30 @@ const slackRevokes = (token: string): Sent[] => [
 ]
 const SLACK_REVOKED: Row['revoked'] = [
   { sends: slackRevokes('old-refresh'), answers: [{ json: { ok: true, revoked: true } }], gives: 'confirmed' },
+  { sends: slackRevokes('old-refresh'), answers: [{ json: { ok: false, error: 'account_inactive' } }], gives: 'confirmed' },
   { sends: slackRevokes('old-refresh'), answers: [{ json: { ok: false, error: 'token_revoked' } }], gives: 'confirmed' },
   { sends: slackRevokes('old-refresh'), answers: [{ json: { ok: false, error: 'invalid_auth' } }], gives: 'failed' },
+]
+
+const XERO_PAGES = [
+  'https://developer.xero.com/faq/oauth2',
+  'https://github.com/XeroAPI/Xero-OpenAPI/blob/master/xero-identity.yaml',
+  'https://github.com/XeroAPI/xero-ruby',
+]
+const XERO_TOKEN = ['https://identity.xero.com/connect/token', { ...FORM, ...BASIC }, {}] as const
+const XERO_REVOKES: Row['revoked'] = [
+  {
+    sends: [
+      {
+        method: 'POST',
+        url: 'https://identity.xero.com/connect/revocation',
+        headers: { ...FORM, ...BASIC },
+        body: { token: 'old-refresh' },
+      },
+    ],
+    answers: [{}],
+    gives: 'confirmed',
+  },
 ]
 
 const ROWS: readonly Row[] = [
@@ -197,8 +255,8 @@ const ROWS: readonly Row[] = [
       'https://docs.discord.com/developers/resources/user',
       'https://docs.discord.com/developers/discord-social-sdk/development-guides/account-linking-with-discord',
     ],
-    scopes: ['identify', 'guilds.join'],
-    authorize: ['https://discord.com/oauth2/authorize', { scope: 'identify guilds.join' }],
+    authorize: ['https://discord.com/oauth2/authorize', { scope: 'identify' }],
+    issuer: 'https://discord.com',
     token: ['https://discord.com/api/oauth2/token', { ...FORM, ...BASIC, 'user-agent': 'DiscordBot (latchstring, 0.1)' }, {}],
     granted: {
       json: { ...TOKENS, token_type: 'Bearer', expires_in: 604800, scope: 'identify' },
@@ -280,7 +338,9 @@ const ROWS: readonly Row[] = [
     refused: [
       // On no page of GitHub, but what its clients tell of.
       { json: { error: 'bad_refresh_token' }, outcome: 'rejected', reason: 'bad_refresh_token' },
+      { json: { error: 'bad_verification_code' }, outcome: 'rejected', reason: 'bad_verification_code' },
       { json: { error: 'unverified_user_email' }, outcome: 'rejected', reason: 'unverified_user_email' },
+      { json: { error: 'redirect_uri_mismatch' }, outcome: 'app_rejected', reason: 'redirect_uri_mismatch' },
       {
         json: { error: 'incorrect_client_credentials' },
         outcome: 'app_rejected',
@@ -294,7 +354,8 @@ const ROWS: readonly Row[] = [
     pages: ['https://docs.gitlab.com/api/oauth2/', 'https://docs.gitlab.com/api/users/'],
     config: { hostname: 'gitlab.example.com' },
     authorize: ['https://gitlab.example.com/oauth/authorize', { scope: 'read_user' }],
-    token: ['https://gitlab.example.com/oauth/token', FORM, POSTED],
+    issuer: 'https://gitlab.example.com',
+    token: GITLAB_TOKEN,
     granted: {
       json: { ...TOKENS, token_type: 'bearer', expires_in: 7200, created_at: 1607635748 },
       life: 7200,
@@ -313,20 +374,33 @@ const ROWS: readonly Row[] = [
       INVALID_GRANT,
       { status: 401, json: { error: 'invalid_client' }, outcome: 'app_rejected', reason: 'invalid_client' },
     ],
-    revoked: [
-      {
-        sends: [
-          {
-            method: 'POST',
-            url: 'https://gitlab.example.com/oauth/revoke',
-            headers: FORM,
-            body: { ...POSTED, token: 'old-refresh', token_type_hint: 'refresh_token' },
-          },
-        ],
-        answers: [{ json: {} }],
-        gives: 'confirmed',
+    revoked: GITLAB_REVOKES,
+  },
+  {
+    id: 'gitlab',
+    habit: 'with openid',
+    pages: ['https://docs.gitlab.com/api/oauth2/', 'https://docs.gitlab.com/integration/openid_connect_provider/'],
+    config: { hostname: 'gitlab.example.com' },
+    scopes: ['openid', 'profile'],
+    authorize: ['https://gitlab.example.com/oauth/authorize', { scope: 'openid profile', nonce: 'the-nonce' }],
+    issuer: 'https://gitlab.example.com',
+    token: GITLAB_TOKEN,
+    granted: {
+      json: {
+        ...TOKENS,
+        token_type: 'Bearer',
+        expires_in: 7200,
+        created_at: 1607635748,
+        scope: 'openid profile',
+        id_token: await idTokenOf('https://gitlab.example.com', '1', { preferred_username: 'john_smith' }),
       },
-    ],
+      life: 7200,
+      scopes: ['openid', 'profile'],
+      account: { id: '1', label: 'john_smith' },
+    },
+    // On no page that was seen, but in every instance's metadata.
+    asks: [{ url: 'https://gitlab.example.com/oauth/discovery/keys', json: KEY_SET }],
+    revoked: GITLAB_REVOKES,
   },
   {
     id: 'google',
@@ -344,14 +418,15 @@ const ROWS: readonly Row[] = [
         nonce: 'the-nonce',
       },
     ],
-    token: ['https://oauth2.googleapis.com/token', FORM, POSTED],
+    issuer: 'https://accounts.google.com',
+    token: GOOGLE_TOKEN,
     granted: {
       json: {
         ...TOKENS,
         expires_in: 3920,
         token_type: 'Bearer',
         scope: 'openid https://www.googleapis.com/auth/userinfo.email',
-        id_token: GOOGLE_ID_TOKEN,
+        id_token: await idTokenOf('https://accounts.google.com', '110169484474386276334', { email: 'ada@example.com' }),
       },
       life: 3920,
       scopes: ['openid', 'https://www.googleapis.com/auth/userinfo.email'],
@@ -360,7 +435,7 @@ const ROWS: readonly Row[] = [
     asks: [
       {
         url: 'https://www.googleapis.com/oauth2/v3/certs',
-        json: { keys: [{ ...googleKeys.publicKey.export({ format: 'jwk' }), kid: 'k1', use: 'sig', alg: 'RS256' }] },
+        json: KEY_SET,
       },
     ],
     renewed: [
@@ -377,20 +452,42 @@ const ROWS: readonly Row[] = [
       // On no page that was seen, but in what clients report.
       { status: 401, json: { error: 'deleted_client' }, outcome: 'app_rejected', reason: 'deleted_client' },
     ],
-    revoked: [
+    revoked: GOOGLE_REVOKES,
+  },
+  {
+    id: 'google',
+    habit: 'without openid',
+    pages: [
+      'https://developers.google.com/identity/protocols/oauth2/web-server',
+      'https://developers.google.com/identity/openid-connect/openid-connect',
+    ],
+    scopes: ['https://www.googleapis.com/auth/userinfo.email'],
+    authorize: [
+      'https://accounts.google.com/o/oauth2/v2/auth',
+      { access_type: 'offline', prompt: 'consent', scope: 'https://www.googleapis.com/auth/userinfo.email' },
+    ],
+    issuer: 'https://accounts.google.com',
+    token: GOOGLE_TOKEN,
+    granted: {
+      json: {
+        ...TOKENS,
+        expires_in: 3920,
+        token_type: 'Bearer',
+        scope: 'https://www.googleapis.com/auth/userinfo.email',
+        refresh_token_expires_in: 604799,
+      },
+      life: 3920,
+      scopes: ['https://www.googleapis.com/auth/userinfo.email'],
+      account: { id: '110169484474386276334', label: 'ada@example.com' },
+    },
+    asks: [
       {
-        sends: [
-          {
-            method: 'POST',
-            url: 'https://oauth2.googleapis.com/revoke',
-            headers: FORM,
-            body: { token: 'old-refresh' },
-          },
-        ],
-        answers: [{ json: {} }],
-        gives: 'confirmed',
+        url: 'https://openidconnect.googleapis.com/v1/userinfo',
+        headers: { ...JSON_WANTED, ...BEARER },
+        json: { sub: '110169484474386276334', email: 'ada@example.com', email_verified: true },
       },
     ],
+    revoked: GOOGLE_REVOKES,
   },
   {
     id: 'hubspot',
@@ -632,6 +729,12 @@ const ROWS: readonly Row[] = [
       INVALID_GRANT,
       { status: 400, json: { error: 'inactive_user' }, outcome: 'rejected', reason: 'inactive_user' },
       { status: 400, json: { error: 'invalid_client_id' }, outcome: 'app_rejected', reason: 'invalid_client_id' },
+      {
+        status: 400,
+        json: { error: 'invalid_client_credentials' },
+        outcome: 'app_rejected',
+        reason: 'invalid_client_credentials',
+      },
       { status: 400, json: { error: 'rate_limit_exceeded' }, outcome: 'unavailable', reason: 'rate_limit_exceeded' },
     ],
     revoked: [
@@ -737,13 +840,10 @@ const ROWS: readonly Row[] = [
   },
   {
     id: 'xero',
-    pages: [
-      'https://developer.xero.com/faq/oauth2',
-      'https://github.com/XeroAPI/Xero-OpenAPI/blob/master/xero-identity.yaml',
-      'https://github.com/XeroAPI/xero-ruby',
-    ],
+    pages: XERO_PAGES,
     authorize: ['https://login.xero.com/identity/connect/authorize', { scope: 'accounting.settings.read offline_access' }],
-    token: ['https://identity.xero.com/connect/token', { ...FORM, ...BASIC }, {}],
+    issuer: 'https://identity.xero.com',
+    token: XERO_TOKEN,
     granted: {
       json: { ...TOKENS, expires_in: 1800, token_type: 'Bearer' },
       life: 1800,
@@ -765,20 +865,33 @@ const ROWS: readonly Row[] = [
     ],
     renewed: [{ json: { ...TOKENS, expires_in: 1800, token_type: 'Bearer' }, life: 1800 }],
     refused: [{ status: 400, json: { error: 'invalid_grant' }, outcome: 'rejected', reason: 'invalid_grant' }],
-    revoked: [
-      {
-        sends: [
-          {
-            method: 'POST',
-            url: 'https://identity.xero.com/connect/revocation',
-            headers: { ...FORM, ...BASIC },
-            body: { token: 'old-refresh' },
-          },
-        ],
-        answers: [{}],
-        gives: 'confirmed',
-      },
+    revoked: XERO_REVOKES,
+  },
+  {
+    id: 'xero',
+    habit: 'with openid',
+    pages: XERO_PAGES,
+    scopes: ['openid', 'profile', 'email'],
+    authorize: [
+      'https://login.xero.com/identity/connect/authorize',
+      { scope: 'openid profile email offline_access', nonce: 'the-nonce' },
     ],
+    issuer: 'https://identity.xero.com',
+    token: XERO_TOKEN,
+    granted: {
+      json: {
+        ...TOKENS,
+        expires_in: 1800,
+        token_type: 'Bearer',
+        id_token: await idTokenOf('https://identity.xero.com', 'c3d5e782-2153-4cda-bdb4-cec791ceb90d', {
+          email: 'ada@example.com',
+        }),
+      },
+      life: 1800,
+      account: { id: 'c3d5e782-2153-4cda-bdb4-cec791ceb90d', label: 'ada@example.com' },
+    },
+    asks: [{ url: 'https://identity.xero.com/.well-known/openid-configuration/jwks', json: KEY_SET }],
+    revoked: XERO_REVOKES,
   },
 ]
 
@@ -804,7 +917,8 @@ for (const row of ROWS) {
 
   test(`${name}: the browser is sent where its documentation says, with what it asks for`, async () => {
     const { mode, sent } = speaking([])
-    const { url } = await mode.begin(registrationFor(row), attemptOf(row))
+    const { url, issuer } = await mode.begin(registrationFor(row), attemptOf(row))
+    assert.equal(issuer, row.issuer ?? null)
     const [endpoint, params] = row.authorize
     const challenge = { code_challenge: CHALLENGE, code_challenge_method: 'S256' }
     assert.deepEqual(

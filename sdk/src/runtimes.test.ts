@@ -14,7 +14,7 @@ const files = readdirSync(import.meta.dirname)
   .filter((name) => name.endsWith('.test.ts') && name !== 'runtimes.test.ts')
   .map((name) => `./src/${name}`)
 
-const NODE = ['--test', '--test-isolation=none', '--test-reporter=tap', '--disable-warning=ExperimentalWarning']
+const NODE = ['--test', '--test-reporter=tap', '--disable-warning=ExperimentalWarning']
 // What Deno is not allowed is part of the promise: no environment, no files but its own, no network but the test's server.
 const DENO = [
   'test',

@@ -69,7 +69,10 @@ function isNewer(a: Connection, b: Connection): boolean {
   return a.connectedAt === b.connectedAt ? a.id > b.id : a.connectedAt > b.connectedAt
 }
 
-async function aliveOf(ports: Ports, { tenant, app, owner }: Pick<Connection, 'tenant' | 'app' | 'owner'>): Promise<Connection[]> {
+async function aliveOf(
+  ports: Ports,
+  { tenant, app, owner }: Pick<Connection, 'tenant' | 'app' | 'owner'>,
+): Promise<Connection[]> {
   const filter = {
     app,
     ...(owner.userId !== null && { userId: owner.userId }),

@@ -117,9 +117,7 @@ function unfinished(attempt: Attempt | null, now: number): BrokerError {
     case 'away':
     case 'returned':
     case 'held':
-      return isPending(attempt, now)
-        ? new BrokerError('SESSION_PENDING', 'the user has not finished connecting yet')
-        : expired()
+      return isPending(attempt, now) ? new BrokerError('SESSION_PENDING', 'the user has not finished connecting yet') : expired()
   }
 }
 
