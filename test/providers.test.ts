@@ -64,9 +64,9 @@ interface Row {
   /** What is asked after the code was redeemed, to know whose account it is. */
   readonly asks?: readonly { readonly url: string; readonly headers?: Named; readonly json: unknown }[]
   readonly renewed?: readonly (Understood & { readonly json: object })[]
-  /** Answers to a refresh token that will not do, and who can act on them. */
+  /** Answers to a refresh token that will not do, and who can act on them. unclear: time may, but it does not look like it. */
   readonly refused?: readonly (Answer & {
-    readonly outcome: 'rejected' | 'app_rejected' | 'unavailable'
+    readonly outcome: 'rejected' | 'app_rejected' | 'unavailable' | 'unclear'
     readonly reason: string
   })[]
   /** What revoking is, by what is said to it; none: there is nobody to ask. */
@@ -687,7 +687,7 @@ const ROWS: readonly Row[] = [
     ],
     // Statuses are all that is documented: a 401 may be a wrong client as well, so it is not final at once.
     refused: [
-      { status: 401, outcome: 'unavailable', reason: 'http_401' },
+      { status: 401, outcome: 'unclear', reason: 'http_401' },
       { status: 503, outcome: 'unavailable', reason: 'http_503' },
     ],
     revoked: [],
@@ -974,7 +974,9 @@ for (const row of ROWS) {
     test(`${name}: a renewal answered with ${answer.status ?? 200} ${reason} is ${outcome}`, async () => {
       const { mode } = speaking([answer])
       const result = await (await mode.prepareRenewal(registrationFor(row), credentials()))()
-      assert.deepEqual([result.outcome, 'reason' in result && result.reason], [outcome, reason])
+      assert(result.outcome !== 'renewed')
+      const understood = result.outcome === 'unavailable' && result.unclear ? 'unclear' : result.outcome
+      assert.deepEqual([understood, result.reason], [outcome, reason])
     })
   }
 
