@@ -3,10 +3,10 @@
 import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { availableParallelism, cpus, tmpdir, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { freePort } from '../cli/port.ts'
 import { connectFlows } from './connect-flow.ts'
 import { type LoadResult, load, median } from './load.ts'
 import { type Measured, startProcess } from './processes.ts'
@@ -181,7 +181,7 @@ async function settings(folder: string, sandbox: Measured): Promise<Record<strin
   }
   const file = join(folder, 'latchstring.yaml')
   await writeFile(file, JSON.stringify(setup)) // JSON is YAML
-  const port = await freePort()
+  const port = await freePort('127.0.0.1')
   return {
     LATCHSTRING_PORT: String(port),
     LATCHSTRING_PUBLIC_URL: `http://127.0.0.1:${port}`,
@@ -197,14 +197,6 @@ async function callerToken(address: string): Promise<string> {
     access_token: string
   }
   return answer.access_token
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  return typeof address === 'object' && address ? address.port : 0
 }
 
 function table(lines: readonly Line[]): string {

@@ -2,13 +2,14 @@
 
 import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { freePort } from '../cli/port.ts'
 import type { Sandbox, SandboxOptions } from '../sandbox/sandbox.ts'
 import { startSandbox } from '../sandbox/sandbox.ts'
 import { type Config, readConfig } from '../src/config.ts'
 import type { UserBinding } from '../src/core/app.ts'
+import { SCOPES } from '../src/core/caller.ts'
 import { type Broker, openBroker, type RunningServer, serve } from '../src/main.ts'
 import { Browser } from './browser-stand-in.ts'
 
@@ -46,16 +47,8 @@ export const CALLERS = {
 
 export type CallerName = keyof typeof CALLERS
 
-const ALL_SCOPES = [
-  'read:connected_apps',
-  'create:connected_apps',
-  'read:connections',
-  'write:connections',
-  'read:apps',
-  'write:apps',
-  'read:callers',
-  'write:callers',
-]
+/** All but what stays for a caller to want in vain. */
+const MOST_SCOPES = SCOPES.filter((scope) => !/:(events|audit)$/.test(scope))
 
 export const BINDINGS = ['none', 'confirm', 'callback', 'complete'] as const satisfies readonly UserBinding[]
 
@@ -262,7 +255,7 @@ export async function startWorld({
     client_id,
     client_secret: secret,
     tenant,
-    scopes: client_id === 'reader' ? ['read:connected_apps'] : ALL_SCOPES,
+    scopes: client_id === 'reader' ? ['read:connected_apps'] : MOST_SCOPES,
     owner: 'ops@example.com',
     expires: '2100-01-01',
   }))
@@ -278,7 +271,8 @@ export async function startWorld({
     }),
   )
 
-  const port = await freePort()
+  // The public URL is part of what the broker starts with, so its port must be known before.
+  const port = await freePort('127.0.0.1')
   const config = readConfig(
     { config: setupFile },
     {
@@ -299,15 +293,6 @@ export async function startWorld({
     throw error
   }
   return world
-}
-
-/** The public URL is part of what the broker starts with, so its port must be known before. */
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  return typeof address === 'object' && address ? address.port : 0
 }
 
 export async function answerOf(response: Response): Promise<Answer> {
