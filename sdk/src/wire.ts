@@ -90,6 +90,8 @@ export interface TokenAnswer {
   readonly access_token: string
   /** When it ends; left out when it does not, or the provider never said. */
   readonly access_token_expiry?: string
+  /** The token works, and the last attempt to renew it did not: it may be the last one. The connection says why. */
+  readonly warning?: 'refresh_failed'
 }
 
 /** `POST /api/v1/connected_apps/revoke`, in the query; there is no body. Needs `create:connected_apps`. */

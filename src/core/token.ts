@@ -13,6 +13,8 @@ export interface HandedOut {
   readonly accessToken: Secret
   /** null: it does not expire, as far as the provider says. */
   readonly expiresAt: number | null
+  /** The last renewal failed, and the token is on its last stretch. */
+  readonly refreshFailed: boolean
 }
 
 /**
@@ -23,12 +25,14 @@ export async function token(ports: Ports, caller: Caller, session: string): Prom
   await allow(ports, caller, 'read:connected_apps', session)
   const glance = await ports.store.connections.glance(caller.tenant, session)
   if (glance && judge(glance, ports.now()) === 'fresh') {
-    return { accessToken: await openAccessToken(ports, glance), expiresAt: glance.expiresAt }
+    return { accessToken: await openAccessToken(ports, glance), expiresAt: glance.expiresAt, refreshFailed: false }
   }
   const found =
     (glance && (await ports.store.connections.find(caller.tenant, session))) ?? (await justMade(ports, caller, session))
   const connection = await usable(ports, found)
-  return { accessToken: await openAccessToken(ports, connection), expiresAt: connection.expiresAt }
+  const { health, expiresAt } = connection
+  const refreshFailed = 'trouble' in health && health.trouble !== null
+  return { accessToken: await openAccessToken(ports, connection), expiresAt, refreshFailed }
 }
 
 /** Between the look at the connections and the one at the attempts it may have become one. Throws why there is none. */

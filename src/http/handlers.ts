@@ -46,8 +46,12 @@ export async function getToken(
   caller: Caller,
   { query }: Input<Static<typeof schemas.SessionQuery>>,
 ): Promise<wire.TokenAnswer> {
-  const { accessToken, expiresAt } = await token(ports, caller, query.session_id)
-  return { access_token: accessToken.reveal(), ...(expiresAt !== null && { access_token_expiry: moment(expiresAt) }) }
+  const { accessToken, expiresAt, refreshFailed } = await token(ports, caller, query.session_id)
+  return {
+    access_token: accessToken.reveal(),
+    ...(expiresAt !== null && { access_token_expiry: moment(expiresAt) }),
+    ...(refreshFailed && { warning: 'refresh_failed' }),
+  }
 }
 
 export async function postRevoke(

@@ -127,6 +127,7 @@ export const AuthUrlAnswer = Type.Object({ url: Type.String(), session_id: Type.
 export const TokenAnswer = Type.Object({
   access_token: Type.String({ description: 'The provider’s own token.' }),
   access_token_expiry: Type.Optional(moment('Left out when it does not expire.')),
+  warning: Type.Optional(Type.Literal('refresh_failed', { description: 'It works, and the last attempt to renew it did not.' })),
 })
 export const ResultAnswer = Type.Object({ result: Type.String(), message: Type.Literal('Success'), code: Type.Literal('OK') })
 export const ErrorAnswer = Type.Object({

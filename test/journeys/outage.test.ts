@@ -50,13 +50,15 @@ for (const store of ['memory', 'sqlite'] as const) {
         world.sandbox.control.script('refresh', preset)
         assert.equal(await tokenOf(session), old)
         const answers = await Promise.all(Array.from({ length: 9 }, () => world.token(session)))
-        for (const { status, body } of answers) assert.deepEqual([status, body['access_token']], [200, old])
+        for (const { status, body } of answers)
+          assert.deepEqual([status, body['access_token'], body['warning']], [200, old, 'refresh_failed'])
         assert.equal(renewals(), 1, 'asked once, then left in peace')
         assert.equal(await stateOf(session), 'connected')
         assert.deepEqual(await toldSince(session), [])
 
         world.pass(preset === 'rate_limited' ? 30 * SECOND : 2 * SECOND)
         assert.notEqual(await tokenOf(session), old)
+        assert.equal('warning' in (await world.token(session)).body, false)
         assert.equal(renewals(), 2)
         assert.deepEqual(await toldSince(session), [])
       })
@@ -338,9 +340,9 @@ for (const [where, refresh_url] of Object.entries(UNREACHABLE)) {
     const world = await startWorld({ provider: { refresh_url } })
     t.after(() => world[Symbol.asyncDispose]())
     const session = await world.connect()
-    const { text } = await world.token(session)
+    const { body } = await world.token(session)
     world.pass(HOUR - 3 * SECOND)
-    assert.equal((await world.token(session)).text, text)
+    assert.deepEqual((await world.token(session)).body, { ...body, warning: 'refresh_failed' })
     world.pass(10 * SECOND)
     assert.deepEqual(
       [(await world.token(session)).code, (await world.connection(session)).body['state']],
