@@ -85,8 +85,8 @@ export interface Trouble {
   readonly reason: string
   /** The provider said no in a way we do not know to be final. */
   readonly unclear: boolean
-  /** An answer may have been lost on its way to us: the refresh token may be spent. */
-  readonly lost?: true
+  /** When a renewal began whose answer may have been lost on its way to us: the refresh token may be spent since. */
+  readonly lostAt?: number
   /** When the app that the provider refused was last changed; one that was changed since is tried at once. */
   readonly refusedApp?: number
 }

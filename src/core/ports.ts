@@ -12,6 +12,7 @@ import type { AppSetup, CallerSetup } from './setup.ts'
 
 export interface Ports {
   readonly store: Store
+  readonly journal: Journal
   readonly seal: Seal
   readonly registry: Registry
   readonly modeOf: (provider: Provider) => Mode
@@ -141,7 +142,7 @@ export interface ConnectionStore {
     lease: { holder: string; now: number; until: number },
   ): Promise<{ readonly connection: Connection; readonly overdue: Lease | null } | null>
   /** Writes what a renewal brought and gives the lease back, if its fence still is the row's; says whether it did. */
-  settle(claimed: Connection, next: Connection, facts: readonly Fact[]): Promise<boolean>
+  settle(claimed: Claimed, next: Connection, facts: readonly Fact[]): Promise<boolean>
   /** Writes a change that is no renewal, if the version still is the one seen; says whether it did. Takes the lease from whoever holds it. */
   save(seen: Connection, next: Connection, facts: readonly Fact[]): Promise<boolean>
   /** Says whether there was one; only then the facts are written. */
@@ -149,6 +150,9 @@ export interface ConnectionStore {
   /** How many there are of each state, for metrics and `apply`. */
   count(filter: { tenant?: string; app?: string; provider?: string }): Promise<Readonly<Record<Health['state'], number>>>
 }
+
+/** What a write under a lease needs to know of the row it is for. */
+export type Claimed = Pick<Connection, 'tenant' | 'id' | 'lease'>
 
 export interface ConnectionFilter {
   readonly userId?: string
@@ -194,6 +198,27 @@ export interface BrokerKey {
   readonly dataKey: Uint8Array
   readonly sealed: Uint8Array
   readonly createdAt: number
+}
+
+// ── Journal ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** What a renewal brought while the store could not take it, sealed as it will stand in the row. */
+export interface JournalEntry {
+  readonly claimed: Claimed
+  readonly next: Connection
+  readonly facts: readonly Fact[]
+}
+
+/** Where answers wait until the store takes them. On this machine, apart from the store; another process may read and remove them. */
+export interface Journal {
+  /** Durable when it resolves. */
+  add(entry: JournalEntry): Promise<void>
+  /** The one that was got under that lease. */
+  find(claimed: Claimed): Promise<JournalEntry | null>
+  /** Those that are whole; what a crash tore off is no entry. */
+  entries(): Promise<JournalEntry[]>
+  /** That it is gone already is no failure. */
+  remove(claimed: Claimed): Promise<void>
 }
 
 // ── Seal ─────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -1,9 +1,11 @@
-/** What runs by the clock: noticing what other processes changed, emptying attempts that are over, and sweeping them away. */
+/** What runs by the clock: noticing what other processes changed, writing what waits in the journal, emptying attempts that are over, and sweeping them away. */
 
 import type { Ports } from '../core/ports.ts'
+import { settleJournal } from '../core/settle.ts'
 
 /** How long a change by another process, such as a disabled caller, can go unnoticed. */
 const NOTICE_MS = 1000
+const JOURNAL_MS = 1000
 const SWEEP_MS = 60_000
 /** Attempts stay this long past their end, so that a late question is answered with what happened. */
 const KEPT_MS = 3_600_000
@@ -14,6 +16,7 @@ const SWEEP_ROWS_MAX = 1000
 export function startJobs(ports: Ports): { stop(): Promise<void> } {
   const jobs = [
     every(NOTICE_MS, ports, 'changes by other processes could not be looked for', () => ports.registry.refresh()),
+    every(JOURNAL_MS, ports, 'what waits in the journal could not be written', () => settleJournal(ports)),
     every(SWEEP_MS, ports, 'old attempts could not be swept away', async () => {
       const { attempts } = ports.store
       await untilFewer(() => attempts.empty(ports.now(), SWEEP_ROWS_MAX))
