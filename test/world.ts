@@ -55,6 +55,8 @@ const ALL_SCOPES = [
   'write:apps',
   'read:callers',
   'write:callers',
+  'read:events',
+  'write:events',
 ]
 
 export const BINDINGS = ['none', 'confirm', 'callback', 'complete'] as const satisfies readonly UserBinding[]
