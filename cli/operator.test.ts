@@ -5,7 +5,7 @@ import { describe, type TestContext, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import { stringify } from 'yaml'
 import { startSandbox } from '../sandbox/sandbox.ts'
-import { type CallerAnswer, ConnectedAppsApi, type ConnectionItem } from '../sdk/src/sdk.ts'
+import { type CallerAnswer, ConnectedAppsApi, type ConnectionItem, type EventItem } from '../sdk/src/sdk.ts'
 import { type Shell, shell } from './shell.ts'
 
 describe('beside a running server', { concurrency: 3 }, () => {
@@ -55,6 +55,17 @@ describe('beside a running server', { concurrency: 3 }, () => {
     const revoked = await here.run('connections', 'revoke', session)
     assert.deepEqual(revoked, { code: 0, stdout: `revoked ${session}; the provider has confirmed it\n`, stderr: '' })
     assert.ok(!sandbox.control.alive(token))
+
+    const { events } = await here.json<{ events: EventItem[] }>('events', 'list', '--session', session)
+    assert.deepEqual(
+      events.map(({ type }) => type),
+      ['connection.connected', 'connection.revoked'],
+    )
+    const later = await here.run('events', 'list', '--after', events[0]!.id, '--type', 'connection.revoked')
+    assert.match(
+      later.stdout,
+      /^ID +TIME +TYPE +SESSION_ID +APP +USER +ORG +REASON\nevt_\d+ +\S+ +connection\.revoked +\S+ +sandbox +u1 /,
+    )
 
     const shown = await here.run('connections', 'show', session)
     assert.match(shown.stdout, /\nlabel +work account\n(.*\n)*state +revoked\n/)

@@ -8,6 +8,7 @@ import { addApps } from './apps.ts'
 import { addCallers } from './callers.ts'
 import { addConnections } from './connections.ts'
 import { addDemo } from './demo.ts'
+import { addEvents } from './events.ts'
 import { withExamples, withVariables } from './help.ts'
 import { addProviders } from './providers.ts'
 import { addSandbox } from './sandbox.ts'
@@ -30,7 +31,8 @@ export function createProgram(): Command {
     .exitOverride()
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'latchstring: ')) })
 
-  for (const add of [addServe, addDemo, addApply, addProviders, addApps, addConnections, addCallers, addSandbox]) add(program)
+  for (const add of [addServe, addDemo, addApply, addProviders, addApps, addConnections, addEvents, addCallers, addSandbox])
+    add(program)
 
   return withVariables(
     withExamples(program, {

@@ -56,6 +56,20 @@ const caller: JsonObject = {
   created_at: AT,
 }
 
+const event: JsonObject = {
+  id: 'evt_4711',
+  type: 'connection.broken',
+  timestamp: AT,
+  data: {
+    session_id: SESSION,
+    key_code_ref: 'github',
+    provider: 'github',
+    user_id: 'u1',
+    org_code: null,
+    reason: 'bad_refresh_token',
+  },
+}
+
 /** By `operationId` of `src/http/routes.ts`. */
 export const EXAMPLES: Readonly<Record<string, Example>> = {
   get_connected_app_auth_url: {
@@ -75,6 +89,7 @@ export const EXAMPLES: Readonly<Record<string, Example>> = {
   get_connection: { answer: connection },
   relabel_connection: { body: { label: 'work account' }, answer: { ...connection, label: 'work account' } },
   delete_connection: { answer: { result: 'deleted', ...DONE } },
+  list_events: { query: { after: 'evt_4710' }, answer: { events: [event], next_token: null } },
   list_apps: { answer: { apps: [app], next_token: null } },
   apply_app: {
     body: {

@@ -193,6 +193,52 @@ export interface ConnectionChange {
 /** `DELETE /api/v1/connections/{session_id}`. Needs `write:connections`. */
 export type ConnectionDeleteAnswer = ResultAnswer
 
+// ── /api/v1/events ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+/**
+ * connected: the user has consented, for the first time or again · renewal_failing: renewals do not work at the moment · recovered: they work again
+ * · broken: only the user can help · revoked: over.
+ */
+export type EventType =
+  | 'connection.connected'
+  | 'connection.renewal_failing'
+  | 'connection.recovered'
+  | 'connection.broken'
+  | 'connection.revoked'
+
+/** One change of one connection. A webhook is sent the same. */
+export interface EventItem {
+  /** The same however often it is read or sent: whoever has seen it has seen it. */
+  readonly id: string
+  readonly type: EventType
+  readonly timestamp: string
+  readonly data: EventData
+}
+
+export interface EventData {
+  readonly session_id: string
+  readonly key_code_ref: string
+  readonly provider: string
+  readonly user_id: string | null
+  readonly org_code: string | null
+  /** Why; `docs/events.md` says what it can be for each type. */
+  readonly reason: string | null
+}
+
+/** `GET /api/v1/events`, oldest first. Needs `read:events`. Filters narrow each other. */
+export interface EventListQuery extends PageQuery {
+  readonly type?: EventType
+  readonly session_id?: string
+  /** The id of the last event that was seen, or a moment to begin at. */
+  readonly after?: string
+}
+
+export interface EventListAnswer {
+  readonly events: readonly EventItem[]
+  /** null: this is all there is so far. Ask again later with `after`. */
+  readonly next_token: string | null
+}
+
 // ── /api/v1/apps, /api/v1/providers, /api/v1/callers ─────────────────────────────────────────────────────────────────
 
 /** How the broker makes sure that the browser that finishes belongs to the user who started; weakest first. */

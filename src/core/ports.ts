@@ -4,6 +4,7 @@ import type { App, Registration } from './app.ts'
 import type { Attempt, Stage } from './attempt.ts'
 import type { CallerRecord } from './caller.ts'
 import type { Account, Connection, Credentials, Glance, Health, Lease, Upstream } from './connection.ts'
+import type { About, ConnectionEvent, EventFilter, EventType } from './event.ts'
 import type { Flights } from './flights.ts'
 import type { Provider } from './provider.ts'
 import type { Registry } from './registry.ts'
@@ -43,28 +44,35 @@ export interface Ports {
  * Something that happened, written in the same transaction as the change it tells of; `reason` holds no secret.
  * Audit and events are readings of these.
  */
-export interface Fact {
+export type Fact = ConnectionFact | OtherFact
+
+/** One that is an event. */
+export interface ConnectionFact extends Told {
+  readonly action: EventType
+  readonly about: About
+}
+
+export interface OtherFact extends Told {
+  readonly action: Exclude<FactAction, EventType>
+}
+
+interface Told {
   readonly tenant: string
   readonly at: number
   /** The caller's name, `browser` or `broker`. */
   readonly actor: string
-  readonly action: FactAction
   readonly subject: string
   readonly reason: string | null
 }
 
 export type FactAction =
+  | EventType
   | 'access.refused'
   | 'attempt.begun'
   | 'attempt.denied'
   | 'attempt.failed'
   | 'attempt.burned'
   | 'attempt.binding_mismatch'
-  | 'connection.connected'
-  | 'connection.renewal_failing'
-  | 'connection.recovered'
-  | 'connection.broken'
-  | 'connection.revoked'
   | 'connection.relabelled'
   | 'connection.deleted'
   | 'connection.integrity_failure'
@@ -87,6 +95,8 @@ export interface Store {
   record(facts: readonly Fact[]): Promise<void>
   /** Newest first; `before` is the sequence number to go on from. */
   history(tenant: string | null, page: { before: number | null; limit: number }): Promise<(Fact & { readonly seq: number })[]>
+  /** Oldest first, those after a sequence number. One that is written later never stands before one that was read: who goes on from the last misses none. */
+  events(tenant: string, filter: EventFilter, page: { after: number; limit: number }): Promise<ConnectionEvent[]>
 
   /** Resolves when the store can be read and written; rejects with why not. */
   ping(): Promise<void>

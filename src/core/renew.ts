@@ -8,7 +8,8 @@
 
 import { type Connection, judge, type Trouble } from './connection.ts'
 import { BrokerError } from './errors.ts'
-import type { Fact, FactAction, Grant, Ports, Renewed, RowSeal } from './ports.ts'
+import { connectionFact, type EventType } from './event.ts'
+import type { Fact, Grant, Ports, Renewed, RowSeal } from './ports.ts'
 import type { Provider } from './provider.ts'
 import { registrationOf } from './registration.ts'
 import { settle, settleWaiting, waiting } from './settle.ts'
@@ -263,6 +264,6 @@ function troubleOf({ health }: Connection): Trouble | null {
   return health.state === 'connected' || health.state === 'failing' ? health.trouble : null
 }
 
-function fact({ tenant, id }: Connection, at: number, action: FactAction, reason: string | null): Fact {
-  return { tenant, at, actor: 'broker', action, subject: id, reason }
+function fact(connection: Connection, at: number, action: EventType, reason: string | null): Fact {
+  return connectionFact(connection, { at, actor: 'broker', action, reason })
 }

@@ -8,6 +8,7 @@ import { allow, type Caller } from '../core/caller.ts'
 import { complete } from '../core/complete.ts'
 import { authUrl, type Link } from '../core/connect.ts'
 import { BrokerError } from '../core/errors.ts'
+import { eventId, listEvents, messageOf, positionOf } from '../core/event.ts'
 import { listApps, listCallers, readApp, removeApp, removeCaller, setCallerDisabled } from '../core/manage.ts'
 import type { Cursor, Ports } from '../core/ports.ts'
 import { revoke } from '../core/revoke.ts'
@@ -97,7 +98,7 @@ export async function getConnections(
     ...(key_code_ref !== undefined && { app: key_code_ref }),
     ...(label !== undefined && { label }),
   }
-  const page = { after: cursorOf(next_token), size: Math.min(Number(page_size ?? PAGE_SIZE), PAGE_SIZE_MAX) }
+  const page = { after: cursorOf(next_token), size: sizeOf(page_size) }
   const { items, next } = await listConnections(ports, caller, { ...filter, ...(state !== undefined && { state }) }, page)
   return {
     connections: items.map((item) => (item.kind === 'pending' ? pendingItem(item.attempt) : connectionItem(item.connection))),
@@ -123,6 +124,10 @@ export async function removeConnection(ports: Ports, caller: Caller, { params }:
   return { result: 'deleted', ...DONE }
 }
 
+function sizeOf(text: string | undefined): number {
+  return Math.min(Number(text ?? PAGE_SIZE), PAGE_SIZE_MAX)
+}
+
 /** Opaque to clients; a row's moment and id, which are no secrets. */
 function cursorText({ createdAt, id }: Cursor): string {
   return Buffer.from(JSON.stringify([createdAt, id])).toString('base64url')
@@ -137,6 +142,25 @@ function cursorOf(text: string | undefined): Cursor | null {
     // Falls through to the one refusal.
   }
   throw new BrokerError('INVALID_REQUEST', 'next_token is not one that a page of this list answered')
+}
+
+// ── /api/v1/events ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+export async function getEvents(
+  ports: Ports,
+  caller: Caller,
+  { query }: Input<Static<typeof schemas.EventListQuery>>,
+): Promise<wire.EventListAnswer> {
+  const { type, session_id, after, page_size, next_token } = query
+  const from = after === undefined ? { after: 0 } : positionOf(after)
+  const filter = {
+    ...(type !== undefined && { type }),
+    ...(session_id !== undefined && { session: session_id }),
+    ...(from.since !== undefined && { since: from.since }),
+  }
+  const page = { after: next_token === undefined ? from.after : positionOf(next_token).after, size: sizeOf(page_size) }
+  const { events, next } = await listEvents(ports, caller, filter, page)
+  return { events: events.map(messageOf), next_token: next === null ? null : eventId(next) }
 }
 
 // ── /api/v1/apps, /api/v1/providers, /api/v1/callers ─────────────────────────────────────────────────────────────────

@@ -31,6 +31,7 @@ function route<Query, Body>(
 
 const CONNECTED_APPS = '/api/v1/connected_apps'
 const CONNECTIONS = '/api/v1/connections'
+const EVENTS = '/api/v1/events'
 const APPS = '/api/v1/apps'
 const CALLERS = '/api/v1/callers'
 
@@ -146,6 +147,17 @@ export const ROUTES: readonly Route[] = [
     answer: schemas.ResultAnswer,
     errors: ['NOT_FOUND'],
     handle: handle.removeConnection,
+  }),
+  route({
+    method: 'GET',
+    path: EVENTS,
+    operationId: 'list_events',
+    summary: 'What happened to connections, oldest first.',
+    scope: 'read:events',
+    query: schemas.EventListQuery,
+    answer: schemas.EventListAnswer,
+    errors: [],
+    handle: handle.getEvents,
   }),
   route({
     method: 'GET',

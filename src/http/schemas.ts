@@ -3,6 +3,7 @@
 import { type Static, type TSchema, Type } from 'typebox'
 import type * as wire from '../../sdk/src/wire.ts'
 import { SCOPES } from '../core/caller.ts'
+import { EVENT_TYPES } from '../core/event.ts'
 
 /** Lengths that no honest value reaches. */
 const ID_MAX = 512
@@ -65,6 +66,20 @@ export const ConnectionListQuery = Type.Object(
     key_code_ref: Type.Optional(id('Only those made with this app.')),
     state: Type.Optional(ConnectionState),
     label: Type.Optional(Type.String({ maxLength: 200 })),
+    ...PageQuery,
+  },
+  strict,
+)
+
+export const EventType = Type.Enum([...EVENT_TYPES])
+
+export const EventListQuery = Type.Object(
+  {
+    type: Type.Optional(EventType),
+    session_id: Type.Optional(id('Only this connection’s.')),
+    after: Type.Optional(
+      Type.String({ maxLength: 40, description: 'The id of the last event that was seen, or a moment to begin at (RFC 3339).' }),
+    ),
     ...PageQuery,
   },
   strict,
@@ -153,6 +168,23 @@ export const ConnectionItem = Type.Object({
 })
 const next_token = nullable(Type.String({ description: 'null: this is the last page.' }))
 export const ConnectionListAnswer = Type.Object({ connections: Type.Array(ConnectionItem), next_token })
+export const EventItem = Type.Object({
+  id: Type.String({ description: 'The same however often it is read or sent.' }),
+  type: EventType,
+  timestamp: moment('When it happened.'),
+  data: Type.Object({
+    session_id: Type.String(),
+    key_code_ref: Type.String(),
+    provider: Type.String(),
+    user_id: nullable(Type.String()),
+    org_code: nullable(Type.String()),
+    reason: nullable(Type.String()),
+  }),
+})
+export const EventListAnswer = Type.Object({
+  events: Type.Array(EventItem),
+  next_token: nullable(Type.String({ description: 'null: this is all there is so far.' })),
+})
 export const AppItem = Type.Object({
   key_code_ref: Type.String(),
   tenant: Type.String(),
@@ -197,6 +229,7 @@ export type HeldToTheContract = [
   Expect<Same<Static<typeof ResultAnswer>, Mutable<wire.ResultAnswer>>>,
   Expect<Same<Static<typeof ConnectionItem>, Mutable<wire.ConnectionItem>>>,
   Expect<Same<Static<typeof ConnectionListAnswer>, Mutable<wire.ConnectionListAnswer>>>,
+  Expect<Same<Static<typeof EventListAnswer>, Mutable<wire.EventListAnswer>>>,
   Expect<Same<Static<typeof AppListAnswer>, Mutable<wire.AppListAnswer>>>,
   Expect<Same<Static<typeof ProviderListAnswer>, Mutable<wire.ProviderListAnswer>>>,
   Expect<Same<Static<typeof CallerListAnswer>, Mutable<wire.CallerListAnswer>>>,

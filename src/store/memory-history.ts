@@ -1,5 +1,6 @@
 /** What happened, in memory, and what all parts of the memory store rest on. */
 
+import type { ConnectionEvent } from '../core/event.ts'
 import type { Fact, Store } from '../core/ports.ts'
 
 export type Tell = (facts: readonly Fact[]) => void
@@ -12,7 +13,7 @@ function key(tenant: string, id: string): string {
   return JSON.stringify([tenant, id])
 }
 
-export function memoryHistory(): { tell: Tell } & Pick<Store, 'record' | 'history'> {
+export function memoryHistory(): { tell: Tell } & Pick<Store, 'record' | 'history' | 'events'> {
   const told: Awaited<ReturnType<Store['history']>> = []
   const tell: Tell = (facts) => {
     for (const fact of facts) told.push({ ...fact, seq: told.length + 1 })
@@ -23,6 +24,18 @@ export function memoryHistory(): { tell: Tell } & Pick<Store, 'record' | 'histor
     history: async (tenant, { before, limit }) => {
       const asked = told.filter((fact) => (tenant === null || fact.tenant === tenant) && (before === null || fact.seq < before))
       return copy(asked.reverse().slice(0, limit))
+    },
+    events: async (tenant, { type, session, since }, { after, limit }) => {
+      const asked = told.filter(
+        (fact): fact is ConnectionEvent =>
+          'about' in fact &&
+          fact.tenant === tenant &&
+          fact.seq > after &&
+          (type === undefined || fact.action === type) &&
+          (session === undefined || fact.subject === session) &&
+          (since === undefined || fact.at >= since),
+      )
+      return copy(asked.slice(0, limit))
     },
   }
 }

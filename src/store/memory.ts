@@ -7,7 +7,7 @@ import { memoryHistory } from './memory-history.ts'
 import { recordStore } from './memory-records.ts'
 
 export function memoryStore(): Store {
-  const { tell, record, history } = memoryHistory()
+  const { tell, record, history, events } = memoryHistory()
   const connections = new Connections(tell)
   return {
     attempts: attemptStore(connections, tell),
@@ -15,6 +15,7 @@ export function memoryStore(): Store {
     records: recordStore(tell),
     record,
     history,
+    events,
     ping: async () => {},
     close: async () => {},
   }

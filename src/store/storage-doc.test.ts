@@ -82,7 +82,7 @@ async function queriesOf(file: ReturnType<typeof openSqliteFile>): Promise<Map<s
     own.set(sql.replace(/^select [a-z_, ]+ from (connections|attempts|history)/, 'select * from $1').replace(/\s+/g, ' '), sql)
     return prepare(sql)
   }
-  sqliteHistory(file)
+  const history = sqliteHistory(file)
   const attempts = sqliteAttempts(file)
   const connections = sqliteConnections(file)
   const first = { after: null, limit: 1 }
@@ -92,6 +92,8 @@ async function queriesOf(file: ReturnType<typeof openSqliteFile>): Promise<Map<s
   await connections.list('x', {}, further)
   await connections.list('x', { userId: 'x', app: 'x', state: 'broken' }, further)
   await connections.count({})
+  for (const filter of [{}, { session: 'x', type: 'connection.broken', since: NOW }] as const)
+    await history.events('x', filter, { after: 0, limit: 1 })
   await attempts.pending('x', {}, NOW, first)
   file.prepare = prepare
   return own

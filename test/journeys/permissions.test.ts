@@ -39,6 +39,7 @@ function requests({ session, held, app, caller }: Targets): Readonly<Record<stri
     get_connection: [`/api/v1/connections/${session}`],
     relabel_connection: [`/api/v1/connections/${session}`, { json: { label: 'relabelled' } }],
     delete_connection: [`/api/v1/connections/${session}`],
+    list_events: ['/api/v1/events'],
     list_apps: ['/api/v1/apps'],
     apply_app: [
       '/api/v1/apps',
@@ -162,6 +163,7 @@ describe('S-57 another tenant', () => {
     get_connection: [404, 'NOT_FOUND'],
     relabel_connection: [404, 'NOT_FOUND'],
     delete_connection: [404, 'NOT_FOUND'],
+    list_events: [200, null],
     list_apps: [200, null],
     apply_app: [200, null], // one of the stranger's own, of the same name
     get_app: [404, 'APP_NOT_FOUND'],
