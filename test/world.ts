@@ -48,7 +48,7 @@ export const CALLERS = {
 export type CallerName = keyof typeof CALLERS
 
 /** All but what stays for a caller to want in vain. */
-const MOST_SCOPES = SCOPES.filter((scope) => !scope.endsWith(':audit'))
+export const MOST_SCOPES = SCOPES.filter((scope) => !scope.endsWith(':audit'))
 
 export const BINDINGS = ['none', 'confirm', 'callback', 'complete'] as const satisfies readonly UserBinding[]
 

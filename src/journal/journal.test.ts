@@ -20,7 +20,16 @@ const NEXT: Connection = {
 
 function entryOf(fence: number, id = 'session-1'): JournalEntry {
   const lease = { holder: 'p', fence, startedAt: 1, until: 2 }
-  const fact = { tenant: 'acme', at: 1, actor: 'broker', action: 'connection.recovered', subject: id, reason: null } as const
+  const about = { app: NEXT.app, provider: NEXT.provider, owner: NEXT.owner }
+  const fact = {
+    tenant: 'acme',
+    at: 1,
+    actor: 'broker',
+    action: 'connection.recovered',
+    subject: id,
+    reason: null,
+    about,
+  } as const
   return { claimed: { tenant: 'acme', id, lease }, next: { ...NEXT, id }, facts: [fact] }
 }
 
