@@ -67,7 +67,7 @@ describe('a caller proves itself', () => {
 
 describe('a caller asks for scopes and an audience', () => {
   const all =
-    'read:connected_apps create:connected_apps read:connections write:connections read:apps write:apps read:callers write:callers'
+    'read:connected_apps create:connected_apps read:connections write:connections read:apps write:apps read:callers write:callers read:events write:events'
   for (const [asked, granted] of [
     [undefined, all],
     ['', all],
