@@ -4,6 +4,7 @@ import { type Command, Option } from 'commander'
 import type { Caller } from '../src/core/caller.ts'
 import { EVENT_TYPES, type EventType, listEvents, type Message, messageOf, positionOf } from '../src/core/event.ts'
 import type { Ports } from '../src/core/ports.ts'
+import { replay } from '../src/core/webhooks.ts'
 import { countOf } from './count.ts'
 import { withExamples } from './help.ts'
 import { asOperator, type TenantOptions, withTenant } from './operator.ts'
@@ -25,6 +26,7 @@ export function addEvents(program: Command): void {
     'latchstring events list --type connection.broken': 'whom to ask to connect again, and since when',
   })
   addList(events)
+  addReplay(events)
 }
 
 function addList(events: Command): void {
@@ -54,6 +56,27 @@ function addList(events: Command): void {
   withExamples(command, {
     'latchstring events list --session SESSION_ID': 'the life of one connection',
     'latchstring events list --after evt_4711 --json': 'for a script that keeps the last id that it saw',
+  })
+}
+
+interface ReplayOptions extends TenantOptions {
+  readonly webhook: string
+  readonly from: string
+  readonly json?: boolean
+}
+
+function addReplay(events: Command): void {
+  const command = withTenant(events.command('replay').description('send them to a webhook once more, under the ids they had'))
+    .requiredOption('--webhook <webhook_id>', 'where to')
+    .requiredOption('--from <event|moment>', 'what came after an event, by its id, or from a moment on')
+    .option('--json', 'for programs')
+    .action(async ({ json, webhook, from, ...options }: ReplayOptions) => {
+      const queued = await asOperator(options, (ports, operator) => replay(ports, operator, webhook, from))
+      if (json) return printJson({ queued })
+      print(`${queued} ${queued === 1 ? 'event is' : 'events are'} sent again`)
+    })
+  withExamples(command, {
+    'latchstring events replay --webhook WEBHOOK_ID --from 2026-11-23T09:00:00Z': 'after a receiver lost what it had taken',
   })
 }
 

@@ -13,6 +13,7 @@ import { withExamples, withVariables } from './help.ts'
 import { addProviders } from './providers.ts'
 import { addSandbox } from './sandbox.ts'
 import { addServe } from './serve.ts'
+import { addWebhooks } from './webhooks.ts'
 
 interface Manifest {
   readonly description: string
@@ -31,7 +32,18 @@ export function createProgram(): Command {
     .exitOverride()
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'latchstring: ')) })
 
-  for (const add of [addServe, addDemo, addApply, addProviders, addApps, addConnections, addEvents, addCallers, addSandbox])
+  for (const add of [
+    addServe,
+    addDemo,
+    addApply,
+    addProviders,
+    addApps,
+    addConnections,
+    addEvents,
+    addWebhooks,
+    addCallers,
+    addSandbox,
+  ])
     add(program)
 
   return withVariables(

@@ -15,6 +15,8 @@ import type { Journal, Mode, Ports, RecordStore, Store } from './core/ports.ts'
 import type { Provider } from './core/provider.ts'
 import { Registry } from './core/registry.ts'
 import { settleJournal } from './core/settle.ts'
+import { createCourier } from './events/courier.ts'
+import { Dispatcher } from './events/dispatcher.ts'
 import { CallerTokens } from './http/caller-token.ts'
 import { createServer } from './http/server.ts'
 import { startJobs } from './jobs/jobs.ts'
@@ -78,6 +80,7 @@ export async function openBroker(
       journal: openJournalFor(config, log),
       seal,
       registry,
+      courier: createCourier({ net, seal, now }),
       modeOf: (provider) => remembered(modes, provider.id, () => metrics.counted(oauth2, provider)),
       flights,
       now,
@@ -136,12 +139,14 @@ export async function serve(
   const server = await createServer(ports, { tokens, readiness, meter: metrics, failedGuessesPerMinute })
   const address = await server.listen({ host: config.host, port: config.port })
   const jobs = startJobs(ports)
+  const dispatcher = new Dispatcher(ports, { count: metrics.delivered })
   const stop = async () => {
     readiness.accepting = false
     // Closing ends the connections that are idle by then; those whose last answer is still to come would be kept alive for another minute.
     const idle = setInterval(() => server.server.closeIdleConnections(), IDLE_CHECK_MS)
     await server.close()
     clearInterval(idle)
+    await dispatcher.stop()
     await jobs.stop()
     await broker.close()
   }

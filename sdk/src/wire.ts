@@ -239,6 +239,87 @@ export interface EventListAnswer {
   readonly next_token: string | null
 }
 
+// ── /api/v1/webhooks ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Where events are sent, as Standard Webhooks has it. Secrets are shown once. */
+export interface WebhookItem {
+  readonly id: string
+  readonly url: string
+  /** null: all. */
+  readonly types: readonly EventType[] | null
+  /** An operator lets it lead to private and loopback addresses, and over http. */
+  readonly allow_private_network: boolean
+  /** Until then the secret before the present one signs too; null: it does not any more, or there was none. */
+  readonly previous_secret_until: string | null
+  readonly created_at: string
+}
+
+export interface WebhookListAnswer {
+  readonly webhooks: readonly WebhookItem[]
+  readonly next_token: string | null
+}
+
+/** `POST /api/v1/webhooks`, as JSON. Needs `write:events`. */
+export interface WebhookRequest {
+  readonly url: string
+  /** Left out: all. */
+  readonly types?: readonly EventType[]
+  /** `whsec_` and 24 to 64 bytes in base64. Left out: the broker makes one, which the answer shows this once. */
+  readonly secret?: string
+}
+
+export interface WebhookAnswer extends WebhookItem {
+  /** Only in the answer that made it, and only when the broker did. */
+  readonly secret?: string
+}
+
+/** `POST /api/v1/webhooks/{webhook_id}/rotate`, as JSON. Needs `write:events`. For a day both secrets sign. */
+export interface WebhookRotateRequest {
+  readonly secret?: string
+}
+
+/** `POST /api/v1/webhooks/{webhook_id}/test`. Needs `write:events`. Sends one of type `webhook.test`, now. */
+export interface WebhookTestAnswer {
+  readonly delivered: boolean
+  /** Why it was not. */
+  readonly reason: string | null
+}
+
+/** waiting: it is tried again by itself · dead: it was tried for a day. What is delivered is no delivery any more. */
+export type DeliveryState = 'waiting' | 'dead'
+
+/** `GET /api/v1/webhooks/{webhook_id}/deliveries`, in the order of the events. Needs `read:events`. */
+export interface DeliveryListQuery extends PageQuery {
+  /** Left out: dead. */
+  readonly state?: DeliveryState
+}
+
+export interface DeliveryItem {
+  readonly event: EventItem
+  readonly state: DeliveryState
+  readonly attempts: number
+  /** Why the last attempt failed; null before the first. */
+  readonly reason: string | null
+  /** null when dead. */
+  readonly retry_at: string | null
+}
+
+export interface DeliveryListAnswer {
+  readonly deliveries: readonly DeliveryItem[]
+  readonly next_token: string | null
+}
+
+/** `POST /api/v1/webhooks/{webhook_id}/replay`, as JSON. Needs `write:events`. */
+export interface ReplayRequest {
+  /** The id of an event, to go on after it, or a moment to begin at. */
+  readonly from: string
+}
+
+export interface ReplayAnswer {
+  /** How many events are sent again. */
+  readonly queued: number
+}
+
 // ── /api/v1/apps, /api/v1/providers, /api/v1/callers ─────────────────────────────────────────────────────────────────
 
 /** How the broker makes sure that the browser that finishes belongs to the user who started; weakest first. */

@@ -4,12 +4,13 @@ import type { App, Registration } from './app.ts'
 import type { Attempt, Stage } from './attempt.ts'
 import type { CallerRecord } from './caller.ts'
 import type { Account, Connection, Credentials, Glance, Health, Lease, Upstream } from './connection.ts'
-import type { About, ConnectionEvent, EventFilter, EventType } from './event.ts'
+import type { About, ConnectionEvent, EventFilter, EventType, Message } from './event.ts'
 import type { Flights } from './flights.ts'
 import type { Provider } from './provider.ts'
 import type { Registry } from './registry.ts'
 import type { Secret } from './secret.ts'
 import type { AppSetup, CallerSetup } from './setup.ts'
+import type { Delivery, SealedSigning, Sent, Settled, Webhook } from './webhook.ts'
 
 export interface Ports {
   readonly store: Store
@@ -17,6 +18,7 @@ export interface Ports {
   readonly seal: Seal
   readonly registry: Registry
   readonly modeOf: (provider: Provider) => Mode
+  readonly courier: Courier
   /** Renewals under way in this process. */
   readonly flights: Flights
   /** Milliseconds since the epoch. */
@@ -84,12 +86,17 @@ export type FactAction =
   | 'caller.disabled'
   | 'caller.enabled'
   | 'caller.removed'
+  | 'webhook.created'
+  | 'webhook.rotated'
+  | 'webhook.replayed'
+  | 'webhook.removed'
 
 /** Every write is durable before its promise resolves, and lands whole with its facts or not at all. */
 export interface Store {
   readonly attempts: AttemptStore
   readonly connections: ConnectionStore
   readonly records: RecordStore
+  readonly webhooks: WebhookStore
 
   /** Facts that change nothing else: refusals. */
   record(facts: readonly Fact[]): Promise<void>
@@ -193,6 +200,33 @@ export interface RecordStore {
   addKey(key: BrokerKey): Promise<BrokerKey>
 }
 
+/** Where events go, and those on their way there. An event becomes a delivery of a webhook once, and stays one until it is delivered. */
+export interface WebhookStore {
+  /** In the order of their ids; null: of all tenants. */
+  list(tenant: string | null): Promise<Webhook[]>
+  find(tenant: string, id: string): Promise<Webhook | null>
+  /** It is given the events that are written from now on. */
+  add(webhook: Webhook, facts: readonly Fact[]): Promise<void>
+  /** Writes what it signs with, if that still is what was seen; says whether it did. */
+  reseal(seen: Webhook, sealed: SealedSigning, facts: readonly Fact[]): Promise<boolean>
+  /** With its deliveries. Says whether there was one; only then the facts are written. */
+  remove(tenant: string, id: string, facts: readonly Fact[]): Promise<boolean>
+
+  /** Makes deliveries of the events that webhooks have not been given yet, at most `limit` events for each; resolves to how many it made. */
+  spread(now: number, limit: number): Promise<number>
+  /**
+   * Takes deliveries that wait, whose time has come, that nobody holds, and that no earlier event of the same connection waits before.
+   * Of any number of processes at once one gets each.
+   */
+  claim(webhook: Webhook, lease: { holder: string; now: number; until: number }, limit: number): Promise<Delivery[]>
+  /** Writes what became of one and gives it back, if its fence still is the row's; says whether it did. */
+  settle(claimed: Delivery, settled: Settled): Promise<boolean>
+  /** In the order of their events, those after the sequence number of one. */
+  deliveries(webhook: Webhook, state: Delivery['state'], page: { after: number; limit: number }): Promise<Delivery[]>
+  /** Makes deliveries once more of events that the webhook was given, dead ones included; those that wait go on waiting. Resolves to how many. */
+  replay(webhook: Webhook, from: { after: number; since?: number }, now: number, facts: readonly Fact[]): Promise<number>
+}
+
 export type RecordChange =
   | { readonly put: 'provider'; readonly provider: Provider }
   | { readonly put: 'app'; readonly app: App }
@@ -236,7 +270,7 @@ export interface Journal {
 /** A row that sealed fields belong to. What is sealed for one row, tenant or field does not open for another. */
 export interface Row {
   readonly tenant: string
-  readonly table: 'connections' | 'attempts' | 'apps' | 'broker_keys'
+  readonly table: 'connections' | 'attempts' | 'apps' | 'webhooks' | 'broker_keys'
   readonly id: string
 }
 
@@ -332,6 +366,19 @@ export type Renewed =
       readonly unclear: boolean
     }
 
+// ── Courier ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Takes messages to webhooks, signed. */
+export interface Courier {
+  /** Once, and it never throws. */
+  send(webhook: Webhook, message: Message | TestMessage): Promise<Sent>
+}
+
+export interface TestMessage extends Pick<Message, 'id' | 'timestamp'> {
+  readonly type: 'webhook.test'
+  readonly data: Readonly<Record<string, never>>
+}
+
 // ── Net ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** The one way out. No redirects, no decoding, bounded in size and time, to addresses that were checked and then pinned. */
@@ -345,6 +392,8 @@ export interface NetRequest {
   readonly headers: Readonly<Record<string, string>>
   readonly body?: string
   readonly allowPrivateNetwork: boolean
+  /** Only the status is of interest: whatever the body is, there is an answer. */
+  readonly ignoreBody?: true
 }
 
 export interface NetAnswer {

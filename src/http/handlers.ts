@@ -14,7 +14,17 @@ import type { Cursor, Ports } from '../core/ports.ts'
 import { revoke } from '../core/revoke.ts'
 import { Secret } from '../core/secret.ts'
 import { token } from '../core/token.ts'
-import { appItem, callerItem, connectionItem, moment, pendingItem, providerItem } from './items.ts'
+import {
+  createWebhook,
+  listDeliveries,
+  listWebhooks,
+  removeWebhook,
+  replay,
+  rotateWebhook,
+  testWebhook,
+  type WithSecret,
+} from '../core/webhooks.ts'
+import { appItem, callerItem, connectionItem, deliveryItem, moment, pendingItem, providerItem, webhookItem } from './items.ts'
 import type * as schemas from './schemas.ts'
 
 /** A request that fits its route's schemas. */
@@ -161,6 +171,66 @@ export async function getEvents(
   const page = { after: next_token === undefined ? from.after : positionOf(next_token).after, size: sizeOf(page_size) }
   const { events, next } = await listEvents(ports, caller, filter, page)
   return { events: events.map(messageOf), next_token: next === null ? null : eventId(next) }
+}
+
+// ── /api/v1/webhooks ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+export async function getWebhooks(ports: Ports, caller: Caller): Promise<wire.WebhookListAnswer> {
+  const webhooks = await listWebhooks(ports, caller)
+  return { webhooks: webhooks.map((webhook) => webhookItem(ports, webhook)), next_token: null }
+}
+
+export async function postWebhook(
+  ports: Ports,
+  caller: Caller,
+  { body }: Input<unknown, Static<typeof schemas.WebhookBody>>,
+): Promise<wire.WebhookAnswer> {
+  const secret = body.secret === undefined ? null : new Secret(body.secret)
+  // Private addresses are for operators to allow, on the command line.
+  const setup = { url: body.url, types: body.types ?? null, secret, allowPrivateNetwork: false }
+  return withSecret(ports, await createWebhook(ports, caller, setup))
+}
+
+export async function deleteWebhook(ports: Ports, caller: Caller, { params }: Input): Promise<wire.ResultAnswer> {
+  await removeWebhook(ports, caller, params['webhook_id']!)
+  return { result: 'removed', ...DONE }
+}
+
+export async function postWebhookRotate(
+  ports: Ports,
+  caller: Caller,
+  { params, body: { secret } }: Input<unknown, Static<typeof schemas.WebhookRotateBody>>,
+): Promise<wire.WebhookAnswer> {
+  const given = secret === undefined ? null : new Secret(secret)
+  return withSecret(ports, await rotateWebhook(ports, caller, params['webhook_id']!, given))
+}
+
+export async function postWebhookTest(ports: Ports, caller: Caller, { params }: Input): Promise<wire.WebhookTestAnswer> {
+  const sent = await testWebhook(ports, caller, params['webhook_id']!)
+  return { delivered: sent.outcome === 'delivered', reason: sent.outcome === 'failed' ? sent.reason : null }
+}
+
+export async function getDeliveries(
+  ports: Ports,
+  caller: Caller,
+  { params, query }: Input<Static<typeof schemas.DeliveryListQuery>>,
+): Promise<wire.DeliveryListAnswer> {
+  const { state = 'dead', page_size, next_token } = query
+  const page = { state, after: next_token === undefined ? 0 : positionOf(next_token).after, size: sizeOf(page_size) }
+  const { deliveries, next } = await listDeliveries(ports, caller, params['webhook_id']!, page)
+  return { deliveries: deliveries.map(deliveryItem), next_token: next === null ? null : eventId(next) }
+}
+
+export async function postWebhookReplay(
+  ports: Ports,
+  caller: Caller,
+  { params, body }: Input<unknown, Static<typeof schemas.ReplayBody>>,
+): Promise<wire.ReplayAnswer> {
+  return { queued: await replay(ports, caller, params['webhook_id']!, body.from) }
+}
+
+function withSecret(ports: Ports, { webhook, generated }: WithSecret): wire.WebhookAnswer {
+  return { ...webhookItem(ports, webhook), ...(generated && { secret: generated.reveal() }) }
 }
 
 // ── /api/v1/apps, /api/v1/providers, /api/v1/callers ─────────────────────────────────────────────────────────────────

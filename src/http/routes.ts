@@ -32,6 +32,7 @@ function route<Query, Body>(
 const CONNECTED_APPS = '/api/v1/connected_apps'
 const CONNECTIONS = '/api/v1/connections'
 const EVENTS = '/api/v1/events'
+const WEBHOOKS = '/api/v1/webhooks'
 const APPS = '/api/v1/apps'
 const CALLERS = '/api/v1/callers'
 
@@ -158,6 +159,80 @@ export const ROUTES: readonly Route[] = [
     answer: schemas.EventListAnswer,
     errors: [],
     handle: handle.getEvents,
+  }),
+  route({
+    method: 'GET',
+    path: WEBHOOKS,
+    operationId: 'list_webhooks',
+    summary: 'Where events are sent.',
+    scope: 'read:events',
+    answer: schemas.WebhookListAnswer,
+    errors: [],
+    handle: handle.getWebhooks,
+  }),
+  route({
+    method: 'POST',
+    path: WEBHOOKS,
+    operationId: 'create_webhook',
+    summary: 'Sends events there from now on. A generated secret stands in this answer and nowhere else.',
+    scope: 'write:events',
+    body: schemas.WebhookBody,
+    answer: schemas.WebhookAnswer,
+    errors: ['CONFLICT'],
+    handle: handle.postWebhook,
+  }),
+  route({
+    method: 'DELETE',
+    path: `${WEBHOOKS}/:webhook_id`,
+    operationId: 'remove_webhook',
+    summary: 'Sends nothing there any more; what waits is forgotten.',
+    scope: 'write:events',
+    answer: schemas.ResultAnswer,
+    errors: ['NOT_FOUND'],
+    handle: handle.deleteWebhook,
+  }),
+  route({
+    method: 'POST',
+    path: `${WEBHOOKS}/:webhook_id/rotate`,
+    operationId: 'rotate_webhook',
+    summary: 'Gives a webhook another secret. For a day both sign.',
+    scope: 'write:events',
+    body: schemas.WebhookRotateBody,
+    answer: schemas.WebhookAnswer,
+    errors: ['NOT_FOUND', 'INTEGRITY_FAILURE'],
+    handle: handle.postWebhookRotate,
+  }),
+  route({
+    method: 'POST',
+    path: `${WEBHOOKS}/:webhook_id/test`,
+    operationId: 'test_webhook',
+    summary: 'Sends a test message there, now, and says how it went.',
+    scope: 'write:events',
+    answer: schemas.WebhookTestAnswer,
+    errors: ['NOT_FOUND'],
+    handle: handle.postWebhookTest,
+  }),
+  route({
+    method: 'GET',
+    path: `${WEBHOOKS}/:webhook_id/deliveries`,
+    operationId: 'list_deliveries',
+    summary: 'What was not delivered: dead, or waiting to be tried again.',
+    scope: 'read:events',
+    query: schemas.DeliveryListQuery,
+    answer: schemas.DeliveryListAnswer,
+    errors: ['NOT_FOUND'],
+    handle: handle.getDeliveries,
+  }),
+  route({
+    method: 'POST',
+    path: `${WEBHOOKS}/:webhook_id/replay`,
+    operationId: 'replay_webhook',
+    summary: 'Sends events once more, dead ones included, under the ids they had.',
+    scope: 'write:events',
+    body: schemas.ReplayBody,
+    answer: schemas.ReplayAnswer,
+    errors: ['NOT_FOUND'],
+    handle: handle.postWebhookReplay,
   }),
   route({
     method: 'GET',

@@ -85,6 +85,38 @@ export const EventListQuery = Type.Object(
   strict,
 )
 
+const secret = Type.Optional(
+  Type.String({
+    pattern: '^whsec_(?:[A-Za-z0-9+/]{4}){8,21}(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$',
+    description: 'whsec_ and 24 to 64 bytes in base64. Left out: generated, and shown in this answer only.',
+  }),
+)
+
+export const WebhookBody = Type.Object(
+  {
+    url: Type.String({ minLength: 1, maxLength: URL_MAX, description: 'Where events are sent, https://…' }),
+    types: Type.Optional(Type.Array(EventType, { minItems: 1, uniqueItems: true, description: 'Left out: all.' })),
+    secret,
+  },
+  strict,
+)
+
+export const WebhookRotateBody = Type.Object({ secret }, strict)
+
+export const DeliveryState = Type.Union([Type.Literal('waiting'), Type.Literal('dead')])
+
+export const DeliveryListQuery = Type.Object({ state: Type.Optional(DeliveryState), ...PageQuery }, strict)
+
+export const ReplayBody = Type.Object(
+  {
+    from: Type.String({
+      maxLength: 40,
+      description: 'The id of an event, to go on after it, or a moment to begin at (RFC 3339).',
+    }),
+  },
+  strict,
+)
+
 export const RelabelBody = Type.Object({ label: nullable(Type.String({ minLength: 1, maxLength: 200 })) }, strict)
 
 export const AppBody = Type.Object(
@@ -185,6 +217,30 @@ export const EventListAnswer = Type.Object({
   events: Type.Array(EventItem),
   next_token: nullable(Type.String({ description: 'null: this is all there is so far.' })),
 })
+const webhookFields = {
+  id: Type.String(),
+  url: Type.String(),
+  types: nullable(Type.Array(EventType)),
+  allow_private_network: Type.Boolean(),
+  previous_secret_until: nullable(Type.String()),
+  created_at: Type.String(),
+}
+export const WebhookItem = Type.Object(webhookFields)
+export const WebhookAnswer = Type.Object({
+  ...webhookFields,
+  secret: Type.Optional(Type.String({ description: 'Only in the answer that made it, when the broker did.' })),
+})
+export const WebhookListAnswer = Type.Object({ webhooks: Type.Array(WebhookItem), next_token })
+export const WebhookTestAnswer = Type.Object({ delivered: Type.Boolean(), reason: nullable(Type.String()) })
+export const DeliveryItem = Type.Object({
+  event: EventItem,
+  state: DeliveryState,
+  attempts: Type.Integer(),
+  reason: nullable(Type.String()),
+  retry_at: nullable(Type.String()),
+})
+export const DeliveryListAnswer = Type.Object({ deliveries: Type.Array(DeliveryItem), next_token })
+export const ReplayAnswer = Type.Object({ queued: Type.Integer() })
 export const AppItem = Type.Object({
   key_code_ref: Type.String(),
   tenant: Type.String(),
@@ -230,6 +286,11 @@ export type HeldToTheContract = [
   Expect<Same<Static<typeof ConnectionItem>, Mutable<wire.ConnectionItem>>>,
   Expect<Same<Static<typeof ConnectionListAnswer>, Mutable<wire.ConnectionListAnswer>>>,
   Expect<Same<Static<typeof EventListAnswer>, Mutable<wire.EventListAnswer>>>,
+  Expect<Same<Static<typeof WebhookListAnswer>, Mutable<wire.WebhookListAnswer>>>,
+  Expect<Same<Static<typeof WebhookAnswer>, Mutable<wire.WebhookAnswer>>>,
+  Expect<Same<Static<typeof WebhookTestAnswer>, Mutable<wire.WebhookTestAnswer>>>,
+  Expect<Same<Static<typeof DeliveryListAnswer>, Mutable<wire.DeliveryListAnswer>>>,
+  Expect<Same<Static<typeof ReplayAnswer>, Mutable<wire.ReplayAnswer>>>,
   Expect<Same<Static<typeof AppListAnswer>, Mutable<wire.AppListAnswer>>>,
   Expect<Same<Static<typeof ProviderListAnswer>, Mutable<wire.ProviderListAnswer>>>,
   Expect<Same<Static<typeof CallerListAnswer>, Mutable<wire.CallerListAnswer>>>,

@@ -6,6 +6,7 @@ import type { CallerRecord } from '../core/caller.ts'
 import type { Connection } from '../core/connection.ts'
 import type { BrokerKey, ConnectionFact, Fact, Store } from '../core/ports.ts'
 import type { Provider } from '../core/provider.ts'
+import type { Webhook } from '../core/webhook.ts'
 
 export const NOW = 1_780_000_000_000
 
@@ -109,6 +110,19 @@ export function sampleProvider(changes: Partial<Provider> = {}): Provider {
 
 export function sampleKey(changes: Partial<BrokerKey> = {}): BrokerKey {
   return { purpose: 'sign', id: 'key-1', dataKey: Uint8Array.of(1), sealed: Uint8Array.of(2), createdAt: NOW, ...changes }
+}
+
+export function sampleWebhook(changes: Partial<Webhook> = {}): Webhook {
+  return {
+    id: 'webhook-1',
+    tenant: 'acme',
+    url: 'https://app.example/hooks',
+    types: null,
+    allowPrivateNetwork: false,
+    sealed: { dataKey: Uint8Array.of(1), secret: Uint8Array.of(2), previous: null },
+    createdAt: NOW,
+    ...changes,
+  }
 }
 
 export function sampleFact(changes: Partial<ConnectionFact> = {}): ConnectionFact {

@@ -53,6 +53,6 @@ function eventsQuery({ session, type, since }: EventFilter): string {
   return `select ${COLUMNS} from history where tenant = :tenant and about is not null${narrowed.join('')} and seq > :after order by seq limit :limit`
 }
 
-export function factOf({ about, ...row }: Record<string, SQLOutputValue>): Fact & { seq: number } {
+export function factOf({ about = null, ...row }: Readonly<Record<string, SQLOutputValue>>): Fact & { seq: number } {
   return { ...row, ...(about !== null && { about: JSON.parse(String(about)) as unknown }) } as unknown as Fact & { seq: number }
 }

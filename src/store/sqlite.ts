@@ -6,6 +6,7 @@ import { sqliteConnections } from './sqlite-connections.ts'
 import { openSqliteFile } from './sqlite-file.ts'
 import { sqliteHistory } from './sqlite-history.ts'
 import { sqliteRecords } from './sqlite-records.ts'
+import { sqliteWebhooks } from './sqlite-webhooks.ts'
 
 /** `:memory:` makes one that ends with the process. SQLite answers at once: the methods are asynchronous for the port's sake. */
 export async function openSqliteStore(path: string): Promise<Store> {
@@ -16,6 +17,7 @@ export async function openSqliteStore(path: string): Promise<Store> {
     attempts: sqliteAttempts(file),
     connections: sqliteConnections(file),
     records: sqliteRecords(file),
+    webhooks: sqliteWebhooks(file),
     ...sqliteHistory(file),
 
     async ping() {
