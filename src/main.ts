@@ -11,6 +11,7 @@ import { type Config, ConfigError } from './config.ts'
 import { type Applied, apply } from './core/apply.ts'
 import { BrokerError } from './core/errors.ts'
 import { Flights } from './core/flights.ts'
+import { Pacing } from './core/pacing.ts'
 import type { Journal, Mode, Ports, RecordStore, Store } from './core/ports.ts'
 import type { Provider } from './core/provider.ts'
 import { Registry } from './core/registry.ts'
@@ -80,6 +81,7 @@ export async function openBroker(
       registry,
       modeOf: (provider) => remembered(modes, provider.id, () => metrics.counted(oauth2, provider)),
       flights,
+      pacing: new Pacing({ now, chance: Math.random }),
       now,
       pause: (ms) => pause(ms),
       hashOf: keys.hashOf,

@@ -87,8 +87,6 @@ export interface Trouble {
   readonly unclear: boolean
   /** When a renewal began whose answer may have been lost on its way to us: the refresh token may be spent since. */
   readonly lostAt?: number
-  /** When the app that the provider refused was last changed; one that was changed since is tried at once. */
-  readonly refusedApp?: number
 }
 
 /** What became of a revocation at the provider. */

@@ -5,6 +5,7 @@ import type { Attempt, Stage } from './attempt.ts'
 import type { CallerRecord } from './caller.ts'
 import type { Account, Connection, Credentials, Glance, Health, Lease, Upstream } from './connection.ts'
 import type { Flights } from './flights.ts'
+import type { Pacing } from './pacing.ts'
 import type { Provider } from './provider.ts'
 import type { Registry } from './registry.ts'
 import type { Secret } from './secret.ts'
@@ -18,6 +19,7 @@ export interface Ports {
   readonly modeOf: (provider: Provider) => Mode
   /** Renewals under way in this process. */
   readonly flights: Flights
+  readonly pacing: Pacing
   /** Milliseconds since the epoch. */
   readonly now: () => number
   /** Waits that many milliseconds. */
@@ -72,6 +74,8 @@ export type FactAction =
   | 'provider.removed'
   | 'app.applied'
   | 'app.removed'
+  | 'app.refused'
+  | 'app.accepted'
   | 'caller.applied'
   | 'caller.disabled'
   | 'caller.enabled'

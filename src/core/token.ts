@@ -73,6 +73,8 @@ function stillUsable(ports: Ports, found: Connection, error: unknown): Connectio
 }
 
 function tell(ports: Ports, { tenant, id }: Connection, error: unknown): void {
+  // Nothing of this connection: it was told of where it was found out.
+  if (error instanceof BrokerError && (error.code === 'APP_CREDENTIALS_REJECTED' || error.code === 'PROVIDER_UNAVAILABLE')) return
   ports.log('warn', 'a renewal ahead of time failed', { tenant, session: id, error })
 }
 
@@ -86,11 +88,6 @@ function assertAlive({ health, expiresAt }: Connection, now: number): void {
   if (expiresAt === null || expiresAt > now) return
   const trouble = health.trouble
   const retryAfterMs = Math.max((trouble?.retryAt ?? now) - now, 1000)
-  if (trouble?.reason === 'app_rejected') {
-    const message =
-      "the provider refuses this app's client id or secret; an operator must correct it, then this connection works again"
-    throw new BrokerError('APP_CREDENTIALS_REJECTED', message, { retryAfterMs })
-  }
   const message = `the token expired and the provider could not renew it just now: ${trouble?.reason ?? 'no answer yet'}`
   throw new BrokerError('PROVIDER_UNAVAILABLE', message, { retryAfterMs })
 }
