@@ -8,6 +8,7 @@ import { checkApp, checkCaller, readSetup } from './catalog/file.ts'
 import { loadCatalog } from './catalog/load.ts'
 import { CatalogError } from './catalog/mistake.ts'
 import { type Config, ConfigError } from './config.ts'
+import { Ahead } from './core/ahead.ts'
 import { type Applied, apply } from './core/apply.ts'
 import { BrokerError } from './core/errors.ts'
 import { Flights } from './core/flights.ts'
@@ -81,6 +82,7 @@ export async function openBroker(
       registry,
       modeOf: (provider) => remembered(modes, provider.id, () => metrics.counted(oauth2, provider)),
       flights,
+      ahead: new Ahead(Math.random),
       pacing: new Pacing({ now, chance: Math.random }),
       now,
       pause: (ms) => pause(ms),
@@ -122,10 +124,11 @@ export interface RunningServer {
   stop(): Promise<void>
 }
 
-/** Listens. Everything that could be wrong with the set-up was wrong before this. */
+/** Listens. Everything that could be wrong with the set-up was wrong before this. Without `ahead` only callers cause renewals. */
 export async function serve(
   broker: Broker,
   config: Pick<Config, 'host' | 'port' | 'failedGuessesPerMinute'>,
+  { ahead = true }: { ahead?: boolean } = {},
 ): Promise<RunningServer> {
   const { ports, keys, metrics } = broker
   const readiness = { accepting: true }
@@ -137,7 +140,7 @@ export async function serve(
   )
   const server = await createServer(ports, { tokens, readiness, meter: metrics, failedGuessesPerMinute })
   const address = await server.listen({ host: config.host, port: config.port })
-  const jobs = startJobs(ports)
+  const jobs = startJobs(ports, { ahead })
   const stop = async () => {
     readiness.accepting = false
     // Closing ends the connections that are idle by then; those whose last answer is still to come would be kept alive for another minute.

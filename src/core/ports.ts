@@ -1,5 +1,6 @@
 /** What the core needs from the outside world. Every other folder exists to provide one of these. */
 
+import type { Ahead } from './ahead.ts'
 import type { App, Registration } from './app.ts'
 import type { Attempt, Stage } from './attempt.ts'
 import type { CallerRecord } from './caller.ts'
@@ -20,6 +21,8 @@ export interface Ports {
   /** Renewals under way in this process. */
   readonly flights: Flights
   readonly pacing: Pacing
+  /** Tokens that this process handed out, to be renewed before they end. */
+  readonly ahead: Ahead
   /** Milliseconds since the epoch. */
   readonly now: () => number
   /** Waits that many milliseconds. */

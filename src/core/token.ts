@@ -23,11 +23,13 @@ export async function token(ports: Ports, caller: Caller, session: string): Prom
   await allow(ports, caller, 'read:connected_apps', session)
   const glance = await ports.store.connections.glance(caller.tenant, session)
   if (glance && judge(glance, ports.now()) === 'fresh') {
+    ports.ahead.used(glance)
     return { accessToken: await openAccessToken(ports, glance), expiresAt: glance.expiresAt }
   }
   const found =
     (glance && (await ports.store.connections.find(caller.tenant, session))) ?? (await justMade(ports, caller, session))
   const connection = await usable(ports, found)
+  ports.ahead.used(connection)
   return { accessToken: await openAccessToken(ports, connection), expiresAt: connection.expiresAt }
 }
 
