@@ -8,9 +8,11 @@ import { checkApp, checkCaller, readSetup } from './catalog/file.ts'
 import { loadCatalog } from './catalog/load.ts'
 import { CatalogError } from './catalog/mistake.ts'
 import { type Config, ConfigError } from './config.ts'
+import { Ahead } from './core/ahead.ts'
 import { type Applied, apply } from './core/apply.ts'
 import { BrokerError } from './core/errors.ts'
 import { Flights } from './core/flights.ts'
+import { Pacing } from './core/pacing.ts'
 import type { Journal, Mode, Ports, RecordStore, Store } from './core/ports.ts'
 import type { Provider } from './core/provider.ts'
 import { Registry } from './core/registry.ts'
@@ -83,6 +85,8 @@ export async function openBroker(
       courier: createCourier({ net, seal, now }),
       modeOf: (provider) => remembered(modes, provider.id, () => metrics.counted(oauth2, provider)),
       flights,
+      ahead: new Ahead(Math.random),
+      pacing: new Pacing({ now, chance: Math.random }),
       now,
       pause: (ms) => pause(ms),
       hashOf: keys.hashOf,
@@ -123,10 +127,11 @@ export interface RunningServer {
   stop(): Promise<void>
 }
 
-/** Listens. Everything that could be wrong with the set-up was wrong before this. */
+/** Listens. Everything that could be wrong with the set-up was wrong before this. Without `ahead` only callers cause renewals. */
 export async function serve(
   broker: Broker,
   config: Pick<Config, 'host' | 'port' | 'failedGuessesPerMinute'>,
+  { ahead = true }: { ahead?: boolean } = {},
 ): Promise<RunningServer> {
   const { ports, keys, metrics } = broker
   const readiness = { accepting: true }
@@ -138,7 +143,7 @@ export async function serve(
   )
   const server = await createServer(ports, { tokens, readiness, meter: metrics, failedGuessesPerMinute })
   const address = await server.listen({ host: config.host, port: config.port })
-  const jobs = startJobs(ports)
+  const jobs = startJobs(ports, { ahead })
   const dispatcher = new Dispatcher(ports, { count: metrics.delivered })
   const stop = async () => {
     readiness.accepting = false

@@ -31,6 +31,8 @@ export interface WorldOptions {
   /** Further providers and apps for latchstring.yaml; the sandbox's address is known by now. */
   readonly further?: (sandbox: Sandbox) => { readonly providers?: readonly object[]; readonly apps?: readonly object[] }
   readonly failedGuessesPerMinute?: number
+  /** Renew ahead of time, by the clock. Default: false, so that a test alone says when there is a renewal. */
+  readonly ahead?: boolean
 }
 
 /** Callers by client id; each app's key_code_ref is the name of its user binding. */
@@ -70,13 +72,22 @@ export class World implements AsyncDisposable {
   broker!: Broker
   #server!: RunningServer
   #ahead: { ms: number }
+  readonly #renewsAhead: boolean
   readonly #bearers = new Map<CallerName, string>()
 
-  constructor(parts: { sandbox: Sandbox; folder: string; config: Config; ahead: { ms: number }; log: string[] }) {
+  constructor(parts: {
+    sandbox: Sandbox
+    folder: string
+    config: Config
+    ahead: { ms: number }
+    renewsAhead: boolean
+    log: string[]
+  }) {
     this.sandbox = parts.sandbox
     this.folder = parts.folder
     this.config = parts.config
     this.#ahead = parts.ahead
+    this.#renewsAhead = parts.renewsAhead
     this.log = parts.log
   }
 
@@ -100,7 +111,7 @@ export class World implements AsyncDisposable {
       logTo: { write: (line: string) => void this.log.push(line) },
     })
     await this.broker.applySetup()
-    this.#server = await serve(this.broker, this.config)
+    this.#server = await serve(this.broker, this.config, { ahead: this.#renewsAhead })
   }
 
   async stop(): Promise<void> {
@@ -236,6 +247,7 @@ export async function startWorld({
   provider,
   further,
   failedGuessesPerMinute = 100_000,
+  ahead: renewsAhead = false,
 }: WorldOptions = {}): Promise<World> {
   const ahead = { ms: 0 }
   const folder = await mkdtemp(join(tmpdir(), 'latchstring-'))
@@ -283,7 +295,7 @@ export async function startWorld({
       LATCHSTRING_FAILED_GUESSES_PER_MINUTE: String(failedGuessesPerMinute),
     },
   )
-  const world = new World({ sandbox, folder, config, ahead, log: [] })
+  const world = new World({ sandbox, folder, config, ahead, renewsAhead, log: [] })
   try {
     await world.start()
   } catch (error) {

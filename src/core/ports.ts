@@ -1,11 +1,13 @@
 /** What the core needs from the outside world. Every other folder exists to provide one of these. */
 
+import type { Ahead } from './ahead.ts'
 import type { App, Registration } from './app.ts'
 import type { Attempt, Stage } from './attempt.ts'
 import type { CallerRecord } from './caller.ts'
 import type { Account, Connection, Credentials, Glance, Health, Lease, Upstream } from './connection.ts'
 import type { About, ConnectionEvent, EventFilter, EventType, Message } from './event.ts'
 import type { Flights } from './flights.ts'
+import type { Pacing } from './pacing.ts'
 import type { Provider } from './provider.ts'
 import type { Registry } from './registry.ts'
 import type { Secret } from './secret.ts'
@@ -21,6 +23,9 @@ export interface Ports {
   readonly courier: Courier
   /** Renewals under way in this process. */
   readonly flights: Flights
+  readonly pacing: Pacing
+  /** Tokens that this process handed out, to be renewed before they end. */
+  readonly ahead: Ahead
   /** Milliseconds since the epoch. */
   readonly now: () => number
   /** Waits that many milliseconds. */
@@ -82,6 +87,8 @@ export type FactAction =
   | 'provider.removed'
   | 'app.applied'
   | 'app.removed'
+  | 'app.refused'
+  | 'app.accepted'
   | 'caller.applied'
   | 'caller.disabled'
   | 'caller.enabled'

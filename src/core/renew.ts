@@ -6,6 +6,8 @@
  * then the request, once, then the answer written under the lease's fence (`settle.ts`).
  */
 
+import type { App } from './app.ts'
+import { backoff } from './backoff.ts'
 import { type Connection, judge, type Trouble } from './connection.ts'
 import { BrokerError } from './errors.ts'
 import { connectionFact, type EventType } from './event.ts'
@@ -17,9 +19,6 @@ import { openCredentials, sealCredentials } from './vault.ts'
 
 /** Longer than a request may take, time to write included: past it the answer counts as lost. */
 const LEASE_MS = 30_000
-const BACKOFF_MS_MIN = 1000
-const BACKOFF_MS_MAX = 300_000
-const RETRY_AFTER_MS_MAX = 3_600_000
 /** Failures in a row after which a connection whose token still works is called failing. */
 const FAILING_AFTER = 3
 /** A refusal we do not understand becomes final when it keeps coming this often and this long. */
@@ -28,7 +27,10 @@ const UNCLEAR_MS_MAX = 6 * 3_600_000
 /** What stands between the provider and us broke off or gave up, which says nothing of what the provider did. */
 const LOST_ANSWERS = new Set(['answer_lost', 'malformed_answer', 'http_502', 'http_504'])
 
-/** Resolves to the connection as it is after the attempt, renewed or not; whoever asks meanwhile shares it. */
+/**
+ * Resolves to the connection as it is after the attempt, renewed or not; whoever asks meanwhile shares it. Throws `APP_CREDENTIALS_REJECTED`
+ * or `PROVIDER_UNAVAILABLE` when the provider is to be left alone for a reason that is not this connection's.
+ */
 export function renew(ports: Ports, seen: Connection): Promise<Connection> {
   return ports.flights.join(`renew ${seen.tenant} ${seen.id}`, () => renewOnce(ports, seen))
 }
@@ -36,7 +38,7 @@ export function renew(ports: Ports, seen: Connection): Promise<Connection> {
 async function renewOnce(ports: Ports, seen: Connection): Promise<Connection> {
   let current = seen
   for (;;) {
-    if (!(await isDue(ports, current))) return current
+    if (!isDue(current, ports.now())) return current
     const answered = await waiting(ports, current)
     if (answered) return settleWaiting(ports, answered)
     if (!current.sealed?.refreshToken) return withoutRefreshToken(ports, current)
@@ -44,33 +46,54 @@ async function renewOnce(ports: Ports, seen: Connection): Promise<Connection> {
     const prepared = await prepare(ports, current)
     if ('trouble' in prepared) return noted(ports, current, prepared.trouble)
 
-    const now = ports.now()
-    const spent = isSpentForGood(prepared.registration.provider, lostAt({ connection: current, overdue: current.lease }), now)
-    // What it was exchanged for is lost, but the access token that we have works to its end.
-    if (spent && isUsable(current, now) && !isHeld(current, now)) return current
-
-    // The lease is taken only at the version looked at: if somebody renewed in between, this comes back empty and we look again.
-    const claim = await ports.store.connections.claim(current, { holder: ports.process, now, until: now + LEASE_MS })
-    if (claim && spent) return written(ports, claim, broken(claim.connection, 'rotation_response_lost', null, now))
-    if (claim) {
-      // ─── From here the refresh token may be spent. Nothing below may throw before the answer is written, and nothing is aborted.
-      const answer = await prepared.spend()
-      return written(ports, claim, outcome(ports, claim, prepared, answer))
-    }
+    const before = current
+    const after = await ports.pacing.run({ app: prepared.app, provider: prepared.registration.provider }, () =>
+      attempt(ports, before, prepared),
+    )
+    if (after) return after
     current = await lookAgain(ports, current)
   }
 }
 
-/** Stale, and not waiting after a failure. There is nothing to wait for once the operator has changed the app that was refused. */
-async function isDue(ports: Ports, connection: Connection): Promise<boolean> {
+/** null: somebody else is at it, or was; look again. */
+async function attempt(ports: Ports, current: Connection, prepared: Prepared): Promise<Connection | null> {
   const now = ports.now()
+  const spent = isSpentForGood(prepared.registration.provider, lostAt({ connection: current, overdue: current.lease }), now)
+  // What it was exchanged for is lost, but the access token that we have works to its end.
+  if (spent && isUsable(current, now) && !isHeld(current, now)) return current
+
+  // The lease is taken only at the version looked at: if somebody renewed in between, this comes back empty and we look again.
+  const claim = await ports.store.connections.claim(current, { holder: ports.process, now, until: now + LEASE_MS })
+  if (!claim) return null
+  if (spent) return written(ports, claim, broken(claim.connection, 'rotation_response_lost', null, now))
+  // ─── From here the refresh token may be spent. Nothing below may throw before the answer is written, and nothing is aborted.
+  const answer = await prepared.spend()
+  const verdict = ports.pacing.learn(prepared.app, answer)
+  const connection = await written(ports, claim, outcome(ports, claim, prepared, answer))
+  if (verdict) await tellOfApp(ports, prepared.app, verdict, answer)
+  if (answer.outcome === 'app_rejected') throw ports.pacing.refusal(prepared.app)
+  return connection
+}
+
+/** Once for the app, however many connections it has. */
+async function tellOfApp(ports: Ports, app: App, verdict: 'refused' | 'accepted', answer: Renewed): Promise<void> {
+  const { tenant, keyCodeRef } = app
+  const reason = answer.outcome === 'app_rejected' ? answer.reason : null
+  const told = { tenant, key_code_ref: keyCodeRef, reason }
+  if (verdict === 'refused') ports.log('error', 'the provider refuses the client id or secret of an app', told)
+  else ports.log('info', 'the provider takes the client id and secret of an app again', told)
+  const fact: Fact = { tenant, at: ports.now(), actor: 'broker', action: `app.${verdict}`, subject: keyCodeRef, reason }
+  await ports.store
+    .record([fact])
+    .catch((error: unknown) => ports.log('error', 'a fact could not be written', { ...told, error }))
+}
+
+/** Stale, and not waiting after a failure. */
+function isDue(connection: Connection, now: number): boolean {
   const freshness = judge(connection, now)
   if (freshness === 'fresh' || freshness === 'dead') return false
   const trouble = troubleOf(connection)
-  if (trouble === null || trouble.retryAt <= now) return true
-  if (trouble.refusedApp === undefined) return false
-  const app = await ports.registry.app(connection.tenant, connection.app)
-  return app !== null && app.updatedAt !== trouble.refusedApp
+  return trouble === null || trouble.retryAt <= now
 }
 
 /** When a renewal began whose answer we never saw: by us, or by somebody who never gave the lease back. null: there is none. */
@@ -147,7 +170,7 @@ interface Outcome {
 function outcome(
   ports: Pick<Ports, 'now' | 'chance'>,
   claim: Claim,
-  { app, row, registration }: Pick<Prepared, 'app' | 'row' | 'registration'>,
+  { row, registration }: Pick<Prepared, 'row' | 'registration'>,
   answer: Renewed,
 ): Outcome {
   const now = ports.now()
@@ -162,7 +185,8 @@ function outcome(
       // We never saw the answer to an earlier renewal: it most likely had a successor in it.
       return broken(current, before === null ? answer.reason : 'rotation_response_lost', answer.detail, now)
     case 'app_rejected':
-      return troubled(current, { reason: 'app_rejected', lostAt: before, refusedApp: app.updatedAt }, answer.detail, ports)
+      // Not this connection's fault: it stays as it was, and the app is told of. Its lease is given back, and with it the mark of a lost answer.
+      return { connection: keepingLost(current, before, now), facts: [] }
     case 'unavailable': {
       const lost = before ?? (LOST_ANSWERS.has(answer.reason) ? (current.lease?.startedAt ?? now) : null)
       if (isSpentForGood(registration.provider, lost, now) && !isUsable(current, now))
@@ -205,12 +229,11 @@ interface Setback {
   readonly retryAfterMs?: number | null
   readonly unclear?: boolean
   readonly lostAt: number | null
-  readonly refusedApp?: number
 }
 
 function troubled(
   current: Connection,
-  { reason, retryAfterMs = null, unclear = false, lostAt, refusedApp }: Setback,
+  { reason, retryAfterMs = null, unclear = false, lostAt }: Setback,
   detail: string | null,
   { now, chance }: Pick<Ports, 'now' | 'chance'>,
 ): Outcome {
@@ -220,12 +243,9 @@ function troubled(
   const since = before?.since ?? at
   if (unclear && attempts >= UNCLEAR_ATTEMPTS_MAX && at - since >= UNCLEAR_MS_MAX) return broken(current, reason, detail, at)
 
-  const backoff = Math.min(BACKOFF_MS_MIN * 2 ** (attempts - 1), BACKOFF_MS_MAX) * (0.5 + chance() / 2)
-  const wait = Math.max(backoff, Math.min(retryAfterMs ?? 0, RETRY_AFTER_MS_MAX))
   const trouble: Trouble = {
-    ...{ attempts, since, retryAt: at + Math.ceil(wait), reason, unclear },
+    ...{ attempts, since, retryAt: at + backoff(attempts, chance(), retryAfterMs), reason, unclear },
     ...(lostAt !== null && { lostAt }),
-    ...(refusedApp !== undefined && { refusedApp }),
   }
   if (current.health.state === 'connected' && isUsable(current, at) && attempts < FAILING_AFTER) {
     return { connection: { ...current, health: { state: 'connected', trouble }, lease: null }, facts: [] }
@@ -235,6 +255,13 @@ function troubled(
     connection: { ...current, health: { state: 'failing', trouble }, lease: null },
     facts: newly ? [fact(current, at, 'connection.renewal_failing', reason)] : [],
   }
+}
+
+function keepingLost(current: Connection, lostAt: number | null, now: number): Connection {
+  const { health } = current
+  if (lostAt === null || (health.state !== 'connected' && health.state !== 'failing')) return { ...current, lease: null }
+  const trouble = health.trouble ?? { attempts: 0, since: now, retryAt: now, reason: 'answer_lost', unclear: false }
+  return { ...current, health: { ...health, trouble: { ...trouble, lostAt } }, lease: null }
 }
 
 function isUsable({ expiresAt }: Connection, now: number): boolean {
