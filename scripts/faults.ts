@@ -4,6 +4,7 @@
  *   npm run faults                                      300 kills
  *   npm run faults -- --kills 1000 --processes 4        more of them, with four brokers on one file
  *   npm run faults -- --window none                     one kind of provider; may be repeated
+ *   npm run faults -- --cut                             nobody is killed, only the line to the provider breaks
  *
  * Ends with 1 when a promise was broken.
  */
@@ -22,6 +23,7 @@ const FAULTS = 'test/faults/README.md'
 const { values } = parseArgs({
   options: {
     kills: { type: 'string', default: '300' },
+    cut: { type: 'boolean', default: false },
     processes: { type: 'string', default: '1' },
     connections: { type: 'string', default: '8' },
     window: { type: 'string', multiple: true, default: ['30', 'until_next_use', 'none'] },
@@ -33,6 +35,7 @@ const processes = wholeNumber('processes')
 const connections = wholeNumber('connections')
 
 const done = new Map<Window, Tally>()
+const said = new Map<Window, number>()
 const started = performance.now()
 const tallies = await Promise.all(
   windows.map((window, i) =>
@@ -40,7 +43,7 @@ const tallies = await Promise.all(
       window,
       // What does not divide evenly goes to the first.
       kills: Math.floor(kills / windows.length) + (i < kills % windows.length ? 1 : 0),
-      ...{ processes, connections },
+      ...{ processes, connections, fault: values.cut ? 'cut' : 'kill' },
       onKill: (tally) => tell(done.set(window, tally)),
     }),
   ),
@@ -57,6 +60,9 @@ function tell(so: ReadonlyMap<Window, Tally>): void {
   const all = [...so.values()]
   const sum = (of: (tally: Tally) => number): number => all.reduce((total, tally) => total + of(tally), 0)
   const struck = sum((tally) => tally.kills)
+  for (const { window, broken } of all)
+    for (const what of broken.slice(said.get(window) ?? 0)) console.error(`broken, window ${window}: ${what}`)
+  for (const { window, broken } of all) said.set(window, broken.length)
   if (struck % 10 !== 0) return
   const seconds = Math.round((performance.now() - started) / 1000)
   console.error(`${struck} of ${kills} kills, ${seconds} s, promises broken: ${sum((tally) => tally.broken.length)}`)

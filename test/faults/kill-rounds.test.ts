@@ -10,14 +10,14 @@ const ROUNDS: readonly (KillOptions & { readonly title: string })[] = [
     title:
       'F-05 F-07 F-08 a provider without a replay window: what is lost is lost with its exact reason, and nothing is sent twice',
     window: 'none',
-    kills: 10,
+    kills: 8,
   },
   {
     title: 'F-05 F-07 F-08 a provider that gives the answer again until it is used: nothing is lost',
     window: 'until_next_use',
-    kills: 10,
+    kills: 8,
   },
-  { title: 'F-05 F-07 F-08 a provider that gives the answer again for two minutes: nothing is lost', window: 120, kills: 6 },
+  { title: 'F-05 F-07 F-08 a provider that gives the answer again for five minutes: nothing is lost', window: 300, kills: 5 },
   {
     title: 'F-04 F-07 one of two processes on one file is killed, and the other goes on',
     window: 'until_next_use',

@@ -24,14 +24,21 @@ const TARGET_MS_MAX = 5000
 /** What is not answered at once waits for something to be over: time then goes by, a second of it each time. */
 const PATIENCE_MS = 150
 const TICK_MS = 15
-const WAIT_S_MAX = 900
+/** The lease of who died is over by then. What still waits is being worked on, and no window may close just because this machine is slow. */
+const LEASE_S = 32
+const SLOW_TICK_MS = 250
+const WAIT_S_MAX = 300
 
 /** Where the renewal that is aimed at is when its broker dies. */
 const INSTANTS: readonly (Stage | 'asking')[] = ['asking', 'asked', 'processed', 'half answered', 'answered', 'answered']
+/** Where it is when its line is cut. */
+const CUTS: readonly Stage[] = ['processed', 'half answered']
 
 export interface KillOptions {
   readonly window: Window
   readonly kills: number
+  /** `cut`: every broker lives, and only the line to the provider breaks, once the refresh token is spent. Default: `kill`. */
+  readonly fault?: 'kill' | 'cut'
   /** Brokers on one file, each with a port of its own; one of them is killed at a time. Default: 1. */
   readonly processes?: number
   /** Default: 8. */
@@ -68,6 +75,7 @@ class KillStage {
   readonly #sandbox: Sandbox
   readonly #wire: Wire
   readonly #clock: { aheadMs: number }
+  readonly #cuts: boolean
   #brokers: BrokerProcess[] = []
   #connected: Connected[] = []
   #bearer = ''
@@ -79,6 +87,7 @@ class KillStage {
     sandbox: Sandbox
     wire: Wire
     clock: { aheadMs: number }
+    cuts: boolean
   }) {
     this.#folder = parts.folder
     this.#setupFile = join(parts.folder, 'latchstring.yaml')
@@ -87,9 +96,10 @@ class KillStage {
     this.#sandbox = parts.sandbox
     this.#wire = parts.wire
     this.#clock = parts.clock
+    this.#cuts = parts.cuts
   }
 
-  static async open({ window, processes = 1, connections = 8 }: KillOptions): Promise<KillStage> {
+  static async open({ window, fault, processes = 1, connections = 8 }: KillOptions): Promise<KillStage> {
     const clock = { aheadMs: 0 }
     const folder = await mkdtemp(join(tmpdir(), 'latchstring-faults-'))
     const sandbox = await startSandbox({ replay_window: window, auto_approve: true, now: () => Date.now() + clock.aheadMs })
@@ -101,7 +111,7 @@ class KillStage {
       LATCHSTRING_DATABASE_URL: `sqlite:${join(folder, 'latchstring.db')}`,
       LATCHSTRING_MASTER_KEY: randomBytes(32).toString('base64'),
     }
-    const stage = new KillStage({ folder, variables, ports, sandbox, wire, clock })
+    const stage = new KillStage({ folder, variables, ports, sandbox, wire, clock, cuts: fault === 'cut' })
     try {
       await writeFile(stage.#setupFile, setupFor(sandbox, wire))
       for (const port of ports) stage.#brokers.push(await stage.#start(port))
@@ -150,18 +160,26 @@ class KillStage {
   async #strike(): Promise<{ struck: ReadonlyMap<number, Passage>; acknowledged: ReadonlySet<string> }> {
     const doomed = chosen(this.#brokers)
     const target = chosen(this.#connected)
-    const instant = chosen(INSTANTS)
+    const instant = chosen(this.#cuts ? CUTS : INSTANTS)
     const acknowledged = new Set<string>()
     const death = Promise.withResolvers<void>()
     let struck: ReadonlyMap<number, Passage> | null = null
     const strike = (): void => {
       if (struck) return
+      if (this.#cuts) {
+        struck = this.#wire.snapshot()
+        return death.resolve()
+      }
       void doomed.kill(() => (struck = this.#wire.snapshot())).then(death.resolve)
       struck ??= this.#wire.snapshot()
     }
     this.#wire.watch(({ grant, stage }) => {
       if (struck) return
       if (grant !== target.grant || stage !== instant) return pause(Math.random() * JITTER_MS_MAX)
+      if (this.#cuts) {
+        strike()
+        throw new Error('the line was cut')
+      }
       if (stage === 'answered' && Math.random() < 0.3) return strike()
       setTimeout(strike, Math.random() * (stage === 'answered' ? 5 : JITTER_MS_MAX))
       return stage === 'answered' ? undefined : death.promise
@@ -178,14 +196,15 @@ class KillStage {
     await death.promise
     clearTimeout(late)
     // Of the requests on their way, some arrive although nobody is left to hear the answer, and some do not.
-    await this.#wire.settle(() => Math.random() < 0.5)
+    await this.#wire.settle(() => !this.#cuts && Math.random() < 0.5)
     await Promise.all(calls)
+    if (this.#cuts) return { struck: struck ?? new Map(), acknowledged }
     const seat = this.#brokers.indexOf(doomed)
     this.#brokers[seat] = await this.#start(this.#ports[seat] ?? 0)
     return { struck: struck ?? new Map(), acknowledged }
   }
 
-  /** Asks for every token until it is had or lost for good, while time goes by. null: neither within a quarter of an hour. */
+  /** Asks for every token until it is had or lost for good, while time goes by. null: neither within five minutes. */
   async #askAgain(): Promise<readonly (Answered | null)[]> {
     let waitedS = 0
     let left = this.#connected.length
@@ -203,7 +222,7 @@ class KillStage {
     await Promise.race([pause(PATIENCE_MS), Promise.all(answers)])
     for (; left > 0 && waitedS < WAIT_S_MAX; waitedS++) {
       await this.#pass(1000)
-      await pause(TICK_MS)
+      await pause(waitedS < LEASE_S ? TICK_MS : SLOW_TICK_MS)
     }
     return Promise.all(answers)
   }

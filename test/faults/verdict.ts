@@ -60,7 +60,7 @@ export function judge(tally: Tally, seen: Seen): 'working' | 'over' {
     tally.broken.push(`${what}; at the kill the renewal was ${placeOf(seen)}; the answer was ${shortened(answer)}`)
     return 'over'
   }
-  if (answer === null) return breach('no answer in a quarter of an hour')
+  if (answer === null) return breach('no answer in five minutes')
   if (answer.status === 200) {
     const { access_token: token } = JSON.parse(answer.text) as { access_token: string }
     if (!seen.alive(token)) return breach('a token was handed out that is dead at the provider')
