@@ -8,7 +8,10 @@ export interface Config {
   readonly port: number
   /** What browsers and providers reach, and the issuer of caller tokens; no trailing slash. */
   readonly publicUrl: string
-  readonly database: { readonly kind: 'sqlite'; readonly path: string } | { readonly kind: 'memory' }
+  readonly database:
+    | { readonly kind: 'sqlite'; readonly path: string }
+    | { readonly kind: 'postgres'; readonly url: string }
+    | { readonly kind: 'memory' }
   readonly masterKeys: Secret
   /** `latchstring.yaml`, if there is one to apply at the start. */
   readonly setupFile: string | null
@@ -136,7 +139,13 @@ function databaseOf(value: string): Config['database'] {
   if (value === 'memory:') return { kind: 'memory' }
   const path = /^sqlite:(?:\/\/)?(.+)$/.exec(value)?.[1]
   if (path) return { kind: 'sqlite', path }
-  throw new Error('must be sqlite:PATH, such as sqlite:data/latchstring.db')
+  if (/^postgres(ql)?:/.test(value)) {
+    // Never named back: there is a password in it.
+    if (!URL.canParse(value) || new URL(value).pathname.length < 2)
+      throw new Error('must name a database, as postgres://user:password@host:5432/latchstring does; encode special characters')
+    return { kind: 'postgres', url: value }
+  }
+  throw new Error('must be sqlite:PATH or postgres://…, such as sqlite:data/latchstring.db')
 }
 
 function logLevelOf(value: string): Config['logLevel'] {

@@ -6,7 +6,7 @@ import type { Connection } from '../../src/core/connection.ts'
 import { token } from '../../src/core/token.ts'
 import { openCredentials } from '../../src/core/vault.ts'
 import { openBroker } from '../../src/main.ts'
-import { HOUR, MINUTE, SECOND, startWorld, type World, type WorldOptions } from '../world.ts'
+import { HOUR, MINUTE, SECOND, STORES, startWorld, type World, type WorldOptions } from '../world.ts'
 
 async function opened(t: TestContext, options: WorldOptions): Promise<World> {
   const world = await startWorld(options)
@@ -35,7 +35,7 @@ async function crash(world: World, session: string, asked: 'before asking' | 'af
   assert.equal(spent.status, 200)
 }
 
-for (const store of ['memory', 'sqlite'] as const) {
+for (const store of STORES) {
   test(`F-08 a lost answer is asked for again while the provider gives it again, on ${store}`, async (t) => {
     const world = await opened(t, { store, sandbox: { replay_window: 120 } })
     const session = await world.connect()

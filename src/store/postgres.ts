@@ -1,0 +1,48 @@
+/** The store in a PostgreSQL database, which any number of processes on any number of machines may share. `docs/storage.md` tells what stands in it. */
+
+import { join } from 'node:path'
+import type { Store } from '../core/ports.ts'
+import { readMigrations } from './migrate.ts'
+import { postgresAttempts } from './postgres-attempts.ts'
+import { postgresConnections } from './postgres-connections.ts'
+import { connectTo, PostgresDatabase } from './postgres-database.ts'
+import { explainOpening, mayPass } from './postgres-failure.ts'
+import { postgresHistory } from './postgres-history.ts'
+import { migratePostgres } from './postgres-migrate.ts'
+import { postgresRecords } from './postgres-records.ts'
+import { withTypedFailures } from './stored-failure.ts'
+
+const MIGRATIONS = readMigrations(join(import.meta.dirname, 'migrations', 'postgres'))
+
+/** `postgres://user:password@host:port/database`. The database must be there; its tables are made. */
+export async function openPostgresStore(url: string): Promise<Store> {
+  await prepare(url).catch((error: unknown) => {
+    throw explainOpening(url, error)
+  })
+  const database = new PostgresDatabase(url)
+  const store: Store = {
+    attempts: postgresAttempts(database),
+    connections: postgresConnections(database),
+    records: postgresRecords(database),
+    ...postgresHistory(database),
+
+    // Only a write that reaches the disk proves that the next one can.
+    async ping() {
+      await database.ask(`update counters set value = value + 1 where name = 'pings'`)
+    },
+
+    async close() {
+      await database.close()
+    },
+  }
+  return withTypedFailures(store, mayPass)
+}
+
+async function prepare(url: string): Promise<void> {
+  const client = await connectTo(url)
+  try {
+    await migratePostgres(client, MIGRATIONS)
+  } finally {
+    await client.end()
+  }
+}
