@@ -9,6 +9,7 @@ import { addCallers } from './callers.ts'
 import { addConnections } from './connections.ts'
 import { addDemo } from './demo.ts'
 import { withExamples, withVariables } from './help.ts'
+import { addMigrate } from './migrate.ts'
 import { addProviders } from './providers.ts'
 import { addSandbox } from './sandbox.ts'
 import { addServe } from './serve.ts'
@@ -30,7 +31,8 @@ export function createProgram(): Command {
     .exitOverride()
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'latchstring: ')) })
 
-  for (const add of [addServe, addDemo, addApply, addProviders, addApps, addConnections, addCallers, addSandbox]) add(program)
+  for (const add of [addServe, addDemo, addApply, addProviders, addApps, addConnections, addCallers, addMigrate, addSandbox])
+    add(program)
 
   return withVariables(
     withExamples(program, {

@@ -135,7 +135,8 @@ function publicUrlOf(value: string): string {
   return url.href.replace(/\/+$/, '')
 }
 
-function databaseOf(value: string): Config['database'] {
+/** What a database's URL names; throws what it must be. */
+export function databaseOf(value: string): Config['database'] {
   if (value === 'memory:') return { kind: 'memory' }
   const path = /^sqlite:(?:\/\/)?(.+)$/.exec(value)?.[1]
   if (path) return { kind: 'sqlite', path }

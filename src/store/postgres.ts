@@ -1,6 +1,7 @@
 /** The store in a PostgreSQL database, which any number of processes on any number of machines may share. `docs/storage.md` tells what stands in it. */
 
 import { join } from 'node:path'
+import type { Client } from 'pg'
 import type { Store } from '../core/ports.ts'
 import { readMigrations } from './migrate.ts'
 import { postgresAttempts } from './postgres-attempts.ts'
@@ -39,10 +40,23 @@ export async function openPostgresStore(url: string): Promise<Store> {
 }
 
 async function prepare(url: string): Promise<void> {
+  const client = await preparePostgres(url)
+  try {
+    const { rowCount } = await client.query(`select 1 from counters where name = 'moving'`)
+    if (rowCount) throw new Error('not everything has been moved into it: run the same latchstring migrate again')
+  } finally {
+    await client.end()
+  }
+}
+
+/** A connection to a database that has our schema now. */
+export async function preparePostgres(url: string): Promise<Client> {
   const client = await connectTo(url)
   try {
     await migratePostgres(client, MIGRATIONS)
-  } finally {
+    return client
+  } catch (error) {
     await client.end()
+    throw error
   }
 }
