@@ -3,13 +3,14 @@
 import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { availableParallelism, cpus, tmpdir, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { freePort } from '../cli/port.ts'
 import { connectFlows } from './connect-flow.ts'
 import { type LoadResult, load, median } from './load.ts'
 import { type Measured, startProcess } from './processes.ts'
+import { renewals } from './renewals.ts'
 
 const { values: options } = parseArgs({
   options: {
@@ -17,12 +18,14 @@ const { values: options } = parseArgs({
     rounds: { type: 'string', default: '5' },
     seconds: { type: 'string', default: '3' },
     flows: { type: 'string', default: '1000' },
+    renewals: { type: 'string', default: '2000' },
     json: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 })
 
-const HELP = `npm run bench -- [--connections 10000] [--rounds 5] [--seconds 3] [--flows 1000] [--json]
+const HELP = `npm run bench -- [--connections 10000] [--rounds 5] [--seconds 3] [--flows 1000]
+                 [--renewals 2000] [--json]
 
 Everything runs on this machine and on loopback; it takes about two minutes. Read ratios: absolute figures are the machine's.
 `
@@ -80,11 +83,20 @@ async function run(folder: string): Promise<Line[]> {
   const flow = { address: broker.address, bearer, flows: Number(options.flows), atOnce: 16 }
   await connectFlows({ ...flow, flows: 100 })
   const connected = await connectFlows(flow)
+  progress('renewals …')
+  const renewing = { address: broker.address, provider: sandbox.address, bearer, count: Number(options.renewals), atOnce: 64 }
+  await renewals({ ...renewing, count: 200 })
+  const renewed = await renewals(renewing)
   await broker.stop()
   await sandbox.stop()
   return [
     ...tokenLines,
     { what: 'whole connect flows, 16 at once', figure: `${connected.flowsPerSecond.toFixed(0)} flows/s`, more: times(connected) },
+    {
+      what: 'renewals of expired tokens, 64 at once',
+      figure: `${renewed.requestsPerSecond.toFixed(0)} /s`,
+      more: `${times(renewed)}, ${renewed.upstream} requests upstream for each`,
+    },
     { what: 'start to first answer', figure: `${median(starts).toFixed(0)} ms`, more: `median of ${starts.length}` },
     { what: 'memory, idle', figure: `${(idle / 1e6).toFixed(0)} MB`, more: 'resident' },
     { what: 'memory, after the token path', figure: `${(loaded / 1e6).toFixed(0)} MB`, more: 'resident' },
@@ -181,7 +193,7 @@ async function settings(folder: string, sandbox: Measured): Promise<Record<strin
   }
   const file = join(folder, 'latchstring.yaml')
   await writeFile(file, JSON.stringify(setup)) // JSON is YAML
-  const port = await freePort()
+  const port = await freePort('127.0.0.1')
   return {
     LATCHSTRING_PORT: String(port),
     LATCHSTRING_PUBLIC_URL: `http://127.0.0.1:${port}`,
@@ -197,14 +209,6 @@ async function callerToken(address: string): Promise<string> {
     access_token: string
   }
   return answer.access_token
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  return typeof address === 'object' && address ? address.port : 0
 }
 
 function table(lines: readonly Line[]): string {

@@ -7,6 +7,8 @@ export interface FlowResult {
   readonly flowsPerSecond: number
   readonly p50Ms: number
   readonly p99Ms: number
+  /** Of the connections that were made. */
+  readonly sessions: readonly string[]
 }
 
 export async function connectFlows({
@@ -30,6 +32,7 @@ export async function connectFlows({
     return { location: String(answer.headers['location'] ?? ''), body: json ? (JSON.parse(text) as Record<string, string>) : {} }
   }
   const times: number[] = []
+  const sessions: string[] = []
   let begun = 0
   const one = async (): Promise<void> => {
     while (begun < flows) {
@@ -41,6 +44,7 @@ export async function connectFlows({
       const token = await get(`${address}/api/v1/connected_apps/token?session_id=${session}`)
       if (!token.body['access_token']) throw new Error('a flow ended without a token')
       times.push(performance.now() - begin)
+      sessions.push(session)
     }
   }
   const start = performance.now()
@@ -48,5 +52,5 @@ export async function connectFlows({
   const took = performance.now() - start
   await dispatcher.close()
   times.sort((a, b) => a - b)
-  return { flowsPerSecond: (flows / took) * 1000, p50Ms: median(times), p99Ms: quantile(times, 0.99) }
+  return { flowsPerSecond: (flows / took) * 1000, p50Ms: median(times), p99Ms: quantile(times, 0.99), sessions }
 }

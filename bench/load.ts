@@ -16,8 +16,8 @@ export interface Load {
   readonly connections: number
   readonly seconds: number
   readonly headers: Readonly<Record<string, string>>
-  /** The path of the next request. */
-  readonly path: () => string
+  /** The path of the next request; null: there is nothing left to ask. */
+  readonly path: () => string | null
 }
 
 /** A client of our own, because any ready-made one costs more than the server that is measured. */
@@ -37,7 +37,10 @@ export async function load({ address, connections, seconds, headers, path }: Loa
       await new Promise<void>((resolve, reject) => socket.once('connect', resolve).once('error', reject))
       await keepAsking(
         socket,
-        () => `GET ${path()}${tail}`,
+        () => {
+          const next = path()
+          return next === null ? null : `GET ${next}${tail}`
+        },
         end,
         (ms, ok) => {
           times.push(ms)
@@ -69,14 +72,20 @@ export function median(values: readonly number[]): number {
   )
 }
 
-function keepAsking(socket: Socket, next: () => string, end: number, answered: (ms: number, ok: boolean) => void): Promise<void> {
+function keepAsking(
+  socket: Socket,
+  next: () => string | null,
+  end: number,
+  answered: (ms: number, ok: boolean) => void,
+): Promise<void> {
   return new Promise((resolve, reject) => {
     let sentAt = 0
     let pending = ''
     const ask = (): void => {
       sentAt = performance.now()
-      if (sentAt >= end) return resolve()
-      socket.write(next())
+      const request = sentAt < end ? next() : null
+      if (request === null) resolve()
+      else socket.write(request)
     }
     socket.setEncoding('latin1')
     socket.on('error', reject)

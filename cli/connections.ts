@@ -1,6 +1,6 @@
 /** `latchstring connections`: whose there are, how they are, and ending them. */
 
-import { type Command, InvalidArgumentError, Option } from 'commander'
+import { type Command, Option } from 'commander'
 import type { ConnectionItem, ConnectionState } from '../sdk/src/wire.ts'
 import { deleteConnection, type Listed, listConnections, PAGE_SIZE_MAX, readConnection, relabel } from '../src/core/browse.ts'
 import type { Caller } from '../src/core/caller.ts'
@@ -8,6 +8,7 @@ import type { Upstream } from '../src/core/connection.ts'
 import type { Cursor, Ports } from '../src/core/ports.ts'
 import { revoke } from '../src/core/revoke.ts'
 import { type ConfirmOptions, confirmed } from './confirm.ts'
+import { countOf } from './count.ts'
 import { UsageError } from './failure.ts'
 import { withExamples } from './help.ts'
 import { asOperator, type TenantOptions, withTenant } from './operator.ts'
@@ -180,10 +181,4 @@ const AT_THE_PROVIDER: Readonly<Record<Upstream, string>> = {
   failed: 'the provider did not take it back: revoke it again later, or in the account there',
   unsupported: 'there was nothing to revoke at the provider',
   superseded: 'what it held went over to a newer connection of the same owner',
-}
-
-function countOf(text: string): number {
-  const count = Number(text)
-  if (!/^\d+$/.test(text) || count < 1) throw new InvalidArgumentError('It must be a whole number from 1.')
-  return count
 }

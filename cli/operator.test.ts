@@ -5,7 +5,7 @@ import { describe, type TestContext, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import { stringify } from 'yaml'
 import { startSandbox } from '../sandbox/sandbox.ts'
-import { type CallerAnswer, ConnectedAppsApi, type ConnectionItem } from '../sdk/src/sdk.ts'
+import { type CallerAnswer, ConnectedAppsApi, type ConnectionItem, type EventItem, type WebhookAnswer } from '../sdk/src/sdk.ts'
 import { type Shell, shell } from './shell.ts'
 
 describe('beside a running server', { concurrency: 3 }, () => {
@@ -55,6 +55,27 @@ describe('beside a running server', { concurrency: 3 }, () => {
     const revoked = await here.run('connections', 'revoke', session)
     assert.deepEqual(revoked, { code: 0, stdout: `revoked ${session}; the provider has confirmed it\n`, stderr: '' })
     assert.ok(!sandbox.control.alive(token))
+
+    const { events } = await here.json<{ events: EventItem[] }>('events', 'list', '--session', session)
+    assert.deepEqual(
+      events.map(({ type }) => type),
+      ['connection.connected', 'connection.revoked'],
+    )
+    const later = await here.run('events', 'list', '--after', events[0]!.id, '--type', 'connection.revoked')
+    assert.match(
+      later.stdout,
+      /^ID +TIME +TYPE +SESSION_ID +APP +USER +ORG +REASON\nevt_\d+ +\S+ +connection\.revoked +\S+ +sandbox +u1 /,
+    )
+
+    const made = await here.json<WebhookAnswer>('webhooks', 'create', 'http://127.0.0.1:9/', '--allow-private-network')
+    assert.match(made.secret ?? '', /^whsec_/)
+    const rotated = await here.run('webhooks', 'rotate', made.id)
+    assert.match(rotated.stdout, /has a new secret; .*\nsecret of \S+, shown this once: whsec_/)
+    const again = await here.run('events', 'replay', '--webhook', made.id, '--from', 'evt_0')
+    assert.deepEqual([again.code, again.stdout, again.stderr], [0, '2 events are sent again\n', ''])
+    assert.deepEqual(await here.json('webhooks', 'dead', made.id), { deliveries: [], more: false })
+    assert.match((await here.run('webhooks', 'list')).stdout, /^ID +URL .*\n\S+ +http:\/\/127\.0\.0\.1:9\/ +all +allowed /)
+    assert.equal((await here.run('webhooks', 'remove', made.id, '--yes')).stdout, `removed the webhook ${made.id}\n`)
 
     const shown = await here.run('connections', 'show', session)
     assert.match(shown.stdout, /\nlabel +work account\n(.*\n)*state +revoked\n/)

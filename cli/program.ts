@@ -8,11 +8,13 @@ import { addApps } from './apps.ts'
 import { addCallers } from './callers.ts'
 import { addConnections } from './connections.ts'
 import { addDemo } from './demo.ts'
+import { addEvents } from './events.ts'
 import { withExamples, withVariables } from './help.ts'
 import { addMigrate } from './migrate.ts'
 import { addProviders } from './providers.ts'
 import { addSandbox } from './sandbox.ts'
 import { addServe } from './serve.ts'
+import { addWebhooks } from './webhooks.ts'
 
 interface Manifest {
   readonly description: string
@@ -31,7 +33,19 @@ export function createProgram(): Command {
     .exitOverride()
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'latchstring: ')) })
 
-  for (const add of [addServe, addDemo, addApply, addProviders, addApps, addConnections, addCallers, addMigrate, addSandbox])
+  for (const add of [
+    addServe,
+    addDemo,
+    addApply,
+    addProviders,
+    addApps,
+    addConnections,
+    addEvents,
+    addWebhooks,
+    addCallers,
+    addMigrate,
+    addSandbox,
+  ])
     add(program)
 
   return withVariables(

@@ -56,6 +56,29 @@ const caller: JsonObject = {
   created_at: AT,
 }
 
+const event: JsonObject = {
+  id: 'evt_4711',
+  type: 'connection.broken',
+  timestamp: AT,
+  data: {
+    session_id: SESSION,
+    key_code_ref: 'github',
+    provider: 'github',
+    user_id: 'u1',
+    org_code: null,
+    reason: 'bad_refresh_token',
+  },
+}
+
+const webhook: JsonObject = {
+  id: 'vX8kQ2mZr5TtYb1NcW0pLsJd',
+  url: 'https://app.example.com/latchstring',
+  types: ['connection.broken', 'connection.revoked'],
+  allow_private_network: false,
+  previous_secret_until: null,
+  created_at: AT,
+}
+
 /** By `operationId` of `src/http/routes.ts`. */
 export const EXAMPLES: Readonly<Record<string, Example>> = {
   get_connected_app_auth_url: {
@@ -75,6 +98,27 @@ export const EXAMPLES: Readonly<Record<string, Example>> = {
   get_connection: { answer: connection },
   relabel_connection: { body: { label: 'work account' }, answer: { ...connection, label: 'work account' } },
   delete_connection: { answer: { result: 'deleted', ...DONE } },
+  list_events: { query: { after: 'evt_4710' }, answer: { events: [event], next_token: null } },
+  list_webhooks: { answer: { webhooks: [webhook], next_token: null } },
+  create_webhook: {
+    body: { url: 'https://app.example.com/latchstring', types: ['connection.broken', 'connection.revoked'] },
+    answer: { ...webhook, secret: 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo=' },
+  },
+  remove_webhook: { answer: { result: 'removed', ...DONE } },
+  rotate_webhook: {
+    body: {},
+    answer: {
+      ...webhook,
+      previous_secret_until: '2026-11-24T09:30:00.000Z',
+      secret: 'whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oDMfKQ9r8GKYo=',
+    },
+  },
+  test_webhook: { answer: { delivered: false, reason: 'http_404' } },
+  list_deliveries: {
+    query: { state: 'dead' },
+    answer: { deliveries: [{ event, state: 'dead', attempts: 34, reason: 'http_503', retry_at: null }], next_token: null },
+  },
+  replay_webhook: { body: { from: 'evt_4700' }, answer: { queued: 11 } },
   list_apps: { answer: { apps: [app], next_token: null } },
   apply_app: {
     body: {

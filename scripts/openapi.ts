@@ -35,6 +35,8 @@ same form; docs/errors.md says of each code what to do. Beside what stands at an
 const TAGS: Readonly<Record<string, string>> = {
   connected_apps: 'Connecting, tokens, revoking: what every stock client of the Connected Apps API speaks, and `complete`.',
   connections: 'Which connections there are, and how they are.',
+  events: 'What happened to connections.',
+  webhooks: 'Where events are sent, as Standard Webhooks.',
   apps: 'Registrations at providers.',
   providers: 'What can be connected.',
   callers: 'Who may ask.',

@@ -40,6 +40,7 @@ test('with a key and nothing else it is what the documentation says', () => {
     port: 4400,
     publicUrl: 'http://localhost:4400',
     database: { kind: 'sqlite', path: 'data/latchstring.db' },
+    journalFolder: null,
     setupFile: null,
     logLevel: 'info',
     failedGuessesPerMinute: 60,
@@ -54,6 +55,7 @@ test('every variable has its say', () => {
     LATCHSTRING_PORT: '8080',
     LATCHSTRING_PUBLIC_URL: 'https://connect.example.com/base/',
     LATCHSTRING_DATABASE_URL: 'sqlite:/var/lib/latchstring.db',
+    LATCHSTRING_JOURNAL_DIR: '/var/lib/journal',
     LATCHSTRING_CONFIG: 'setup.yaml',
     LATCHSTRING_LOG_LEVEL: 'debug',
     LATCHSTRING_FAILED_GUESSES_PER_MINUTE: '5',
@@ -64,11 +66,12 @@ test('every variable has its say', () => {
     port: 8080,
     publicUrl: 'https://connect.example.com/base',
     database: { kind: 'sqlite', path: '/var/lib/latchstring.db' },
+    journalFolder: '/var/lib/journal',
     setupFile: 'setup.yaml',
     logLevel: 'debug',
     failedGuessesPerMinute: 5,
   })
-  assert.equal(VARIABLES.length, 9, 'and there are no others')
+  assert.equal(VARIABLES.length, 10, 'and there are no others')
 })
 
 test('nobody can change it later', () => {

@@ -12,6 +12,8 @@ export interface Config {
     | { readonly kind: 'sqlite'; readonly path: string }
     | { readonly kind: 'postgres'; readonly url: string }
     | { readonly kind: 'memory' }
+  /** Where answers wait that the database cannot take; null: beside the SQLite file. */
+  readonly journalFolder: string | null
   readonly masterKeys: Secret
   /** `latchstring.yaml`, if there is one to apply at the start. */
   readonly setupFile: string | null
@@ -33,6 +35,11 @@ export const VARIABLES = [
     meaning: 'what browsers and providers reach; the issuer of caller tokens',
   },
   { name: 'LATCHSTRING_DATABASE_URL', fallback: 'sqlite:data/latchstring.db', meaning: 'where everything is kept' },
+  {
+    name: 'LATCHSTRING_JOURNAL_DIR',
+    fallback: '`journal` beside the SQLite file',
+    meaning: 'folder on a local disk for renewals that the database cannot take at once',
+  },
   { name: 'LATCHSTRING_MASTER_KEY', fallback: 'none', meaning: '32 bytes in base64; several, newest first, while rotating' },
   { name: 'LATCHSTRING_MASTER_KEY_FILE', fallback: 'none', meaning: 'a file with the same' },
   { name: 'LATCHSTRING_CONFIG', fallback: 'none', meaning: 'latchstring.yaml to apply at the start; the same as --config' },
@@ -98,6 +105,7 @@ export function readConfig(flags: Flags = {}, environment: Environment = process
     port,
     publicUrl: checked('LATCHSTRING_PUBLIC_URL', localUrl(port), publicUrlOf),
     database: checked('LATCHSTRING_DATABASE_URL', { kind: 'sqlite', path: 'data/latchstring.db' }, databaseOf),
+    journalFolder: said('LATCHSTRING_JOURNAL_DIR') ?? null,
     masterKeys: masterKeysOf(said('LATCHSTRING_MASTER_KEY'), said('LATCHSTRING_MASTER_KEY_FILE'), mistakes),
     setupFile: said('LATCHSTRING_CONFIG') ?? null,
     logLevel: checked('LATCHSTRING_LOG_LEVEL', 'info', logLevelOf),

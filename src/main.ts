@@ -1,22 +1,29 @@
 /** Builds every port from the config and introduces them to each other; starts http and jobs, and stops them in reverse. */
 
 import { randomBytes } from 'node:crypto'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { DestinationStream } from 'pino'
 import { checkApp, checkCaller, readSetup } from './catalog/file.ts'
 import { loadCatalog } from './catalog/load.ts'
 import { CatalogError } from './catalog/mistake.ts'
 import { type Config, ConfigError } from './config.ts'
+import { Ahead } from './core/ahead.ts'
 import { type Applied, apply } from './core/apply.ts'
 import { BrokerError } from './core/errors.ts'
 import { Flights } from './core/flights.ts'
-import type { Mode, Ports, RecordStore, Store } from './core/ports.ts'
+import { Pacing } from './core/pacing.ts'
+import type { Journal, Mode, Ports, RecordStore, Store } from './core/ports.ts'
 import type { Provider } from './core/provider.ts'
 import { Registry } from './core/registry.ts'
+import { settleJournal } from './core/settle.ts'
+import { createCourier } from './events/courier.ts'
+import { Dispatcher } from './events/dispatcher.ts'
 import { CallerTokens } from './http/caller-token.ts'
 import { createServer } from './http/server.ts'
 import { startJobs } from './jobs/jobs.ts'
+import { openJournal } from './journal/journal.ts'
+import { memoryJournal } from './journal/memory.ts'
 import { createLog } from './log.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 import { createOAuth2Mode } from './modes/oauth2.ts'
@@ -73,10 +80,14 @@ export async function openBroker(
     const modes = new Map<string, Mode>()
     const ports: Ports = {
       store,
+      journal: openJournalFor(config, log),
       seal,
       registry,
+      courier: createCourier({ net, seal, now }),
       modeOf: (provider) => remembered(modes, provider.id, () => metrics.counted(oauth2, provider)),
       flights,
+      ahead: new Ahead(Math.random),
+      pacing: new Pacing({ now, chance: Math.random }),
       now,
       pause: (ms) => pause(ms),
       hashOf: keys.hashOf,
@@ -117,24 +128,31 @@ export interface RunningServer {
   stop(): Promise<void>
 }
 
-/** Listens. Everything that could be wrong with the set-up was wrong before this. */
+/** Listens. Everything that could be wrong with the set-up was wrong before this. Without `ahead` only callers cause renewals. */
 export async function serve(
   broker: Broker,
   config: Pick<Config, 'host' | 'port' | 'failedGuessesPerMinute'>,
+  { ahead = true }: { ahead?: boolean } = {},
 ): Promise<RunningServer> {
   const { ports, keys, metrics } = broker
   const readiness = { accepting: true }
   const tokens = new CallerTokens(keys.signing, { issuer: ports.publicUrl, registry: ports.registry, now: ports.now })
   const { failedGuessesPerMinute } = config
+  // Before anybody asks for what an earlier process got and could not write.
+  await settleJournal(ports).catch((error: unknown) =>
+    ports.log('error', 'what waits in the journal could not be written', { error }),
+  )
   const server = await createServer(ports, { tokens, readiness, meter: metrics, failedGuessesPerMinute })
   const address = await server.listen({ host: config.host, port: config.port })
-  const jobs = startJobs(ports)
+  const jobs = startJobs(ports, { ahead })
+  const dispatcher = new Dispatcher(ports, { count: metrics.delivered })
   const stop = async () => {
     readiness.accepting = false
     // Closing ends the connections that are idle by then; those whose last answer is still to come would be kept alive for another minute.
     const idle = setInterval(() => server.server.closeIdleConnections(), IDLE_CHECK_MS)
     await server.close()
     clearInterval(idle)
+    await dispatcher.stop()
     await jobs.stop()
     await broker.close()
   }
@@ -174,6 +192,14 @@ function withoutPen(records: RecordStore): RecordStore {
 async function openStore({ database }: Config): Promise<Store> {
   if (database.kind === 'postgres') return openPostgresStore(database.url)
   return database.kind === 'memory' ? memoryStore() : openSqliteStore(database.path)
+}
+
+/** What a process that is told to stop, or dies, could not write is on the same disk as the database, unless told otherwise. */
+function openJournalFor({ database, journalFolder }: Config, log: Ports['log']): Journal {
+  const folder = journalFolder ?? (database.kind === 'sqlite' ? join(dirname(database.path), 'journal') : null)
+  if (folder === null) return memoryJournal()
+  const damaged = (file: string) => log('error', 'a file in the journal is damaged and left alone', { reason: file })
+  return openJournal(folder, { damaged })
 }
 
 async function providersById(registry: Registry): Promise<ReadonlyMap<string, Provider>> {

@@ -8,6 +8,7 @@ export interface Metrics {
   answered(route: string, method: string, status: number, seconds: number): void
   /** The same mode, counted. */
   counted(mode: Mode, provider: Provider): Mode
+  delivered(outcome: 'delivered' | 'retried' | 'dead'): void
   show(): Promise<{ contentType: string; text: string }>
 }
 
@@ -28,6 +29,12 @@ export function createMetrics(renewalsRunning: () => number): Metrics {
     name: 'latchstring_provider_requests_total',
     help: 'What providers were asked for, and how it ended.',
     labelNames: ['provider', 'operation', 'outcome'],
+    registers,
+  })
+  const deliveries = new Counter({
+    name: 'latchstring_webhook_deliveries_total',
+    help: 'Events that were sent to webhooks, and how it ended.',
+    labelNames: ['outcome'],
     registers,
   })
   new Gauge({
@@ -69,6 +76,9 @@ export function createMetrics(renewalsRunning: () => number): Metrics {
           return upstream
         },
       }
+    },
+    delivered(outcome) {
+      deliveries.labels(outcome).inc()
     },
     async show() {
       return { contentType: registry.contentType, text: await registry.metrics() }

@@ -9,7 +9,10 @@ import { type TestContext, test } from 'node:test'
 import { setTimeout as passed } from 'node:timers/promises'
 import { type Shell, shell } from '../cli/shell.ts'
 import { startSandbox } from '../sandbox/sandbox.ts'
+import type { WebhookAnswer } from '../sdk/src/wire.ts'
 import { assertNone, Given, Secrets, WatchedBrowser } from './given-away.ts'
+import { untilDone } from './until-done.ts'
+import { startWebhookReceiver } from './webhook-receiver.ts'
 import { type Asked, startWiretap, type Wiretap } from './wiretap.ts'
 
 const CALLBACK = 'http://127.0.0.1:9/app/callback'
@@ -45,6 +48,8 @@ async function scene(t: TestContext) {
   const here = shell(t, { LATCHSTRING_MASTER_KEY: secrets.plant('master key', 'base64'), LATCHSTRING_LOG_LEVEL: 'debug' })
   const provider = {
     ...sandbox.provider(),
+    // With a window known to be none, a lost answer would end the connection, and nothing more would be said of it.
+    rotation: undefined,
     token_url: `${tap.url}/token`,
     revoke_url: `${tap.url}/revoke`,
     identity: { url: `${tap.url}/api/me`, id: 'id', label: 'name' },
@@ -170,6 +175,9 @@ test('S-46 S-69 S-70 no secret leaves by any door but its own, whatever goes wro
   const set = await scene(t)
   const { secrets, given, tap, here, server } = set
   const { ask, api, signIn, token, revoke, away, home, connect } = visitor(set)
+  const receiver = await untilDone(t, startWebhookReceiver())
+  const webhook = await here.json<WebhookAnswer>('webhooks', 'create', receiver.url, '--allow-private-network')
+  secrets.add('webhook secret', webhook.secret)
 
   // What works. Their tokens last for a second, so that all of them are renewed below.
   const quoted = Object.keys(QUOTING)
@@ -264,6 +272,12 @@ test('S-46 S-69 S-70 no secret leaves by any door but its own, whatever goes wro
   db.close()
   const files = () => filesOf(here)
   const open = files()
+  await receiver.until(({ received }) =>
+    ['connected', 'broken', 'revoked'].every((end) => received.some(({ type }) => type.endsWith(end))),
+  )
+  given.texts.push(
+    ...receiver.received.map(({ body, headers }) => ({ where: 'webhook', text: `${JSON.stringify(headers)} ${body}` })),
+  )
   server.signal('SIGTERM')
   const { code, stdout, stderr } = await server.ended
   assert.equal(code, 0)
@@ -330,14 +344,23 @@ function assertCaught(secrets: Secrets): void {
     'verifier',
   ]
   for (const kind of several) assert((counts[kind] ?? 0) >= 2, `${kind}: ${counts[kind] ?? 0}`)
-  for (const kind of ['caller secret', 'caller token', 'client secret', 'master key', 'wrong bearer', 'wrong handle'])
+  for (const kind of [
+    'caller secret',
+    'caller token',
+    'client secret',
+    'master key',
+    'webhook secret',
+    'wrong bearer',
+    'wrong handle',
+  ])
     assert.equal(counts[kind], 1, kind)
   for (const [kind, value] of secrets.of()) assert(value.length >= 20, `${kind} is too short to be told from chance: ${value}`)
 }
 
 function filesOf({ folder }: Shell): { name: string; bytes: Buffer }[] {
   const data = join(folder, 'data')
-  return readdirSync(data).map((name) => ({ name, bytes: readFileSync(join(data, name)) }))
+  const files = readdirSync(data, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
+  return files.map(({ name, parentPath }) => ({ name, bytes: readFileSync(join(parentPath, name)) }))
 }
 
 test('S-47 without a key, or with one that is none, it does not start, makes no file and does not repeat the key', async (t) => {

@@ -2,13 +2,14 @@
 
 import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { freePort } from '../cli/port.ts'
 import type { Sandbox, SandboxOptions } from '../sandbox/sandbox.ts'
 import { startSandbox } from '../sandbox/sandbox.ts'
 import { type Config, readConfig } from '../src/config.ts'
 import type { UserBinding } from '../src/core/app.ts'
+import { SCOPES } from '../src/core/caller.ts'
 import { type Broker, openBroker, type RunningServer, serve } from '../src/main.ts'
 import { Browser } from './browser-stand-in.ts'
 import { postgres } from './postgres.ts'
@@ -35,6 +36,8 @@ export interface WorldOptions {
   /** Further providers and apps for latchstring.yaml; the sandbox's address is known by now. */
   readonly further?: (sandbox: Sandbox) => { readonly providers?: readonly object[]; readonly apps?: readonly object[] }
   readonly failedGuessesPerMinute?: number
+  /** Renew ahead of time, by the clock. Default: false, so that a test alone says when there is a renewal. */
+  readonly ahead?: boolean
 }
 
 /** Callers by client id; each app's key_code_ref is the name of its user binding. */
@@ -51,16 +54,8 @@ export const CALLERS = {
 
 export type CallerName = keyof typeof CALLERS
 
-const ALL_SCOPES = [
-  'read:connected_apps',
-  'create:connected_apps',
-  'read:connections',
-  'write:connections',
-  'read:apps',
-  'write:apps',
-  'read:callers',
-  'write:callers',
-]
+/** All but what stays for a caller to want in vain. */
+export const MOST_SCOPES = SCOPES.filter((scope) => !scope.endsWith(':audit'))
 
 export const BINDINGS = ['none', 'confirm', 'callback', 'complete'] as const satisfies readonly UserBinding[]
 
@@ -82,13 +77,22 @@ export class World implements AsyncDisposable {
   broker!: Broker
   #server!: RunningServer
   #ahead: { ms: number }
+  readonly #renewsAhead: boolean
   readonly #bearers = new Map<CallerName, string>()
 
-  constructor(parts: { sandbox: Sandbox; folder: string; config: Config; ahead: { ms: number }; log: string[] }) {
+  constructor(parts: {
+    sandbox: Sandbox
+    folder: string
+    config: Config
+    ahead: { ms: number }
+    renewsAhead: boolean
+    log: string[]
+  }) {
     this.sandbox = parts.sandbox
     this.folder = parts.folder
     this.config = parts.config
     this.#ahead = parts.ahead
+    this.#renewsAhead = parts.renewsAhead
     this.log = parts.log
   }
 
@@ -112,7 +116,7 @@ export class World implements AsyncDisposable {
       logTo: { write: (line: string) => void this.log.push(line) },
     })
     await this.broker.applySetup()
-    this.#server = await serve(this.broker, this.config)
+    this.#server = await serve(this.broker, this.config, { ahead: this.#renewsAhead })
   }
 
   async stop(): Promise<void> {
@@ -248,6 +252,7 @@ export async function startWorld({
   provider,
   further,
   failedGuessesPerMinute = 100_000,
+  ahead: renewsAhead = false,
 }: WorldOptions = {}): Promise<World> {
   const ahead = { ms: 0 }
   const folder = await mkdtemp(join(tmpdir(), 'latchstring-'))
@@ -267,7 +272,7 @@ export async function startWorld({
     client_id,
     client_secret: secret,
     tenant,
-    scopes: client_id === 'reader' ? ['read:connected_apps'] : ALL_SCOPES,
+    scopes: client_id === 'reader' ? ['read:connected_apps'] : MOST_SCOPES,
     owner: 'ops@example.com',
     expires: '2100-01-01',
   }))
@@ -283,7 +288,8 @@ export async function startWorld({
     }),
   )
 
-  const port = await freePort()
+  // The public URL is part of what the broker starts with, so its port must be known before.
+  const port = await freePort('127.0.0.1')
   const config = readConfig(
     { config: setupFile },
     {
@@ -294,7 +300,7 @@ export async function startWorld({
       LATCHSTRING_FAILED_GUESSES_PER_MINUTE: String(failedGuessesPerMinute),
     },
   )
-  const world = new World({ sandbox, folder, config, ahead, log: [] })
+  const world = new World({ sandbox, folder, config, ahead, renewsAhead, log: [] })
   try {
     await world.start()
   } catch (error) {
@@ -309,15 +315,6 @@ export async function startWorld({
 async function databaseUrl(store: StoreKind, folder: string): Promise<string> {
   if (store === 'postgres') return (await postgres()).fresh()
   return store === 'memory' ? 'memory:' : `sqlite:${join(folder, 'latchstring.db')}`
-}
-
-/** The public URL is part of what the broker starts with, so its port must be known before. */
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  return typeof address === 'object' && address ? address.port : 0
 }
 
 export async function answerOf(response: Response): Promise<Answer> {

@@ -100,6 +100,7 @@ function configOn({ folder, masterKey, clientSecret }: Ground, port: number): Co
     // Not localhost: somebody else may have that port on [::1].
     publicUrl: `http://${HOST}:${port}`,
     database: { kind: 'sqlite', path: join(folder, 'latchstring.db') },
+    journalFolder: join(folder, 'journal'),
     masterKeys: new Secret(masterKey),
     setupFile: join(folder, 'latchstring.yaml'),
     logLevel: 'error',

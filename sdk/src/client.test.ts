@@ -172,6 +172,24 @@ test('allConnections ends with an error where a list would go in a circle', asyn
   assert.equal(broker.asked.length, 2)
 })
 
+test('allEvents walks every page from the event that was seen last', async (t) => {
+  const event = { id: 'evt_8', type: 'connection.broken', timestamp: '2026-01-31T12:00:00.000Z', data: { session_id: 's1' } }
+  const { api, broker } = await clientOf(t, ({ query }, response) =>
+    json(response, query['next_token'] ? { events: [], next_token: null } : { events: [event], next_token: 'evt_8' }),
+  )
+  const all: string[] = []
+  for await (const { id } of api.allEvents({ after: 'evt_7', type: 'connection.broken', session_id: 's1' })) all.push(id)
+  assert.deepEqual(all, ['evt_8'])
+  const asked = { after: 'evt_7', type: 'connection.broken', session_id: 's1' }
+  assert.deepEqual(
+    broker.asked.map(({ path, query }) => ({ path, query })),
+    [
+      { path: '/api/v1/events', query: asked },
+      { path: '/api/v1/events', query: { ...asked, next_token: 'evt_8' } },
+    ],
+  )
+})
+
 test('getConnection, relabelConnection and deleteConnection name the session in the path', async (t) => {
   const { api, broker } = await clientOf(t, ({ method }, response) => json(response, method === 'DELETE' ? DONE : CONNECTION))
   assert.deepEqual((await api.getConnection('a/b c')).body, CONNECTION)

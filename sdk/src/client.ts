@@ -3,7 +3,7 @@
 import type { ApiResponse, ApiResponseWithoutDeserialization } from './answer.ts'
 import { Calls } from './calls.ts'
 import { ApiException } from './errors.ts'
-import type { AuthUrlArguments, CompleteArguments, ConnectionListArguments, Operation } from './operations.ts'
+import type { AuthUrlArguments, CompleteArguments, ConnectionListArguments, EventListArguments, Operation } from './operations.ts'
 import * as operations from './operations.ts'
 import type { CallOptions } from './options.ts'
 import { type Configuration, settingsOf } from './settings.ts'
@@ -12,6 +12,8 @@ import type {
   ConnectionDeleteAnswer,
   ConnectionItem,
   ConnectionListAnswer,
+  EventItem,
+  EventListAnswer,
   RevokeAnswer,
   RevokeQuery,
   TokenAnswer,
@@ -24,6 +26,9 @@ export type Answer<Body, Options extends CallOptions> = Options extends { readon
   : Options extends { readonly stream: true }
     ? ApiResponse<ReadableStream<Uint8Array<ArrayBuffer>>>
     : ApiResponse<Body>
+
+/** Pages are read whole. */
+export type PagingOptions = Omit<CallOptions, 'stream' | 'skipDeserialization'>
 
 /**
  * A client of a Connected Apps API: a Latchstring broker, or any other that speaks the contract.
@@ -123,22 +128,15 @@ export class ConnectedAppsApi implements AsyncDisposable {
    * for await (const { session_id, state } of api.allConnections({ user_id: 'u1' })) …
    * ```
    */
-  async *allConnections(
+  allConnections(
     query: ConnectionListArguments = {},
-    options: Omit<CallOptions, 'stream' | 'skipDeserialization'> = {},
+    options: PagingOptions = {},
   ): AsyncGenerator<ConnectionItem, void, undefined> {
-    let next_token = query.next_token
-    while (true) {
-      const { body, status, headers } = await this.listConnections({ ...query, next_token }, options)
-      yield* body.connections
-      if (!body.next_token) return
-      if (body.next_token === next_token) {
-        throw new ApiException(status, '', undefined, headers, {
-          message: 'the list goes in a circle: a page named itself as the next',
-        })
-      }
-      next_token = body.next_token
-    }
+    return pages(
+      (next_token) => this.listConnections({ ...query, next_token }, options),
+      query.next_token,
+      ({ connections }) => connections,
+    )
   }
 
   /** A connection as it stands; its token is not asked for. Scope `read:connections`. Codes: `NOT_FOUND` (404). */
@@ -163,6 +161,32 @@ export class ConnectedAppsApi implements AsyncDisposable {
     return this.#make(operations.DELETE, { session_id }, options)
   }
 
+  /**
+   * One page of what happened to connections, oldest first; `next_token` of the body asks for the next. `after` takes the id of the last event
+   * that was seen, or a moment to begin at. Filters narrow each other. Scope `read:events`.
+   */
+  listEvents<const O extends CallOptions = CallOptions>(
+    query: EventListArguments = {},
+    options?: O,
+  ): Promise<Answer<EventListAnswer, O>> {
+    return this.#make(operations.EVENTS, query, options)
+  }
+
+  /**
+   * All events so far, fetching page after page as they are read. Keep the `id` of the last to go on `after` it another time.
+   *
+   * ```ts
+   * for await (const { id, type, data } of api.allEvents({ after })) …
+   * ```
+   */
+  allEvents(query: EventListArguments = {}, options: PagingOptions = {}): AsyncGenerator<EventItem, void, undefined> {
+    return pages(
+      (next_token) => this.listEvents({ ...query, next_token }, options),
+      query.next_token,
+      ({ events }) => events,
+    )
+  }
+
   /** Ends what is under way and refuses what comes after, both with a `ConnectionError`. Twice is fine. */
   close(): void {
     this.#calls.close()
@@ -175,5 +199,24 @@ export class ConnectedAppsApi implements AsyncDisposable {
   // The one place where an answer gets its type: `operation` promises `Body`, `options` choose the form.
   #make<Body, O extends CallOptions>(operation: Operation, given: unknown, options: O | undefined): Promise<Answer<Body, O>> {
     return this.#calls.make(operation, given, options ?? {}) as Promise<Answer<Body, O>>
+  }
+}
+
+async function* pages<Body extends { readonly next_token: string | null }, Item>(
+  fetchPage: (next_token: string | undefined) => Promise<ApiResponse<Body>>,
+  first: string | undefined,
+  itemsOf: (body: Body) => readonly Item[],
+): AsyncGenerator<Item, void, undefined> {
+  let next_token = first
+  while (true) {
+    const { body, status, headers } = await fetchPage(next_token)
+    yield* itemsOf(body)
+    if (!body.next_token) return
+    if (body.next_token === next_token) {
+      throw new ApiException(status, '', undefined, headers, {
+        message: 'the list goes in a circle: a page named itself as the next',
+      })
+    }
+    next_token = body.next_token
   }
 }

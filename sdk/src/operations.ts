@@ -12,7 +12,7 @@ import {
   type Shape,
   text,
 } from './arguments.ts'
-import type { AuthUrlQuery, ConnectionListQuery, ConnectionState } from './wire.ts'
+import type { AuthUrlQuery, ConnectionListQuery, ConnectionState, EventListQuery, EventType } from './wire.ts'
 
 /** An id of a user. Numbers must be safe integers; larger ones go as string or bigint. */
 export type UserId = string | number | bigint
@@ -24,6 +24,7 @@ type Loosened<Query> = {
 
 export type AuthUrlArguments = Loosened<AuthUrlQuery>
 export type ConnectionListArguments = Loosened<ConnectionListQuery>
+export type EventListArguments = Loosened<EventListQuery>
 
 export type CompleteArguments = { readonly session_id: string; readonly completion_code: string } & (
   | { readonly user_id: UserId; readonly org_code?: string | undefined }
@@ -50,6 +51,13 @@ export interface Operation {
 const session = { session_id: required(text) }
 const sessionInPath = { session_id: required(pathPart) }
 const state = oneOf<ConnectionState>('pending', 'connected', 'failing', 'broken', 'revoked')
+const type = oneOf<EventType>(
+  'connection.connected',
+  'connection.renewal_failing',
+  'connection.recovered',
+  'connection.broken',
+  'connection.revoked',
+)
 
 export const AUTH_URL: Operation = {
   name: 'getConnectedAppAuthUrl',
@@ -129,6 +137,15 @@ export const DELETE: Operation = {
   takes: sessionInPath,
   promises: [],
   silent: true,
+}
+
+export const EVENTS: Operation = {
+  name: 'listEvents',
+  method: 'GET',
+  path: '/api/v1/events',
+  carry: 'query',
+  takes: { type, session_id: text, after: text, page_size: positiveInteger, next_token: text },
+  promises: ['events'],
 }
 
 /** A request without host and bearer. */

@@ -91,6 +91,8 @@ export interface TokenAnswer {
   readonly access_token: string
   /** When it ends; left out when it does not, or the provider never said. */
   readonly access_token_expiry?: string
+  /** The token works, and the last attempt to renew it did not: it may be the last one. The connection says why. */
+  readonly warning?: 'refresh_failed'
 }
 
 /** `POST /api/v1/connected_apps/revoke`, in the query; there is no body. Needs `create:connected_apps`. */
@@ -191,6 +193,133 @@ export interface ConnectionChange {
 
 /** `DELETE /api/v1/connections/{session_id}`. Needs `write:connections`. */
 export type ConnectionDeleteAnswer = ResultAnswer
+
+// ── /api/v1/events ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+/**
+ * connected: the user has consented, for the first time or again · renewal_failing: renewals do not work at the moment · recovered: they work again
+ * · broken: only the user can help · revoked: over.
+ */
+export type EventType =
+  | 'connection.connected'
+  | 'connection.renewal_failing'
+  | 'connection.recovered'
+  | 'connection.broken'
+  | 'connection.revoked'
+
+/** One change of one connection. A webhook is sent the same. */
+export interface EventItem {
+  /** The same however often it is read or sent: whoever has seen it has seen it. */
+  readonly id: string
+  readonly type: EventType
+  readonly timestamp: string
+  readonly data: EventData
+}
+
+export interface EventData {
+  readonly session_id: string
+  readonly key_code_ref: string
+  readonly provider: string
+  readonly user_id: string | null
+  readonly org_code: string | null
+  /** Why; `docs/events.md` says what it can be for each type. */
+  readonly reason: string | null
+}
+
+/** `GET /api/v1/events`, oldest first. Needs `read:events`. Filters narrow each other. */
+export interface EventListQuery extends PageQuery {
+  readonly type?: EventType
+  readonly session_id?: string
+  /** The id of the last event that was seen, or a moment to begin at. */
+  readonly after?: string
+}
+
+export interface EventListAnswer {
+  readonly events: readonly EventItem[]
+  /** null: this is all there is so far. Ask again later with `after`. */
+  readonly next_token: string | null
+}
+
+// ── /api/v1/webhooks ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Where events are sent, as Standard Webhooks has it. Secrets are shown once. */
+export interface WebhookItem {
+  readonly id: string
+  readonly url: string
+  /** null: all. */
+  readonly types: readonly EventType[] | null
+  /** An operator lets it lead to private and loopback addresses, and over http. */
+  readonly allow_private_network: boolean
+  /** Until then the secret before the present one signs too; null: it does not any more, or there was none. */
+  readonly previous_secret_until: string | null
+  readonly created_at: string
+}
+
+export interface WebhookListAnswer {
+  readonly webhooks: readonly WebhookItem[]
+  readonly next_token: string | null
+}
+
+/** `POST /api/v1/webhooks`, as JSON. Needs `write:events`. */
+export interface WebhookRequest {
+  readonly url: string
+  /** Left out: all. */
+  readonly types?: readonly EventType[]
+  /** `whsec_` and 24 to 64 bytes in base64. Left out: the broker makes one, which the answer shows this once. */
+  readonly secret?: string
+}
+
+export interface WebhookAnswer extends WebhookItem {
+  /** Only in the answer that made it, and only when the broker did. */
+  readonly secret?: string
+}
+
+/** `POST /api/v1/webhooks/{webhook_id}/rotate`, as JSON. Needs `write:events`. For a day both secrets sign. */
+export interface WebhookRotateRequest {
+  readonly secret?: string
+}
+
+/** `POST /api/v1/webhooks/{webhook_id}/test`. Needs `write:events`. Sends one of type `webhook.test`, now. */
+export interface WebhookTestAnswer {
+  readonly delivered: boolean
+  /** Why it was not. */
+  readonly reason: string | null
+}
+
+/** waiting: it is tried again by itself · dead: it was tried for a day. What is delivered is no delivery any more. */
+export type DeliveryState = 'waiting' | 'dead'
+
+/** `GET /api/v1/webhooks/{webhook_id}/deliveries`, in the order of the events. Needs `read:events`. */
+export interface DeliveryListQuery extends PageQuery {
+  /** Left out: dead. */
+  readonly state?: DeliveryState
+}
+
+export interface DeliveryItem {
+  readonly event: EventItem
+  readonly state: DeliveryState
+  readonly attempts: number
+  /** Why the last attempt failed; null before the first. */
+  readonly reason: string | null
+  /** null when dead. */
+  readonly retry_at: string | null
+}
+
+export interface DeliveryListAnswer {
+  readonly deliveries: readonly DeliveryItem[]
+  readonly next_token: string | null
+}
+
+/** `POST /api/v1/webhooks/{webhook_id}/replay`, as JSON. Needs `write:events`. */
+export interface ReplayRequest {
+  /** The id of an event, to go on after it, or a moment to begin at. */
+  readonly from: string
+}
+
+export interface ReplayAnswer {
+  /** How many events are sent again. */
+  readonly queued: number
+}
 
 // ── /api/v1/apps, /api/v1/providers, /api/v1/callers ─────────────────────────────────────────────────────────────────
 

@@ -201,6 +201,13 @@ export const providerSchema = fields(
     ),
     keep_from_callback: Type.Optional(list("Fields of the callback's query that are needed later.", undefined, 'A parameter.')),
 
+    concurrency: Type.Optional(
+      Type.Integer({
+        description: 'How many renewals it is asked for at once, by each process. Default: 16.',
+        minimum: 1,
+        maximum: 64,
+      }),
+    ),
     rotation: Type.Optional(
       fields(
         {

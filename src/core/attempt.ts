@@ -2,7 +2,7 @@
 
 import type { UserBinding } from './app.ts'
 import type { Owner } from './connection.ts'
-import type { Fact, FactAction, Ports, Row } from './ports.ts'
+import type { OtherFact, Ports, Row } from './ports.ts'
 
 export const ATTEMPT_LIFE_MS = 600_000
 
@@ -76,8 +76,8 @@ export function attemptFact(
   { now }: Pick<Ports, 'now'>,
   { tenant, session }: Pick<Attempt, 'tenant' | 'session'>,
   actor: string,
-  action: FactAction,
+  action: OtherFact['action'],
   reason: string | null,
-): Fact {
+): OtherFact {
   return { tenant, at: now(), actor, action, subject: session, reason }
 }

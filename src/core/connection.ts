@@ -85,10 +85,8 @@ export interface Trouble {
   readonly reason: string
   /** The provider said no in a way we do not know to be final. */
   readonly unclear: boolean
-  /** An answer may have been lost on its way to us: the refresh token may be spent. */
-  readonly lost?: true
-  /** When the app that the provider refused was last changed; one that was changed since is tried at once. */
-  readonly refusedApp?: number
+  /** When a renewal began whose answer may have been lost on its way to us: the refresh token may be spent since. */
+  readonly lostAt?: number
 }
 
 /** What became of a revocation at the provider. */
@@ -125,7 +123,12 @@ export function judge(
   if (left <= 0) return 'expired'
   const life = Math.max(expiresAt - issuedAt, 0)
   if (left <= Math.min(URGENT_MS_MAX, life / 20)) return 'urgent'
-  return left <= Math.min(MARGIN_MS_MAX, life / 4) ? 'ageing' : 'fresh'
+  return left <= ageingSpan(issuedAt, expiresAt) ? 'ageing' : 'fresh'
+}
+
+/** How long before its end a token is renewed. */
+export function ageingSpan(issuedAt: number, expiresAt: number): number {
+  return Math.min(MARGIN_MS_MAX, Math.max(expiresAt - issuedAt, 0) / 4)
 }
 
 /** Scopes asked for and not granted; empty when the provider did not say. */

@@ -3,7 +3,7 @@
 import type { App } from './app.ts'
 import { allow, type Caller, type CallerRecord } from './caller.ts'
 import { BrokerError } from './errors.ts'
-import type { FactAction, Ports } from './ports.ts'
+import type { OtherFact, Ports } from './ports.ts'
 
 export async function listApps(ports: Ports, caller: Caller): Promise<App[]> {
   await allow(ports, caller, 'read:apps', 'apps')
@@ -67,7 +67,7 @@ async function changed(
   ports: Ports,
   caller: Caller,
   change: Parameters<Ports['store']['records']['change']>[0][number],
-  action: FactAction,
+  action: OtherFact['action'],
   subject: string,
 ): Promise<void> {
   await ports.store.records.change(

@@ -1,22 +1,31 @@
 /** What the core needs from the outside world. Every other folder exists to provide one of these. */
 
+import type { Ahead } from './ahead.ts'
 import type { App, Registration } from './app.ts'
 import type { Attempt, Stage } from './attempt.ts'
 import type { CallerRecord } from './caller.ts'
 import type { Account, Connection, Credentials, Glance, Health, Lease, Upstream } from './connection.ts'
+import type { About, ConnectionEvent, EventFilter, EventType, Message } from './event.ts'
 import type { Flights } from './flights.ts'
+import type { Pacing } from './pacing.ts'
 import type { Provider } from './provider.ts'
 import type { Registry } from './registry.ts'
 import type { Secret } from './secret.ts'
 import type { AppSetup, CallerSetup } from './setup.ts'
+import type { Delivery, SealedSigning, Sent, Settled, Webhook } from './webhook.ts'
 
 export interface Ports {
   readonly store: Store
+  readonly journal: Journal
   readonly seal: Seal
   readonly registry: Registry
   readonly modeOf: (provider: Provider) => Mode
+  readonly courier: Courier
   /** Renewals under way in this process. */
   readonly flights: Flights
+  readonly pacing: Pacing
+  /** Tokens that this process handed out, to be renewed before they end. */
+  readonly ahead: Ahead
   /** Milliseconds since the epoch. */
   readonly now: () => number
   /** Waits that many milliseconds. */
@@ -42,28 +51,35 @@ export interface Ports {
  * Something that happened, written in the same transaction as the change it tells of; `reason` holds no secret.
  * Audit and events are readings of these.
  */
-export interface Fact {
+export type Fact = ConnectionFact | OtherFact
+
+/** One that is an event. */
+export interface ConnectionFact extends Told {
+  readonly action: EventType
+  readonly about: About
+}
+
+export interface OtherFact extends Told {
+  readonly action: Exclude<FactAction, EventType>
+}
+
+interface Told {
   readonly tenant: string
   readonly at: number
   /** The caller's name, `browser` or `broker`. */
   readonly actor: string
-  readonly action: FactAction
   readonly subject: string
   readonly reason: string | null
 }
 
 export type FactAction =
+  | EventType
   | 'access.refused'
   | 'attempt.begun'
   | 'attempt.denied'
   | 'attempt.failed'
   | 'attempt.burned'
   | 'attempt.binding_mismatch'
-  | 'connection.connected'
-  | 'connection.renewal_failing'
-  | 'connection.recovered'
-  | 'connection.broken'
-  | 'connection.revoked'
   | 'connection.relabelled'
   | 'connection.deleted'
   | 'connection.integrity_failure'
@@ -71,21 +87,30 @@ export type FactAction =
   | 'provider.removed'
   | 'app.applied'
   | 'app.removed'
+  | 'app.refused'
+  | 'app.accepted'
   | 'caller.applied'
   | 'caller.disabled'
   | 'caller.enabled'
   | 'caller.removed'
+  | 'webhook.created'
+  | 'webhook.rotated'
+  | 'webhook.replayed'
+  | 'webhook.removed'
 
 /** Every write is durable before its promise resolves, and lands whole with its facts or not at all. */
 export interface Store {
   readonly attempts: AttemptStore
   readonly connections: ConnectionStore
   readonly records: RecordStore
+  readonly webhooks: WebhookStore
 
   /** Facts that change nothing else: refusals. */
   record(facts: readonly Fact[]): Promise<void>
   /** Newest first; `before` is the sequence number to go on from. */
   history(tenant: string | null, page: { before: number | null; limit: number }): Promise<(Fact & { readonly seq: number })[]>
+  /** Oldest first, those after a sequence number. One that is written later never stands before one that was read: who goes on from the last misses none. */
+  events(tenant: string, filter: EventFilter, page: { after: number; limit: number }): Promise<ConnectionEvent[]>
 
   /** Resolves when the store can be read and written; rejects with why not. */
   ping(): Promise<void>
@@ -141,7 +166,7 @@ export interface ConnectionStore {
     lease: { holder: string; now: number; until: number },
   ): Promise<{ readonly connection: Connection; readonly overdue: Lease | null } | null>
   /** Writes what a renewal brought and gives the lease back, if its fence still is the row's; says whether it did. */
-  settle(claimed: Connection, next: Connection, facts: readonly Fact[]): Promise<boolean>
+  settle(claimed: Claimed, next: Connection, facts: readonly Fact[]): Promise<boolean>
   /** Writes a change that is no renewal, if the version still is the one seen; says whether it did. Takes the lease from whoever holds it. */
   save(seen: Connection, next: Connection, facts: readonly Fact[]): Promise<boolean>
   /** Says whether there was one; only then the facts are written. */
@@ -149,6 +174,9 @@ export interface ConnectionStore {
   /** How many there are of each state, for metrics and `apply`. */
   count(filter: { tenant?: string; app?: string; provider?: string }): Promise<Readonly<Record<Health['state'], number>>>
 }
+
+/** What a write under a lease needs to know of the row it is for. */
+export type Claimed = Pick<Connection, 'tenant' | 'id' | 'lease'>
 
 export interface ConnectionFilter {
   readonly userId?: string
@@ -179,6 +207,33 @@ export interface RecordStore {
   addKey(key: BrokerKey): Promise<BrokerKey>
 }
 
+/** Where events go, and those on their way there. An event becomes a delivery of a webhook once, and stays one until it is delivered. */
+export interface WebhookStore {
+  /** In the order of their ids; null: of all tenants. */
+  list(tenant: string | null): Promise<Webhook[]>
+  find(tenant: string, id: string): Promise<Webhook | null>
+  /** It is given the events that are written from now on. */
+  add(webhook: Webhook, facts: readonly Fact[]): Promise<void>
+  /** Writes what it signs with, if that still is what was seen; says whether it did. */
+  reseal(seen: Webhook, sealed: SealedSigning, facts: readonly Fact[]): Promise<boolean>
+  /** With its deliveries. Says whether there was one; only then the facts are written. */
+  remove(tenant: string, id: string, facts: readonly Fact[]): Promise<boolean>
+
+  /** Makes deliveries of the events that webhooks have not been given yet, at most `limit` events for each; resolves to how many it made. */
+  spread(now: number, limit: number): Promise<number>
+  /**
+   * Takes deliveries that wait, whose time has come, that nobody holds, and that no earlier event of the same connection waits before.
+   * Of any number of processes at once one gets each.
+   */
+  claim(webhook: Webhook, lease: { holder: string; now: number; until: number }, limit: number): Promise<Delivery[]>
+  /** Writes what became of one and gives it back, if its fence still is the row's; says whether it did. */
+  settle(claimed: Delivery, settled: Settled): Promise<boolean>
+  /** In the order of their events, those after the sequence number of one. */
+  deliveries(webhook: Webhook, state: Delivery['state'], page: { after: number; limit: number }): Promise<Delivery[]>
+  /** Makes deliveries once more of events that the webhook was given, dead ones included; those that wait go on waiting. Resolves to how many. */
+  replay(webhook: Webhook, from: { after: number; since?: number }, now: number, facts: readonly Fact[]): Promise<number>
+}
+
 export type RecordChange =
   | { readonly put: 'provider'; readonly provider: Provider }
   | { readonly put: 'app'; readonly app: App }
@@ -196,12 +251,33 @@ export interface BrokerKey {
   readonly createdAt: number
 }
 
+// ── Journal ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** What a renewal brought while the store could not take it, sealed as it will stand in the row. */
+export interface JournalEntry {
+  readonly claimed: Claimed
+  readonly next: Connection
+  readonly facts: readonly Fact[]
+}
+
+/** Where answers wait until the store takes them. On this machine, apart from the store; another process may read and remove them. */
+export interface Journal {
+  /** Durable when it resolves. */
+  add(entry: JournalEntry): Promise<void>
+  /** The one that was got under that lease. */
+  find(claimed: Claimed): Promise<JournalEntry | null>
+  /** Those that are whole; what a crash tore off is no entry. */
+  entries(): Promise<JournalEntry[]>
+  /** That it is gone already is no failure. */
+  remove(claimed: Claimed): Promise<void>
+}
+
 // ── Seal ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** A row that sealed fields belong to. What is sealed for one row, tenant or field does not open for another. */
 export interface Row {
   readonly tenant: string
-  readonly table: 'connections' | 'attempts' | 'apps' | 'broker_keys'
+  readonly table: 'connections' | 'attempts' | 'apps' | 'webhooks' | 'broker_keys'
   readonly id: string
 }
 
@@ -297,6 +373,19 @@ export type Renewed =
       readonly unclear: boolean
     }
 
+// ── Courier ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Takes messages to webhooks, signed. */
+export interface Courier {
+  /** Once, and it never throws. */
+  send(webhook: Webhook, message: Message | TestMessage): Promise<Sent>
+}
+
+export interface TestMessage extends Pick<Message, 'id' | 'timestamp'> {
+  readonly type: 'webhook.test'
+  readonly data: Readonly<Record<string, never>>
+}
+
 // ── Net ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** The one way out. No redirects, no decoding, bounded in size and time, to addresses that were checked and then pinned. */
@@ -310,6 +399,8 @@ export interface NetRequest {
   readonly headers: Readonly<Record<string, string>>
   readonly body?: string
   readonly allowPrivateNetwork: boolean
+  /** Only the status is of interest: whatever the body is, there is an answer. */
+  readonly ignoreBody?: true
 }
 
 export interface NetAnswer {

@@ -72,6 +72,8 @@ export interface Provider {
   readonly keep_from_answer?: readonly string[]
   readonly keep_from_callback?: readonly string[]
 
+  /** How many renewals it is asked for at once, by each process. Default: 16. */
+  readonly concurrency?: number
   readonly rotation?: {
     /**
      * How long a spent refresh token still gets its successor: `300s`, `until_next_use` (until the successor is used, or for good where

@@ -3,6 +3,7 @@
 import { type Attempt, attemptFact, attemptRow, emptied } from './attempt.ts'
 import type { Connection } from './connection.ts'
 import { BrokerError } from './errors.ts'
+import { connectionFact } from './event.ts'
 import { mintId } from './one-time.ts'
 import type { Grant, Ports, RowSeal } from './ports.ts'
 import { registrationOf } from './registration.ts'
@@ -68,7 +69,8 @@ async function stored(
   }
   const next = emptied({ ...attempt, stage: 'connected', connection: id })
   const how = earlier ? 'reconnected' : attempt.binding
-  const connected = attemptFact(ports, { ...attempt, session: id }, 'browser', 'connection.connected', how)
+  const told = { at: ports.now(), actor: 'browser', action: 'connection.connected', reason: how } as const
+  const connected = connectionFact(connection, told)
   try {
     return (await ports.store.attempts.finish('returned', next, connection, [connected])) ? connection : 'overtaken'
   } catch (error) {

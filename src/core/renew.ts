@@ -3,31 +3,34 @@
  *
  * Many providers take a refresh token once, and treat a second use as theft: the whole grant dies. So there is one order,
  * and nothing may move across the line marked below: everything that can fail, then the intent (the lease, durable),
- * then the request, once, then the answer written under the lease's fence.
+ * then the request, once, then the answer written under the lease's fence (`settle.ts`).
  */
 
-import { type Connection, judge, type Lease, type Trouble } from './connection.ts'
+import type { App } from './app.ts'
+import { backoff } from './backoff.ts'
+import { type Connection, judge, type Trouble } from './connection.ts'
 import { BrokerError } from './errors.ts'
-import type { Fact, FactAction, Grant, Ports, Renewed, RowSeal } from './ports.ts'
+import { connectionFact, type EventType } from './event.ts'
+import type { Fact, Grant, Ports, Renewed, RowSeal } from './ports.ts'
 import type { Provider } from './provider.ts'
 import { registrationOf } from './registration.ts'
+import { settle, settleWaiting, waiting } from './settle.ts'
 import { openCredentials, sealCredentials } from './vault.ts'
 
 /** Longer than a request may take, time to write included: past it the answer counts as lost. */
 const LEASE_MS = 30_000
-const BACKOFF_MS_MIN = 1000
-const BACKOFF_MS_MAX = 300_000
-const RETRY_AFTER_MS_MAX = 3_600_000
 /** Failures in a row after which a connection whose token still works is called failing. */
 const FAILING_AFTER = 3
 /** A refusal we do not understand becomes final when it keeps coming this often and this long. */
 const UNCLEAR_ATTEMPTS_MAX = 5
 const UNCLEAR_MS_MAX = 6 * 3_600_000
-const WRITE_TRIES_MAX = 8
 /** What stands between the provider and us broke off or gave up, which says nothing of what the provider did. */
 const LOST_ANSWERS = new Set(['answer_lost', 'malformed_answer', 'http_502', 'http_504'])
 
-/** Resolves to the connection as it is after the attempt, renewed or not; whoever asks meanwhile shares it. */
+/**
+ * Resolves to the connection as it is after the attempt, renewed or not; whoever asks meanwhile shares it. Throws `APP_CREDENTIALS_REJECTED`
+ * or `PROVIDER_UNAVAILABLE` when the provider is to be left alone for a reason that is not this connection's.
+ */
 export function renew(ports: Ports, seen: Connection): Promise<Connection> {
   return ports.flights.join(`renew ${seen.tenant} ${seen.id}`, () => renewOnce(ports, seen))
 }
@@ -35,59 +38,91 @@ export function renew(ports: Ports, seen: Connection): Promise<Connection> {
 async function renewOnce(ports: Ports, seen: Connection): Promise<Connection> {
   let current = seen
   for (;;) {
-    if (!(await isDue(ports, current))) return current
+    if (!isDue(current, ports.now())) return current
+    const answered = await waiting(ports, current)
+    if (answered) return settleWaiting(ports, answered)
     if (!current.sealed?.refreshToken) return withoutRefreshToken(ports, current)
 
     const prepared = await prepare(ports, current)
     if ('trouble' in prepared) return noted(ports, current, prepared.trouble)
 
-    // The lease is taken only at the version looked at: if somebody renewed in between, this comes back empty and we look again.
-    const now = ports.now()
-    const claim = await ports.store.connections.claim(current, { holder: ports.process, now, until: now + LEASE_MS })
-    if (claim?.overdue && !isReplayable(prepared.registration.provider, claim.overdue, now)) {
-      return write(ports, claim.connection, broken(claim.connection, 'rotation_response_lost', null, now), prepared, null)
-    }
-    if (claim) {
-      // ─── From here the refresh token may be spent. Nothing below may throw before the answer is written, and nothing is aborted.
-      const answer = await prepared.spend()
-      return write(ports, claim.connection, outcome(ports, claim, prepared, answer), prepared, answer)
-    }
+    const before = current
+    const after = await ports.pacing.run({ app: prepared.app, provider: prepared.registration.provider }, () =>
+      attempt(ports, before, prepared),
+    )
+    if (after) return after
     current = await lookAgain(ports, current)
   }
 }
 
-/** Stale, and not waiting after a failure. There is nothing to wait for once the operator has changed the app that was refused. */
-async function isDue(ports: Ports, connection: Connection): Promise<boolean> {
+/** null: somebody else is at it, or was; look again. */
+async function attempt(ports: Ports, current: Connection, prepared: Prepared): Promise<Connection | null> {
   const now = ports.now()
+  const spent = isSpentForGood(prepared.registration.provider, lostAt({ connection: current, overdue: current.lease }), now)
+  // What it was exchanged for is lost, but the access token that we have works to its end.
+  if (spent && isUsable(current, now) && !isHeld(current, now)) return current
+
+  // The lease is taken only at the version looked at: if somebody renewed in between, this comes back empty and we look again.
+  const claim = await ports.store.connections.claim(current, { holder: ports.process, now, until: now + LEASE_MS })
+  if (!claim) return null
+  if (spent) return written(ports, claim, broken(claim.connection, 'rotation_response_lost', null, now))
+  // ─── From here the refresh token may be spent. Nothing below may throw before the answer is written, and nothing is aborted.
+  const answer = await prepared.spend()
+  const verdict = ports.pacing.learn(prepared.app, answer)
+  const connection = await written(ports, claim, outcome(ports, claim, prepared, answer))
+  if (verdict) await tellOfApp(ports, prepared.app, verdict, answer)
+  if (answer.outcome === 'app_rejected') throw ports.pacing.refusal(prepared.app)
+  return connection
+}
+
+/** Once for the app, however many connections it has. */
+async function tellOfApp(ports: Ports, app: App, verdict: 'refused' | 'accepted', answer: Renewed): Promise<void> {
+  const { tenant, keyCodeRef } = app
+  const reason = answer.outcome === 'app_rejected' ? answer.reason : null
+  const told = { tenant, key_code_ref: keyCodeRef, reason }
+  if (verdict === 'refused') ports.log('error', 'the provider refuses the client id or secret of an app', told)
+  else ports.log('info', 'the provider takes the client id and secret of an app again', told)
+  const fact: Fact = { tenant, at: ports.now(), actor: 'broker', action: `app.${verdict}`, subject: keyCodeRef, reason }
+  await ports.store
+    .record([fact])
+    .catch((error: unknown) => ports.log('error', 'a fact could not be written', { ...told, error }))
+}
+
+/** Stale, and not waiting after a failure. */
+function isDue(connection: Connection, now: number): boolean {
   const freshness = judge(connection, now)
   if (freshness === 'fresh' || freshness === 'dead') return false
   const trouble = troubleOf(connection)
-  if (trouble === null || trouble.retryAt <= now) return true
-  if (trouble.refusedApp === undefined) return false
-  const app = await ports.registry.app(connection.tenant, connection.app)
-  return app !== null && app.updatedAt !== trouble.refusedApp
+  return trouble === null || trouble.retryAt <= now
+}
+
+/** When a renewal began whose answer we never saw: by us, or by somebody who never gave the lease back. null: there is none. */
+function lostAt({ connection, overdue }: Claim): number | null {
+  return troubleOf(connection)?.lostAt ?? overdue?.startedAt ?? null
 }
 
 /**
- * An earlier renewal was begun and never finished, so its refresh token may be spent. Where the provider replays its answer for a while,
- * asking again within that time is safe. Where it is known not to, asking again is what reuse detection kills a grant for.
- * Where nothing is known of rotation, most providers do not rotate.
+ * The refresh token may be spent. Where the provider replays its answer for a while, asking again within that time is safe. Where it is
+ * known not to, asking again is what reuse detection kills a grant for. Where nothing is known of rotation, most providers do not rotate.
  */
-function isReplayable({ rotation }: Provider, { startedAt }: Lease, now: number): boolean {
+function isSpentForGood({ rotation }: Provider, lostAt: number | null, now: number): boolean {
   const window = rotation?.window
-  if (window === undefined || window === 'until_next_use') return true
-  if (window === 'none') return false
-  return now - startedAt < Number.parseInt(window, 10) * 1000
+  if (lostAt === null || window === undefined || window === 'until_next_use') return false
+  return window === 'none' || now - lostAt >= Number.parseInt(window, 10) * 1000
 }
 
-/** Somebody else is at it: waits until they are done, or their lease is over. */
+/** Somebody else is at it: waits until they are done, or what they got is in the journal, or their lease is over. */
 async function lookAgain(ports: Ports, { tenant, id }: Connection): Promise<Connection> {
   for (;;) {
     const current = await ports.store.connections.find(tenant, id)
     if (!current) throw new BrokerError('INVALID_SESSION', 'this connection was deleted')
-    if (!current.lease || current.lease.until <= ports.now()) return current
+    if (!isHeld(current, ports.now()) || (await waiting(ports, current))) return current
     await ports.pause(25)
   }
+}
+
+function isHeld({ lease }: Connection, now: number): boolean {
+  return lease !== null && lease.until > now
 }
 
 type Prepared = Awaited<ReturnType<typeof prepared>>
@@ -118,37 +153,12 @@ async function prepared(ports: Ports, connection: Connection) {
   return { row, app, registration, mode, spend: await mode.prepareRenewal(registration, credentials) }
 }
 
-/** Writes the answer under the lease's fence. Storage that fails for a moment must not cost the grant, so it is tried again. */
-async function write(
+function written(
   ports: Ports,
-  claimed: Connection,
-  next: Outcome,
-  prepared: Prepared,
-  answer: Renewed | null,
+  { connection: { tenant, id, lease } }: Claim,
+  { connection, facts }: Outcome,
 ): Promise<Connection> {
-  const { tenant, id } = claimed
-  for (let tries = 1; ; tries++) {
-    try {
-      if (await ports.store.connections.settle(claimed, next.connection, next.facts)) return next.connection
-      break
-    } catch (error) {
-      ports.log('error', 'a renewal could not be written', { tenant, session: id, attempt: tries, error })
-      if (tries === WRITE_TRIES_MAX) throw error
-      await ports.pause(50 * 2 ** tries)
-    }
-  }
-  // The row moved on under us: revoked, reconnected or taken over. What we got must not stay alive behind it.
-  const current = await ports.store.connections.find(tenant, id)
-  if (answer?.outcome === 'renewed' && isOver(current)) {
-    await prepared.mode.revoke(prepared.registration, answer.grant.credentials)
-  }
-  if (!current) throw new BrokerError('INVALID_SESSION', 'this connection was deleted')
-  return current
-}
-
-/** A grant that was superseded is the newer connection's now at many providers: revoking any token of it would end that one. */
-function isOver(current: Connection | null): boolean {
-  return !current || (current.health.state === 'revoked' && current.health.upstream !== 'superseded')
+  return settle(ports, { claimed: { tenant, id, lease }, next: connection, facts })
 }
 
 interface Outcome {
@@ -159,12 +169,13 @@ interface Outcome {
 /** What the answer makes of the connection. Pure, and it cannot fail: the seal was got before the request. */
 function outcome(
   ports: Pick<Ports, 'now' | 'chance'>,
-  { connection: current, overdue }: Claim,
-  { app, row }: Pick<Prepared, 'app' | 'row'>,
+  claim: Claim,
+  { row, registration }: Pick<Prepared, 'row' | 'registration'>,
   answer: Renewed,
 ): Outcome {
   const now = ports.now()
-  const lost = overdue !== null || troubleOf(current)?.lost === true
+  const current = claim.connection
+  const before = lostAt(claim)
   switch (answer.outcome) {
     case 'renewed': {
       const connection = renewed(current, answer.grant, row, now)
@@ -172,11 +183,16 @@ function outcome(
     }
     case 'rejected':
       // We never saw the answer to an earlier renewal: it most likely had a successor in it.
-      return broken(current, lost ? 'rotation_response_lost' : answer.reason, answer.detail, now)
+      return broken(current, before === null ? answer.reason : 'rotation_response_lost', answer.detail, now)
     case 'app_rejected':
-      return troubled(current, { reason: 'app_rejected', lost, refusedApp: app.updatedAt }, answer.detail, ports)
-    case 'unavailable':
-      return troubled(current, { ...answer, lost: lost || LOST_ANSWERS.has(answer.reason) }, answer.detail, ports)
+      // Not this connection's fault: it stays as it was, and the app is told of. Its lease is given back, and with it the mark of a lost answer.
+      return { connection: keepingLost(current, before, now), facts: [] }
+    case 'unavailable': {
+      const lost = before ?? (LOST_ANSWERS.has(answer.reason) ? (current.lease?.startedAt ?? now) : null)
+      if (isSpentForGood(registration.provider, lost, now) && !isUsable(current, now))
+        return broken(current, 'rotation_response_lost', answer.detail, now)
+      return troubled(current, { ...answer, lostAt: lost }, answer.detail, ports)
+    }
   }
 }
 
@@ -212,13 +228,12 @@ interface Setback {
   readonly reason: string
   readonly retryAfterMs?: number | null
   readonly unclear?: boolean
-  readonly lost: boolean
-  readonly refusedApp?: number
+  readonly lostAt: number | null
 }
 
 function troubled(
   current: Connection,
-  { reason, retryAfterMs = null, unclear = false, lost, refusedApp }: Setback,
+  { reason, retryAfterMs = null, unclear = false, lostAt }: Setback,
   detail: string | null,
   { now, chance }: Pick<Ports, 'now' | 'chance'>,
 ): Outcome {
@@ -228,15 +243,11 @@ function troubled(
   const since = before?.since ?? at
   if (unclear && attempts >= UNCLEAR_ATTEMPTS_MAX && at - since >= UNCLEAR_MS_MAX) return broken(current, reason, detail, at)
 
-  const backoff = Math.min(BACKOFF_MS_MIN * 2 ** (attempts - 1), BACKOFF_MS_MAX) * (0.5 + chance() / 2)
-  const wait = Math.max(backoff, Math.min(retryAfterMs ?? 0, RETRY_AFTER_MS_MAX))
   const trouble: Trouble = {
-    ...{ attempts, since, retryAt: at + Math.ceil(wait), reason, unclear },
-    ...(lost && { lost }),
-    ...(refusedApp !== undefined && { refusedApp }),
+    ...{ attempts, since, retryAt: at + backoff(attempts, chance(), retryAfterMs), reason, unclear },
+    ...(lostAt !== null && { lostAt }),
   }
-  const usable = current.expiresAt === null || current.expiresAt > at
-  if (current.health.state === 'connected' && usable && attempts < FAILING_AFTER) {
+  if (current.health.state === 'connected' && isUsable(current, at) && attempts < FAILING_AFTER) {
     return { connection: { ...current, health: { state: 'connected', trouble }, lease: null }, facts: [] }
   }
   const newly = current.health.state === 'connected'
@@ -244,6 +255,17 @@ function troubled(
     connection: { ...current, health: { state: 'failing', trouble }, lease: null },
     facts: newly ? [fact(current, at, 'connection.renewal_failing', reason)] : [],
   }
+}
+
+function keepingLost(current: Connection, lostAt: number | null, now: number): Connection {
+  const { health } = current
+  if (lostAt === null || (health.state !== 'connected' && health.state !== 'failing')) return { ...current, lease: null }
+  const trouble = health.trouble ?? { attempts: 0, since: now, retryAt: now, reason: 'answer_lost', unclear: false }
+  return { ...current, health: { ...health, trouble: { ...trouble, lostAt } }, lease: null }
+}
+
+function isUsable({ expiresAt }: Connection, now: number): boolean {
+  return expiresAt === null || expiresAt > now
 }
 
 /** Works until the access token expires; then only the user can help. */
@@ -257,9 +279,11 @@ async function withoutRefreshToken(ports: Ports, current: Connection): Promise<C
 /** A failure before anything was spent: noted as any other, without a lease. */
 async function noted(ports: Ports, current: Connection, trouble: Renewed): Promise<Connection> {
   if (trouble.outcome !== 'unavailable') return current
+  // Writing would take the lease from whoever is asking the provider just now, and what they get would be lost.
+  if (isHeld(current, ports.now())) return lookAgain(ports, current)
   // Writing gives an overdue lease back, and with it goes the only other trace of an answer that was lost.
-  const lost = current.lease !== null || troubleOf(current)?.lost === true
-  const { connection, facts } = troubled(current, { ...trouble, lost }, trouble.detail, ports)
+  const lost = lostAt({ connection: current, overdue: current.lease })
+  const { connection, facts } = troubled(current, { ...trouble, lostAt: lost }, trouble.detail, ports)
   return (await ports.store.connections.save(current, connection, facts)) ? connection : lookAgain(ports, current)
 }
 
@@ -267,6 +291,6 @@ function troubleOf({ health }: Connection): Trouble | null {
   return health.state === 'connected' || health.state === 'failing' ? health.trouble : null
 }
 
-function fact({ tenant, id }: Connection, at: number, action: FactAction, reason: string | null): Fact {
-  return { tenant, at, actor: 'broker', action, subject: id, reason }
+function fact(connection: Connection, at: number, action: EventType, reason: string | null): Fact {
+  return connectionFact(connection, { at, actor: 'broker', action, reason })
 }

@@ -4,6 +4,7 @@ import { attemptFact, emptied, PENDING_STAGES, type Stage } from './attempt.ts'
 import { allow, type Caller } from './caller.ts'
 import { type Connection, type Credentials, type Health, sameOwner, type Upstream } from './connection.ts'
 import { BrokerError } from './errors.ts'
+import { connectionFact } from './event.ts'
 import type { Cursor, Fact, Ports } from './ports.ts'
 import { registrationOf } from './registration.ts'
 import { openCredentials } from './vault.ts'
@@ -135,6 +136,6 @@ function revoked(upstream: Upstream): Health {
   return { state: 'revoked', upstream }
 }
 
-function fact({ now }: Ports, { tenant, id }: Connection, actor: string, reason: string | null): Fact {
-  return { tenant, at: now(), actor, action: 'connection.revoked', subject: id, reason }
+function fact({ now }: Ports, connection: Connection, actor: string, reason: string | null): Fact {
+  return connectionFact(connection, { at: now(), actor, action: 'connection.revoked', reason })
 }

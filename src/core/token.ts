@@ -13,6 +13,8 @@ export interface HandedOut {
   readonly accessToken: Secret
   /** null: it does not expire, as far as the provider says. */
   readonly expiresAt: number | null
+  /** The last renewal failed, and the token is on its last stretch. */
+  readonly refreshFailed: boolean
 }
 
 /**
@@ -23,12 +25,16 @@ export async function token(ports: Ports, caller: Caller, session: string): Prom
   await allow(ports, caller, 'read:connected_apps', session)
   const glance = await ports.store.connections.glance(caller.tenant, session)
   if (glance && judge(glance, ports.now()) === 'fresh') {
-    return { accessToken: await openAccessToken(ports, glance), expiresAt: glance.expiresAt }
+    ports.ahead.used(glance)
+    return { accessToken: await openAccessToken(ports, glance), expiresAt: glance.expiresAt, refreshFailed: false }
   }
   const found =
     (glance && (await ports.store.connections.find(caller.tenant, session))) ?? (await justMade(ports, caller, session))
   const connection = await usable(ports, found)
-  return { accessToken: await openAccessToken(ports, connection), expiresAt: connection.expiresAt }
+  ports.ahead.used(connection)
+  const { health, expiresAt } = connection
+  const refreshFailed = 'trouble' in health && health.trouble !== null
+  return { accessToken: await openAccessToken(ports, connection), expiresAt, refreshFailed }
 }
 
 /** Between the look at the connections and the one at the attempts it may have become one. Throws why there is none. */
@@ -73,6 +79,8 @@ function stillUsable(ports: Ports, found: Connection, error: unknown): Connectio
 }
 
 function tell(ports: Ports, { tenant, id }: Connection, error: unknown): void {
+  // Nothing of this connection: it was told of where it was found out.
+  if (error instanceof BrokerError && (error.code === 'APP_CREDENTIALS_REJECTED' || error.code === 'PROVIDER_UNAVAILABLE')) return
   ports.log('warn', 'a renewal ahead of time failed', { tenant, session: id, error })
 }
 
@@ -86,11 +94,6 @@ function assertAlive({ health, expiresAt }: Connection, now: number): void {
   if (expiresAt === null || expiresAt > now) return
   const trouble = health.trouble
   const retryAfterMs = Math.max((trouble?.retryAt ?? now) - now, 1000)
-  if (trouble?.reason === 'app_rejected') {
-    const message =
-      "the provider refuses this app's client id or secret; an operator must correct it, then this connection works again"
-    throw new BrokerError('APP_CREDENTIALS_REJECTED', message, { retryAfterMs })
-  }
   const message = `the token expired and the provider could not renew it just now: ${trouble?.reason ?? 'no answer yet'}`
   throw new BrokerError('PROVIDER_UNAVAILABLE', message, { retryAfterMs })
 }

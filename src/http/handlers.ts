@@ -8,12 +8,23 @@ import { allow, type Caller } from '../core/caller.ts'
 import { complete } from '../core/complete.ts'
 import { authUrl, type Link } from '../core/connect.ts'
 import { BrokerError } from '../core/errors.ts'
+import { eventId, listEvents, messageOf, positionOf } from '../core/event.ts'
 import { listApps, listCallers, readApp, removeApp, removeCaller, setCallerDisabled } from '../core/manage.ts'
 import type { Cursor, Ports } from '../core/ports.ts'
 import { revoke } from '../core/revoke.ts'
 import { Secret } from '../core/secret.ts'
 import { token } from '../core/token.ts'
-import { appItem, callerItem, connectionItem, moment, pendingItem, providerItem } from './items.ts'
+import {
+  createWebhook,
+  listDeliveries,
+  listWebhooks,
+  removeWebhook,
+  replay,
+  rotateWebhook,
+  testWebhook,
+  type WithSecret,
+} from '../core/webhooks.ts'
+import { appItem, callerItem, connectionItem, deliveryItem, moment, pendingItem, providerItem, webhookItem } from './items.ts'
 import type * as schemas from './schemas.ts'
 
 /** A request that fits its route's schemas. */
@@ -46,8 +57,12 @@ export async function getToken(
   caller: Caller,
   { query }: Input<Static<typeof schemas.SessionQuery>>,
 ): Promise<wire.TokenAnswer> {
-  const { accessToken, expiresAt } = await token(ports, caller, query.session_id)
-  return { access_token: accessToken.reveal(), ...(expiresAt !== null && { access_token_expiry: moment(expiresAt) }) }
+  const { accessToken, expiresAt, refreshFailed } = await token(ports, caller, query.session_id)
+  return {
+    access_token: accessToken.reveal(),
+    ...(expiresAt !== null && { access_token_expiry: moment(expiresAt) }),
+    ...(refreshFailed && { warning: 'refresh_failed' }),
+  }
 }
 
 export async function postRevoke(
@@ -93,7 +108,7 @@ export async function getConnections(
     ...(key_code_ref !== undefined && { app: key_code_ref }),
     ...(label !== undefined && { label }),
   }
-  const page = { after: cursorOf(next_token), size: Math.min(Number(page_size ?? PAGE_SIZE), PAGE_SIZE_MAX) }
+  const page = { after: cursorOf(next_token), size: sizeOf(page_size) }
   const { items, next } = await listConnections(ports, caller, { ...filter, ...(state !== undefined && { state }) }, page)
   return {
     connections: items.map((item) => (item.kind === 'pending' ? pendingItem(item.attempt) : connectionItem(item.connection))),
@@ -119,6 +134,10 @@ export async function removeConnection(ports: Ports, caller: Caller, { params }:
   return { result: 'deleted', ...DONE }
 }
 
+function sizeOf(text: string | undefined): number {
+  return Math.min(Number(text ?? PAGE_SIZE), PAGE_SIZE_MAX)
+}
+
 /** Opaque to clients; a row's moment and id, which are no secrets. */
 function cursorText({ createdAt, id }: Cursor): string {
   return Buffer.from(JSON.stringify([createdAt, id])).toString('base64url')
@@ -133,6 +152,85 @@ function cursorOf(text: string | undefined): Cursor | null {
     // Falls through to the one refusal.
   }
   throw new BrokerError('INVALID_REQUEST', 'next_token is not one that a page of this list answered')
+}
+
+// ── /api/v1/events ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+export async function getEvents(
+  ports: Ports,
+  caller: Caller,
+  { query }: Input<Static<typeof schemas.EventListQuery>>,
+): Promise<wire.EventListAnswer> {
+  const { type, session_id, after, page_size, next_token } = query
+  const from = after === undefined ? { after: 0 } : positionOf(after)
+  const filter = {
+    ...(type !== undefined && { type }),
+    ...(session_id !== undefined && { session: session_id }),
+    ...(from.since !== undefined && { since: from.since }),
+  }
+  const page = { after: next_token === undefined ? from.after : positionOf(next_token).after, size: sizeOf(page_size) }
+  const { events, next } = await listEvents(ports, caller, filter, page)
+  return { events: events.map(messageOf), next_token: next === null ? null : eventId(next) }
+}
+
+// ── /api/v1/webhooks ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+export async function getWebhooks(ports: Ports, caller: Caller): Promise<wire.WebhookListAnswer> {
+  const webhooks = await listWebhooks(ports, caller)
+  return { webhooks: webhooks.map((webhook) => webhookItem(ports, webhook)), next_token: null }
+}
+
+export async function postWebhook(
+  ports: Ports,
+  caller: Caller,
+  { body }: Input<unknown, Static<typeof schemas.WebhookBody>>,
+): Promise<wire.WebhookAnswer> {
+  const secret = body.secret === undefined ? null : new Secret(body.secret)
+  // Private addresses are for operators to allow, on the command line.
+  const setup = { url: body.url, types: body.types ?? null, secret, allowPrivateNetwork: false }
+  return withSecret(ports, await createWebhook(ports, caller, setup))
+}
+
+export async function deleteWebhook(ports: Ports, caller: Caller, { params }: Input): Promise<wire.ResultAnswer> {
+  await removeWebhook(ports, caller, params['webhook_id']!)
+  return { result: 'removed', ...DONE }
+}
+
+export async function postWebhookRotate(
+  ports: Ports,
+  caller: Caller,
+  { params, body: { secret } }: Input<unknown, Static<typeof schemas.WebhookRotateBody>>,
+): Promise<wire.WebhookAnswer> {
+  const given = secret === undefined ? null : new Secret(secret)
+  return withSecret(ports, await rotateWebhook(ports, caller, params['webhook_id']!, given))
+}
+
+export async function postWebhookTest(ports: Ports, caller: Caller, { params }: Input): Promise<wire.WebhookTestAnswer> {
+  const sent = await testWebhook(ports, caller, params['webhook_id']!)
+  return { delivered: sent.outcome === 'delivered', reason: sent.outcome === 'failed' ? sent.reason : null }
+}
+
+export async function getDeliveries(
+  ports: Ports,
+  caller: Caller,
+  { params, query }: Input<Static<typeof schemas.DeliveryListQuery>>,
+): Promise<wire.DeliveryListAnswer> {
+  const { state = 'dead', page_size, next_token } = query
+  const page = { state, after: next_token === undefined ? 0 : positionOf(next_token).after, size: sizeOf(page_size) }
+  const { deliveries, next } = await listDeliveries(ports, caller, params['webhook_id']!, page)
+  return { deliveries: deliveries.map(deliveryItem), next_token: next === null ? null : eventId(next) }
+}
+
+export async function postWebhookReplay(
+  ports: Ports,
+  caller: Caller,
+  { params, body }: Input<unknown, Static<typeof schemas.ReplayBody>>,
+): Promise<wire.ReplayAnswer> {
+  return { queued: await replay(ports, caller, params['webhook_id']!, body.from) }
+}
+
+function withSecret(ports: Ports, { webhook, generated }: WithSecret): wire.WebhookAnswer {
+  return { ...webhookItem(ports, webhook), ...(generated && { secret: generated.reveal() }) }
 }
 
 // ── /api/v1/apps, /api/v1/providers, /api/v1/callers ─────────────────────────────────────────────────────────────────

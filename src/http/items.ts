@@ -6,8 +6,10 @@ import type { Attempt } from '../core/attempt.ts'
 import type { CallerRecord } from '../core/caller.ts'
 import { redirectUri } from '../core/connect.ts'
 import { type Connection, missingScopes } from '../core/connection.ts'
+import { messageOf } from '../core/event.ts'
 import type { Ports } from '../core/ports.ts'
 import type { Provider } from '../core/provider.ts'
+import type { Delivery, Webhook } from '../core/webhook.ts'
 
 export function moment(ms: number): string {
   return new Date(ms).toISOString()
@@ -103,4 +105,23 @@ export function callerItem(caller: CallerRecord): wire.CallerItem {
 
 export function providerItem({ id, name, mode, docs }: Provider): wire.ProviderItem {
   return { id, name, mode, docs: docs ?? [] }
+}
+
+export function webhookItem(
+  { now }: Pick<Ports, 'now'>,
+  { id, url, types, allowPrivateNetwork, sealed, createdAt }: Webhook,
+): wire.WebhookItem {
+  const { previous } = sealed
+  return {
+    id,
+    url,
+    types,
+    allow_private_network: allowPrivateNetwork,
+    previous_secret_until: previous && previous.until > now() ? moment(previous.until) : null,
+    created_at: moment(createdAt),
+  }
+}
+
+export function deliveryItem({ event, state, attempts, reason, retryAt }: Delivery): wire.DeliveryItem {
+  return { event: messageOf(event), state, attempts, reason, retry_at: state === 'dead' ? null : moment(retryAt) }
 }

@@ -3,6 +3,7 @@
 import { type Static, type TSchema, Type } from 'typebox'
 import type * as wire from '../../sdk/src/wire.ts'
 import { SCOPES } from '../core/caller.ts'
+import { EVENT_TYPES } from '../core/event.ts'
 
 /** Lengths that no honest value reaches. */
 const ID_MAX = 512
@@ -70,6 +71,52 @@ export const ConnectionListQuery = Type.Object(
   strict,
 )
 
+export const EventType = Type.Enum([...EVENT_TYPES])
+
+export const EventListQuery = Type.Object(
+  {
+    type: Type.Optional(EventType),
+    session_id: Type.Optional(id('Only this connection’s.')),
+    after: Type.Optional(
+      Type.String({ maxLength: 40, description: 'The id of the last event that was seen, or a moment to begin at (RFC 3339).' }),
+    ),
+    ...PageQuery,
+  },
+  strict,
+)
+
+const secret = Type.Optional(
+  Type.String({
+    pattern: '^whsec_(?:[A-Za-z0-9+/]{4}){8,21}(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$',
+    description: 'whsec_ and 24 to 64 bytes in base64. Left out: generated, and shown in this answer only.',
+  }),
+)
+
+export const WebhookBody = Type.Object(
+  {
+    url: Type.String({ minLength: 1, maxLength: URL_MAX, description: 'Where events are sent, https://…' }),
+    types: Type.Optional(Type.Array(EventType, { minItems: 1, uniqueItems: true, description: 'Left out: all.' })),
+    secret,
+  },
+  strict,
+)
+
+export const WebhookRotateBody = Type.Object({ secret }, strict)
+
+export const DeliveryState = Type.Union([Type.Literal('waiting'), Type.Literal('dead')])
+
+export const DeliveryListQuery = Type.Object({ state: Type.Optional(DeliveryState), ...PageQuery }, strict)
+
+export const ReplayBody = Type.Object(
+  {
+    from: Type.String({
+      maxLength: 40,
+      description: 'The id of an event, to go on after it, or a moment to begin at (RFC 3339).',
+    }),
+  },
+  strict,
+)
+
 export const RelabelBody = Type.Object({ label: nullable(Type.String({ minLength: 1, maxLength: 200 })) }, strict)
 
 export const AppBody = Type.Object(
@@ -127,6 +174,7 @@ export const AuthUrlAnswer = Type.Object({ url: Type.String(), session_id: Type.
 export const TokenAnswer = Type.Object({
   access_token: Type.String({ description: 'The provider’s own token.' }),
   access_token_expiry: Type.Optional(moment('Left out when it does not expire.')),
+  warning: Type.Optional(Type.Literal('refresh_failed', { description: 'It works, and the last attempt to renew it did not.' })),
 })
 export const ResultAnswer = Type.Object({ result: Type.String(), message: Type.Literal('Success'), code: Type.Literal('OK') })
 export const ErrorAnswer = Type.Object({
@@ -152,6 +200,47 @@ export const ConnectionItem = Type.Object({
 })
 const next_token = nullable(Type.String({ description: 'null: this is the last page.' }))
 export const ConnectionListAnswer = Type.Object({ connections: Type.Array(ConnectionItem), next_token })
+export const EventItem = Type.Object({
+  id: Type.String({ description: 'The same however often it is read or sent.' }),
+  type: EventType,
+  timestamp: moment('When it happened.'),
+  data: Type.Object({
+    session_id: Type.String(),
+    key_code_ref: Type.String(),
+    provider: Type.String(),
+    user_id: nullable(Type.String()),
+    org_code: nullable(Type.String()),
+    reason: nullable(Type.String()),
+  }),
+})
+export const EventListAnswer = Type.Object({
+  events: Type.Array(EventItem),
+  next_token: nullable(Type.String({ description: 'null: this is all there is so far.' })),
+})
+const webhookFields = {
+  id: Type.String(),
+  url: Type.String(),
+  types: nullable(Type.Array(EventType)),
+  allow_private_network: Type.Boolean(),
+  previous_secret_until: nullable(Type.String()),
+  created_at: Type.String(),
+}
+export const WebhookItem = Type.Object(webhookFields)
+export const WebhookAnswer = Type.Object({
+  ...webhookFields,
+  secret: Type.Optional(Type.String({ description: 'Only in the answer that made it, when the broker did.' })),
+})
+export const WebhookListAnswer = Type.Object({ webhooks: Type.Array(WebhookItem), next_token })
+export const WebhookTestAnswer = Type.Object({ delivered: Type.Boolean(), reason: nullable(Type.String()) })
+export const DeliveryItem = Type.Object({
+  event: EventItem,
+  state: DeliveryState,
+  attempts: Type.Integer(),
+  reason: nullable(Type.String()),
+  retry_at: nullable(Type.String()),
+})
+export const DeliveryListAnswer = Type.Object({ deliveries: Type.Array(DeliveryItem), next_token })
+export const ReplayAnswer = Type.Object({ queued: Type.Integer() })
 export const AppItem = Type.Object({
   key_code_ref: Type.String(),
   tenant: Type.String(),
@@ -196,6 +285,12 @@ export type HeldToTheContract = [
   Expect<Same<Static<typeof ResultAnswer>, Mutable<wire.ResultAnswer>>>,
   Expect<Same<Static<typeof ConnectionItem>, Mutable<wire.ConnectionItem>>>,
   Expect<Same<Static<typeof ConnectionListAnswer>, Mutable<wire.ConnectionListAnswer>>>,
+  Expect<Same<Static<typeof EventListAnswer>, Mutable<wire.EventListAnswer>>>,
+  Expect<Same<Static<typeof WebhookListAnswer>, Mutable<wire.WebhookListAnswer>>>,
+  Expect<Same<Static<typeof WebhookAnswer>, Mutable<wire.WebhookAnswer>>>,
+  Expect<Same<Static<typeof WebhookTestAnswer>, Mutable<wire.WebhookTestAnswer>>>,
+  Expect<Same<Static<typeof DeliveryListAnswer>, Mutable<wire.DeliveryListAnswer>>>,
+  Expect<Same<Static<typeof ReplayAnswer>, Mutable<wire.ReplayAnswer>>>,
   Expect<Same<Static<typeof AppListAnswer>, Mutable<wire.AppListAnswer>>>,
   Expect<Same<Static<typeof ProviderListAnswer>, Mutable<wire.ProviderListAnswer>>>,
   Expect<Same<Static<typeof CallerListAnswer>, Mutable<wire.CallerListAnswer>>>,

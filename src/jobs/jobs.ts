@@ -1,9 +1,13 @@
-/** What runs by the clock: noticing what other processes changed, emptying attempts that are over, and sweeping them away. */
+/** What runs by the clock: noticing what other processes changed, writing what waits in the journal, renewing ahead of time, emptying attempts that are over, and sweeping them away. */
 
+import { renewAhead } from '../core/ahead.ts'
 import type { Ports } from '../core/ports.ts'
+import { settleJournal } from '../core/settle.ts'
 
 /** How long a change by another process, such as a disabled caller, can go unnoticed. */
 const NOTICE_MS = 1000
+const JOURNAL_MS = 1000
+const AHEAD_MS = 1000
 const SWEEP_MS = 60_000
 /** Attempts stay this long past their end, so that a late question is answered with what happened. */
 const KEPT_MS = 3_600_000
@@ -11,9 +15,17 @@ const KEPT_MS = 3_600_000
 const SWEEP_ROWS_MAX = 1000
 
 /** Resolves `stop` when nothing runs any more. */
-export function startJobs(ports: Ports): { stop(): Promise<void> } {
+export function startJobs(ports: Ports, { ahead }: { ahead: boolean }): { stop(): Promise<void> } {
   const jobs = [
     every(NOTICE_MS, ports, 'changes by other processes could not be looked for', () => ports.registry.refresh()),
+    every(JOURNAL_MS, ports, 'what waits in the journal could not be written', () => settleJournal(ports)),
+    ...(ahead
+      ? [
+          every(AHEAD_MS, ports, 'tokens could not be renewed ahead of time', (stopped) =>
+            renewAhead(ports, ports.ahead, stopped),
+          ),
+        ]
+      : []),
     every(SWEEP_MS, ports, 'old attempts could not be swept away', async () => {
       const { attempts } = ports.store
       await untilFewer(() => attempts.empty(ports.now(), SWEEP_ROWS_MAX))
@@ -32,16 +44,18 @@ async function untilFewer(batch: () => Promise<number>): Promise<void> {
 }
 
 /** One run at a time; a run that fails is told and the next one comes all the same. */
-function every(ms: number, ports: Ports, failure: string, work: () => Promise<void>): () => Promise<void> {
+function every(ms: number, ports: Ports, failure: string, work: (stopped: AbortSignal) => Promise<void>): () => Promise<void> {
+  const stopping = new AbortController()
   let running: Promise<void> | null = null
   const timer = setInterval(() => {
-    running ??= work()
+    running ??= work(stopping.signal)
       .catch((error: unknown) => ports.log('warn', failure, { error }))
       .finally(() => (running = null))
   }, ms)
   timer.unref()
   return async () => {
     clearInterval(timer)
+    stopping.abort()
     await running
   }
 }

@@ -175,6 +175,28 @@ test('S-42 an answer longer than the limit is cut, announced or not', async (t) 
   await refusedAs('too_large', true, net.request(get(`${server.url}/streamed`)))
 })
 
+test('S-83 where only the status counts, whatever is wrong with the body is no matter', async (t) => {
+  const server = await untilDone(
+    t,
+    listening((request, response) => {
+      if (request.url === '/announced') return response.writeHead(202, { 'content-length': 9999 }).flushHeaders()
+      if (request.url === '/encoded') return response.writeHead(202, { 'content-encoding': 'gzip' }).end('no gzip')
+      if (request.url === '/cut') {
+        response.writeHead(202, { 'content-length': 10 }).write('half')
+        return setImmediate(() => response.destroy())
+      }
+      response.writeHead(202)
+      for (let sent = 0; sent < 8; sent++) response.write(Buffer.alloc(4096))
+      return response.end()
+    }),
+  )
+  const net = await untilDone(t, opened({ bodyBytesMax: 4095, timeoutMs: 300 }))
+  for (const path of ['/announced', '/encoded', '/cut', '/streamed']) {
+    const { status, body } = await net.request({ ...get(`${server.url}${path}`), ignoreBody: true })
+    assert.deepEqual([status, body.length], [202, 0], path)
+  }
+})
+
 test('S-42 an answer of exactly the limit, one mebibyte by default, comes through', async (t) => {
   const server = await untilDone(
     t,

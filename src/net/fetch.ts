@@ -142,7 +142,7 @@ function exchange(agent: Agent, url: URL, request: NetRequest, limits: Limits): 
         headers: { 'user-agent': 'latchstring', ...request.headers, 'accept-encoding': 'identity' },
         body: request.body ?? null,
       },
-      new Exchange(url.host, limits, resolve, reject),
+      new Exchange(url.host, limits, request.ignoreBody === true, resolve, reject),
     )
   })
 }
@@ -151,6 +151,7 @@ function exchange(agent: Agent, url: URL, request: NetRequest, limits: Limits): 
 class Exchange implements undici.Dispatcher.DispatchHandler {
   readonly #host: string
   readonly #limits: Limits
+  readonly #ignoreBody: boolean
   readonly #resolve: (answer: NetAnswer) => void
   readonly #reject: (error: NetError) => void
   readonly #deadline: NodeJS.Timeout
@@ -161,9 +162,16 @@ class Exchange implements undici.Dispatcher.DispatchHandler {
   #headers: IncomingHttpHeaders = {}
   #size = 0
 
-  constructor(host: string, limits: Limits, resolve: (answer: NetAnswer) => void, reject: (error: NetError) => void) {
+  constructor(
+    host: string,
+    limits: Limits,
+    ignoreBody: boolean,
+    resolve: (answer: NetAnswer) => void,
+    reject: (error: NetError) => void,
+  ) {
     this.#host = host
     this.#limits = limits
+    this.#ignoreBody = ignoreBody
     this.#resolve = resolve
     this.#reject = reject
     this.#deadline = setTimeout(() => this.#expire(), limits.timeoutMs)
@@ -178,6 +186,7 @@ class Exchange implements undici.Dispatcher.DispatchHandler {
   onResponseStart(controller: undici.Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
     this.#status = status
     this.#headers = headers
+    if (this.#ignoreBody) return
     const encoding = first(headers['content-encoding'])?.trim().toLowerCase()
     if (encoding && encoding !== 'identity')
       return this.#cut(controller, 'encoded', 'answered in an encoding that was not asked for')
@@ -188,7 +197,7 @@ class Exchange implements undici.Dispatcher.DispatchHandler {
   onResponseData(controller: undici.Dispatcher.DispatchController, chunk: Buffer): void {
     this.#size += chunk.length
     if (this.#size > this.#limits.bodyBytesMax) return this.#cut(controller, 'too_large', 'sent too long an answer')
-    this.#chunks.push(chunk)
+    if (!this.#ignoreBody) this.#chunks.push(chunk)
   }
 
   onResponseEnd(): void {
@@ -199,6 +208,8 @@ class Exchange implements undici.Dispatcher.DispatchHandler {
 
   onResponseError(_controller: undici.Dispatcher.DispatchController, error: Error): void {
     clearTimeout(this.#deadline)
+    // Cut off, too long or too slow: what counts has been said.
+    if (this.#ignoreBody && this.#status >= 200) return this.onResponseEnd()
     this.#reject(this.#judge(error))
   }
 

@@ -1,6 +1,7 @@
 /** What every store must do with facts: keep them in order, and never apart from the change they tell of. */
 
 import assert from 'node:assert/strict'
+import type { EventFilter } from '../core/event.ts'
 import type { Store } from '../core/ports.ts'
 import type { Check } from './conformance.ts'
 import { brokenFact, connect, NOW, ODD_TEXT, sampleApp, sampleAttempt, sampleConnection, sampleFact } from './samples.ts'
@@ -39,6 +40,41 @@ export function checkHistory(check: Check): void {
         all.filter((fact) => tenant === null || fact.tenant === tenant),
       )
     }
+  })
+
+  check('events are the facts that say whom they are about, oldest first, from wherever one asks', async (store) => {
+    const about = { app: 'crm', provider: 'sales', owner: { userId: ODD_TEXT, orgCode: null } }
+    const told = [
+      sampleFact({ subject: 'one', at: NOW }),
+      sampleFact({ subject: 'two', at: NOW + 5, about }),
+      sampleFact({ subject: 'one', at: NOW + 3, action: 'connection.broken', reason: 'invalid_grant' }),
+      sampleFact({ subject: 'one', at: NOW + 9, tenant: 'other' }),
+      sampleFact({ subject: 'one', at: NOW + 7 }),
+    ]
+    const noise = {
+      tenant: 'acme',
+      at: NOW,
+      actor: 'backend',
+      action: 'connection.relabelled',
+      subject: 'one',
+      reason: null,
+    } as const
+    for (const fact of told) await store.record([fact, noise])
+
+    const ask = async (filter: EventFilter, after = 0, limit = 99) => store.events('acme', filter, { after, limit })
+    const all = await ask({})
+    assert.deepEqual(
+      all.map(({ seq: _, ...fact }) => fact),
+      told.filter(({ tenant }) => tenant === 'acme'),
+    )
+    assert.deepEqual(await ask({ session: 'one' }), [all[0], all[2], all[3]])
+    assert.deepEqual(await ask({ type: 'connection.broken' }), [all[2]])
+    assert.deepEqual(await ask({ since: NOW + 5 }), [all[1], all[3]])
+    assert.deepEqual(await ask({ session: 'one', type: 'connection.connected', since: NOW + 1 }), [all[3]])
+    assert.deepEqual(await ask({}, all[1]!.seq), all.slice(2))
+    assert.deepEqual(await ask({}, all[0]!.seq, 2), all.slice(1, 3))
+    assert.deepEqual(await ask({}, all[3]!.seq), [])
+    assert.deepEqual(await store.events('third', {}, { after: 0, limit: 99 }), [])
   })
 
   check('sequence numbers only rise', async (store) => {

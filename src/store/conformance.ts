@@ -7,6 +7,7 @@ import { checkConnections } from './conformance-connections.ts'
 import { checkHistory } from './conformance-history.ts'
 import { checkLeases } from './conformance-leases.ts'
 import { checkRecords } from './conformance-records.ts'
+import { checkWebhooks } from './conformance-webhooks.ts'
 
 /** Registers a test that gets an empty store of its own. */
 export type Check = (title: string, work: (store: Store) => Promise<void>) => void
@@ -26,4 +27,5 @@ export function conformance(name: string, open: () => Promise<Store>): void {
   checkLeases(check)
   checkRecords(check)
   checkHistory(check)
+  checkWebhooks(check)
 }

@@ -2,7 +2,7 @@
 
 import type { Attempt } from '../core/attempt.ts'
 import type { Connection } from '../core/connection.ts'
-import type { ConnectionFilter, ConnectionStore, Cursor, Fact } from '../core/ports.ts'
+import type { Claimed, ConnectionFilter, ConnectionStore, Cursor, Fact } from '../core/ports.ts'
 import { copy, key, type Tell } from './memory-history.ts'
 
 export class Connections implements ConnectionStore {
@@ -42,7 +42,7 @@ export class Connections implements ConnectionStore {
     return copy({ connection: { ...row.connection, version: row.connection.version + 1, lease }, overdue })
   }
 
-  async settle({ tenant, id, lease }: Connection, next: Connection, facts: readonly Fact[]) {
+  async settle({ tenant, id, lease }: Claimed, next: Connection, facts: readonly Fact[]) {
     const row = this.#rows.get(key(tenant, id))
     if (!lease || !row?.connection.lease || row.fence !== lease.fence) return false
     return this.#change(row.connection, next, row.fence, facts)

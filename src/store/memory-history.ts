@@ -1,8 +1,11 @@
 /** What happened, in memory, and what all parts of the memory store rest on. */
 
+import type { ConnectionEvent, EventFilter } from '../core/event.ts'
 import type { Fact, Store } from '../core/ports.ts'
 
 export type Tell = (facts: readonly Fact[]) => void
+/** Events, oldest first, as they stand here: to be copied before they go out. */
+export type Recorded = (tenant: string, filter: EventFilter, after: number) => ConnectionEvent[]
 
 /** Whatever may throw is done before anything changes: what comes in is copied first, and so is what goes out. */
 export const copy = structuredClone
@@ -12,11 +15,21 @@ function key(tenant: string, id: string): string {
   return JSON.stringify([tenant, id])
 }
 
-export function memoryHistory(): { tell: Tell } & Pick<Store, 'record' | 'history'> {
+export function memoryHistory(): { tell: Tell; recorded: Recorded } & Pick<Store, 'record' | 'history' | 'events'> {
   const told: Awaited<ReturnType<Store['history']>> = []
   const tell: Tell = (facts) => {
     for (const fact of facts) told.push({ ...fact, seq: told.length + 1 })
   }
+  const recorded: Recorded = (tenant, { type, session, since }, after) =>
+    told.filter(
+      (fact): fact is ConnectionEvent =>
+        'about' in fact &&
+        fact.tenant === tenant &&
+        fact.seq > after &&
+        (type === undefined || fact.action === type) &&
+        (session === undefined || fact.subject === session) &&
+        (since === undefined || fact.at >= since),
+    )
   return {
     tell,
     record: async (facts) => tell(copy(facts)),
@@ -24,5 +37,7 @@ export function memoryHistory(): { tell: Tell } & Pick<Store, 'record' | 'histor
       const asked = told.filter((fact) => (tenant === null || fact.tenant === tenant) && (before === null || fact.seq < before))
       return copy(asked.reverse().slice(0, limit))
     },
+    recorded,
+    events: async (tenant, filter, { after, limit }) => copy(recorded(tenant, filter, after).slice(0, limit)),
   }
 }

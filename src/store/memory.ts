@@ -5,16 +5,19 @@ import { attemptStore } from './memory-attempts.ts'
 import { Connections } from './memory-connections.ts'
 import { memoryHistory } from './memory-history.ts'
 import { recordStore } from './memory-records.ts'
+import { webhookStore } from './memory-webhooks.ts'
 
 export function memoryStore(): Store {
-  const { tell, record, history } = memoryHistory()
+  const { tell, recorded, record, history, events } = memoryHistory()
   const connections = new Connections(tell)
   return {
     attempts: attemptStore(connections, tell),
     connections,
     records: recordStore(tell),
+    webhooks: webhookStore(tell, recorded),
     record,
     history,
+    events,
     ping: async () => {},
     close: async () => {},
   }

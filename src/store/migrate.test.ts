@@ -120,6 +120,26 @@ test('F-43 processes that start at once on one new file all get to work', async 
   }
 })
 
+test('events that happened before there were any are told of as far as their connections are still there', () => {
+  const ours = readMigrations(join(import.meta.dirname, 'migrations', 'sqlite'))
+  const db = new DatabaseSync(':memory:')
+  migrate(db, ours.slice(0, 1))
+  db.exec(`
+    insert into connections (tenant, id, app, provider, user_id, requested_scopes, token_type, issued_at, state, version, fence, created_at, connected_at)
+      values ('acme', 's1', 'crm', 'sales', 'ada', '[]', 'Bearer', 1, 'connected', 1, 0, 1, 1);
+    insert into history (tenant, at, actor, action, subject) values
+      ('acme', 1, 'backend', 'attempt.begun', 's1'), ('acme', 2, 'browser', 'connection.connected', 's1'),
+      ('acme', 3, 'browser', 'connection.connected', 'gone'), ('other', 4, 'browser', 'connection.connected', 's1');
+  `)
+  migrate(db, ours)
+  const about = db.prepare('select about from history order by seq').all()
+  assert.deepEqual(
+    about.map((row) => row['about']),
+    [null, '{"app":"crm","provider":"sales","owner":{"userId":"ada","orgCode":null}}', null, null],
+  )
+  db.close()
+})
+
 function withDatabase(path: string, work: (db: DatabaseSync) => void): void {
   const db = new DatabaseSync(path)
   try {

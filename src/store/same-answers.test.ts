@@ -144,6 +144,11 @@ const steps: fc.Arbitrary<Step>[] = [
       (store) =>
         store.history(t, { before, limit }),
   ),
+  fc.tuple(tenant, fc.constantFrom({}, { session: 'session-1' }, { since: NOW }), fc.nat(20), fc.nat(5)).map(
+    ([t, asked, after, limit]) =>
+      (store) =>
+        store.events(t, asked, { after, limit }),
+  ),
   fc.tuple(tenant, id, facts).map(
     ([t, clientId, told]) =>
       (store) =>

@@ -4,8 +4,9 @@ import type { App } from '../core/app.ts'
 import type { Attempt } from '../core/attempt.ts'
 import type { CallerRecord } from '../core/caller.ts'
 import type { Connection } from '../core/connection.ts'
-import type { BrokerKey, Fact, Store } from '../core/ports.ts'
+import type { BrokerKey, ConnectionFact, Fact, Store } from '../core/ports.ts'
 import type { Provider } from '../core/provider.ts'
+import type { Webhook } from '../core/webhook.ts'
 
 export const NOW = 1_780_000_000_000
 
@@ -111,7 +112,20 @@ export function sampleKey(changes: Partial<BrokerKey> = {}): BrokerKey {
   return { purpose: 'sign', id: 'key-1', dataKey: Uint8Array.of(1), sealed: Uint8Array.of(2), createdAt: NOW, ...changes }
 }
 
-export function sampleFact(changes: Partial<Fact> = {}): Fact {
+export function sampleWebhook(changes: Partial<Webhook> = {}): Webhook {
+  return {
+    id: 'webhook-1',
+    tenant: 'acme',
+    url: 'https://app.example/hooks',
+    types: null,
+    allowPrivateNetwork: false,
+    sealed: { dataKey: Uint8Array.of(1), secret: Uint8Array.of(2), previous: null },
+    createdAt: NOW,
+    ...changes,
+  }
+}
+
+export function sampleFact(changes: Partial<ConnectionFact> = {}): ConnectionFact {
   return {
     tenant: 'acme',
     at: NOW,
@@ -119,6 +133,7 @@ export function sampleFact(changes: Partial<Fact> = {}): Fact {
     action: 'connection.connected',
     subject: 'session-1',
     reason: null,
+    about: { app: 'crm', provider: 'sales', owner: { userId: 'ada', orgCode: null } },
     ...changes,
   }
 }

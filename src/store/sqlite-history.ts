@@ -1,21 +1,26 @@
-/** What happened, in the SQLite file: facts go in with the change they tell of, and come out newest first. */
+/** What happened, in the SQLite file: facts go in with the change they tell of, and come out newest first, events oldest first. */
 
+import type { SQLOutputValue } from 'node:sqlite'
+import type { ConnectionEvent, EventFilter } from '../core/event.ts'
 import type { Fact, Store } from '../core/ports.ts'
 import type { SqliteFile } from './sqlite-file.ts'
 import { storable } from './storable.ts'
 
-const COLUMNS = 'seq, tenant, at, actor, action, subject, reason'
+const COLUMNS = 'seq, tenant, at, actor, action, subject, reason, about'
 
 /** To be called inside the transaction of the change. */
 export function writeFacts(file: SqliteFile, facts: readonly Fact[]): void {
   const insert = file.prepare(
-    `insert into history (tenant, at, actor, action, subject, reason) values (:tenant, :at, :actor, :action, :subject, :reason)`,
+    `insert into history (tenant, at, actor, action, subject, reason, about) values (:tenant, :at, :actor, :action, :subject, :reason, :about)`,
   )
-  for (const { tenant, at, actor, action, subject, reason } of facts)
-    insert.run(storable({ tenant, at, actor, action, subject, reason }))
+  for (const fact of facts) {
+    const { tenant, at, actor, action, subject, reason } = fact
+    const about = 'about' in fact ? JSON.stringify(fact.about) : null
+    insert.run({ ...storable({ tenant, at, actor, action, subject, reason }), about })
+  }
 }
 
-export function sqliteHistory(file: SqliteFile): Pick<Store, 'record' | 'history'> {
+export function sqliteHistory(file: SqliteFile): Pick<Store, 'record' | 'history' | 'events'> {
   const ofAll = file.prepare(`select ${COLUMNS} from history where seq < :before order by seq desc limit :limit`)
   const ofTenant = file.prepare(
     `select ${COLUMNS} from history where tenant = :tenant and seq < :before order by seq desc limit :limit`,
@@ -28,7 +33,26 @@ export function sqliteHistory(file: SqliteFile): Pick<Store, 'record' | 'history
     async history(tenant, { before, limit }) {
       const page = { before: before ?? Number.MAX_SAFE_INTEGER, limit }
       const rows = tenant === null ? ofAll.all(page) : ofTenant.all({ tenant, ...page })
-      return rows.map((row) => ({ ...row }) as unknown as Fact & { seq: number })
+      return rows.map(factOf)
+    },
+
+    async events(tenant, filter, page) {
+      const rows = file.prepare(eventsQuery(filter)).all({ tenant, ...filter, ...page })
+      return rows.map(factOf) as ConnectionEvent[]
     },
   }
+}
+
+/** Only events say whom they are about. The `+` keeps SQLite from choosing another index. */
+function eventsQuery({ session, type, since }: EventFilter): string {
+  const narrowed = [
+    session === undefined ? '' : ' and subject = :session',
+    type === undefined ? '' : ' and +action = :type',
+    since === undefined ? '' : ' and +at >= :since',
+  ]
+  return `select ${COLUMNS} from history where tenant = :tenant and about is not null${narrowed.join('')} and seq > :after order by seq limit :limit`
+}
+
+export function factOf({ about = null, ...row }: Readonly<Record<string, SQLOutputValue>>): Fact & { seq: number } {
+  return { ...row, ...(about !== null && { about: JSON.parse(String(about)) as unknown }) } as unknown as Fact & { seq: number }
 }

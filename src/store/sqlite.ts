@@ -7,6 +7,7 @@ import { openSqliteFile } from './sqlite-file.ts'
 import { sqliteHistory } from './sqlite-history.ts'
 import { sqliteRecords } from './sqlite-records.ts'
 import { withTypedFailures } from './stored-failure.ts'
+import { sqliteWebhooks } from './sqlite-webhooks.ts'
 
 /** An extended result code says more in its higher bits. */
 const PRIMARY = 0xff
@@ -22,6 +23,7 @@ export async function openSqliteStore(path: string): Promise<Store> {
     attempts: sqliteAttempts(file),
     connections: sqliteConnections(file),
     records: sqliteRecords(file),
+    webhooks: sqliteWebhooks(file),
     ...sqliteHistory(file),
 
     async ping() {

@@ -9,6 +9,7 @@ import { sqliteAttempts } from './sqlite-attempts.ts'
 import { sqliteConnections } from './sqlite-connections.ts'
 import { openSqliteFile } from './sqlite-file.ts'
 import { sqliteHistory } from './sqlite-history.ts'
+import { sqliteWebhooks } from './sqlite-webhooks.ts'
 
 const doc = readFileSync(join(import.meta.dirname, '../../docs/storage.md'), 'utf8')
 
@@ -79,10 +80,14 @@ async function queriesOf(file: ReturnType<typeof openSqliteFile>): Promise<Map<s
   const own = new Map<string, string>()
   const prepare = file.prepare.bind(file)
   file.prepare = (sql) => {
-    own.set(sql.replace(/^select [a-z_, ]+ from (connections|attempts|history)/, 'select * from $1').replace(/\s+/g, ' '), sql)
+    own.set(
+      sql.replace(/^select [a-z_., ]+ from (connections|attempts|history|deliveries d)/, 'select * from $1').replace(/\s+/g, ' '),
+      sql,
+    )
     return prepare(sql)
   }
-  sqliteHistory(file)
+  sqliteWebhooks(file)
+  const history = sqliteHistory(file)
   const attempts = sqliteAttempts(file)
   const connections = sqliteConnections(file)
   const first = { after: null, limit: 1 }
@@ -92,6 +97,8 @@ async function queriesOf(file: ReturnType<typeof openSqliteFile>): Promise<Map<s
   await connections.list('x', {}, further)
   await connections.list('x', { userId: 'x', app: 'x', state: 'broken' }, further)
   await connections.count({})
+  for (const filter of [{}, { session: 'x', type: 'connection.broken', since: NOW }] as const)
+    await history.events('x', filter, { after: 0, limit: 1 })
   await attempts.pending('x', {}, NOW, first)
   file.prepare = prepare
   return own

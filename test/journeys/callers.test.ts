@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import { type Answer, answerOf, CALLERS, HOUR, MINUTE, SECOND, startWorld, type World } from '../world.ts'
+import { type Answer, answerOf, CALLERS, HOUR, MINUTE, MOST_SCOPES, SECOND, startWorld, type World } from '../world.ts'
 
 let world: World
 before(async () => {
@@ -66,8 +66,7 @@ describe('a caller proves itself', () => {
 })
 
 describe('a caller asks for scopes and an audience', () => {
-  const all =
-    'read:connected_apps create:connected_apps read:connections write:connections read:apps write:apps read:callers write:callers'
+  const all = MOST_SCOPES.join(' ')
   for (const [asked, granted] of [
     [undefined, all],
     ['', all],

@@ -161,10 +161,14 @@ describe('starting', () => {
     apply_app: { body: { key_code_ref: 'new', provider: 'sandbox', client_id: 'c', client_secret: 's', user_binding: 'none' } },
     apply_caller: { body: { client_id: 'new', scopes: ['read:connected_apps'], owner: 'ops', expires: '2100-01-01' } },
     disable_caller: { body: { disabled: false } },
+    create_webhook: { body: { url: 'https://10.0.0.1/hooks' } },
+    rotate_webhook: { body: { secret: `whsec_${'A'.repeat(32)}` } },
+    replay_webhook: { body: { from: 'evt_0' } },
   }
   const SMUGGLED = [
     'tenant',
     'tenant_id',
+    'allow_private_network',
     'status',
     'state',
     'stage',

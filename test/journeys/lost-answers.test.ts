@@ -3,6 +3,10 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import type { Connection } from '../../src/core/connection.ts'
+import { BrokerError } from '../../src/core/errors.ts'
+import { Flights } from '../../src/core/flights.ts'
+import type { Ports } from '../../src/core/ports.ts'
+import { renew } from '../../src/core/renew.ts'
 import { token } from '../../src/core/token.ts'
 import { openCredentials } from '../../src/core/vault.ts'
 import { openBroker } from '../../src/main.ts'
@@ -154,7 +158,7 @@ for (const preset of ['lost_answer', 'gateway_timeout_after_processing', 'trunca
   })
 
   test(`F-08 an answer that is lost for good has a reason of its own, not the provider’s: ${preset}`, async (t) => {
-    const world = await opened(t, {})
+    const world = await opened(t, { provider: { rotation: undefined } })
     const session = await world.connect()
     world.pass(HOUR)
     world.sandbox.control.script('refresh', preset, 'server_error')
@@ -164,7 +168,87 @@ for (const preset of ['lost_answer', 'gateway_timeout_after_processing', 'trunca
     world.pass(4 * SECOND)
     assert.match((await world.token(session)).text, /rotation_response_lost/)
   })
+
+  test(`F-08 where a spent token never gets its successor again, it is not sent twice: ${preset}`, async (t) => {
+    const world = await opened(t, { sandbox: { replay_window: 'none' } })
+    const session = await world.connect()
+    world.pass(HOUR)
+    world.sandbox.control.script('refresh', preset)
+    for (let time = 0; time < 3; time++) {
+      const refused = await world.token(session)
+      assert.equal(refused.code, 'RECONNECT_REQUIRED')
+      assert.match(refused.text, /rotation_response_lost/)
+      world.pass(MINUTE)
+    }
+    assert.equal(renewals(world), 1)
+    assert.deepEqual(await facts(world, session), ['connection.broken rotation_response_lost'])
+  })
+
+  test(`F-08 F-16 a token that still works is handed out to its end, and the spent one is not sent again: ${preset}`, async (t) => {
+    const world = await opened(t, { sandbox: { replay_window: 'none' } })
+    const session = await world.connect()
+    const { access_token } = (await world.token(session)).body
+    world.pass(HOUR - 30 * SECOND)
+    world.sandbox.control.script('refresh', preset)
+    for (let time = 0; time < 5; time++) {
+      assert.equal((await world.token(session)).body['access_token'], access_token)
+      await world.broker.ports.flights.landed()
+      world.pass(5 * SECOND)
+    }
+    world.pass(5 * SECOND)
+    assert.match((await world.token(session)).text, /rotation_response_lost/)
+    assert.equal(renewals(world), 1)
+  })
+
+  test(`F-08 past the time in which it is given again nothing is asked any more: ${preset}`, async (t) => {
+    const world = await opened(t, { sandbox: { replay_window: 30 } })
+    const session = await world.connect()
+    world.pass(HOUR)
+    world.sandbox.control.script('refresh', preset, 'outage')
+    assert.equal((await world.token(session)).status, 503)
+    world.pass(10 * SECOND)
+    assert.equal((await world.token(session)).status, 503)
+    world.pass(20 * SECOND)
+    assert.match((await world.token(session)).text, /rotation_response_lost/)
+    assert.equal(renewals(world), 2)
+  })
 }
+
+test('F-12 what never reached the provider is asked again, also where a spent token never gets its successor', async (t) => {
+  const world = await opened(t, { sandbox: { replay_window: 'none' } })
+  const session = await world.connect()
+  world.pass(HOUR)
+  const { modeOf } = world.broker.ports
+  const unreachable: Ports['modeOf'] = (provider) => ({
+    ...modeOf(provider),
+    prepareRenewal: async () => async () => ({
+      ...{ outcome: 'unavailable', reason: 'provider_unreachable', detail: null, retryAfterMs: null, unclear: false },
+    }),
+  })
+  const seen = await stored(world, session)
+  const { health } = await renew({ ...world.broker.ports, modeOf: unreachable }, seen)
+  assert.equal(health.state, 'failing')
+  world.pass(2 * SECOND)
+  assert.equal((await world.token(session)).status, 200)
+})
+
+test('F-09 what one process cannot prepare does not take the lease of another that is asking', async (t) => {
+  const world = await opened(t, { sandbox: { replay_window: 'none' } })
+  const session = await world.connect()
+  world.pass(HOUR)
+  world.sandbox.control.script('refresh', { delay: 250 })
+  const handed = world.token(session)
+  await world.sandbox.control.waitFor(({ endpoint }) => endpoint === 'refresh')
+  const { ports } = world.broker
+  const unprepared: Ports['modeOf'] = (provider) => ({
+    ...ports.modeOf(provider),
+    prepareRenewal: () => Promise.reject(new BrokerError('PROVIDER_UNAVAILABLE', 'no metadata')),
+  })
+  const other = await renew({ ...ports, flights: new Flights(), modeOf: unprepared }, await stored(world, session))
+  assert.equal((await handed).status, 200)
+  assert.equal(other.health.state, 'connected')
+  assert.equal((await world.token(session)).text, (await handed).text)
+})
 
 test('F-02 two processes that meet an expired token at one file cause one renewal, and both hand out what it brought', async (t) => {
   const world = await opened(t, { store: 'sqlite' })

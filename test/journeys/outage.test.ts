@@ -50,13 +50,15 @@ for (const store of STORES) {
         world.sandbox.control.script('refresh', preset)
         assert.equal(await tokenOf(session), old)
         const answers = await Promise.all(Array.from({ length: 9 }, () => world.token(session)))
-        for (const { status, body } of answers) assert.deepEqual([status, body['access_token']], [200, old])
+        for (const { status, body } of answers)
+          assert.deepEqual([status, body['access_token'], body['warning']], [200, old, 'refresh_failed'])
         assert.equal(renewals(), 1, 'asked once, then left in peace')
         assert.equal(await stateOf(session), 'connected')
         assert.deepEqual(await toldSince(session), [])
 
         world.pass(preset === 'rate_limited' ? 30 * SECOND : 2 * SECOND)
         assert.notEqual(await tokenOf(session), old)
+        assert.equal('warning' in (await world.token(session)).body, false)
         assert.equal(renewals(), 2)
         assert.deepEqual(await toldSince(session), [])
       })
@@ -218,24 +220,53 @@ for (const store of STORES) {
       })
     }
 
-    test('F-14 a client secret that the provider refuses is the operator’s to mend: nothing breaks, and the new one works at once', async () => {
-      const sessions = [
-        await world.connect('none', 'ada'),
-        await world.connect('none', 'grace'),
-        await world.connect('none', 'mary'),
-      ]
+    test('F-13 one connection that is told to wait makes all of its app wait, and no other app', async () => {
+      const first = await world.connect('none', 'ada')
+      const second = await world.connect('none', 'grace')
+      const elsewhere = await world.connect('confirm', 'ada')
       world.pass(HOUR)
+      world.sandbox.control.script('refresh', { preset: 'rate_limited', headers: { 'retry-after': '90' } })
+      assert.equal((await world.token(first)).headers.get('retry-after'), '90')
+      world.pass(30 * SECOND)
+      const refused = await world.token(second)
+      assert.deepEqual([refused.status, refused.code], [503, 'PROVIDER_UNAVAILABLE'])
+      const wait = Number(refused.headers.get('retry-after'))
+      assert(wait > 50 && wait <= 60, `${wait} seconds`)
+      assert.equal(renewals(), 1)
+      assert.equal(await stateOf(second), 'connected')
+      assert.deepEqual(await toldSince(second), [])
+      assert.equal((await world.token(elsewhere)).status, 200)
+      world.pass(60 * SECOND)
+      assert.equal((await world.token(second)).status, 200)
+      assert.equal((await world.token(first)).status, 200)
+    })
+
+    /** What the history tells of the app, from here on. */
+    const appFacts = async () => (await world.told('none')).filter((told) => /^app\.(refused|accepted)/.test(told))
+
+    test('F-14 a client secret that the provider refuses is the operator’s to mend: no connection is marked, and the new one works at once', async () => {
+      const users = Array.from({ length: 40 }, (_, i) => `user-${i}`)
+      const sessions = await Promise.all(users.map((user) => world.connect('none', user)))
+      const before = (await appFacts()).length
+      world.pass(HOUR)
+      await world.bearer()
       world.sandbox.control.register({ client_id: 'sandbox-app', client_secret: 'another-secret' })
       for (const session of sessions) {
         const refused = await world.token(session)
         assert.deepEqual([refused.status, refused.code], [503, 'APP_CREDENTIALS_REJECTED'])
         assert(Number(refused.headers.get('retry-after')) >= 1)
-        assert.equal(await stateOf(session), 'failing')
-        assert.deepEqual(await toldSince(session), ['connection.renewal_failing app_rejected'])
+        assert.equal(await stateOf(session), 'connected')
       }
       const asked = renewals()
-      assert.equal((await world.token(sessions[0]!)).code, 'APP_CREDENTIALS_REJECTED')
-      assert.equal(renewals(), asked, 'the same secret is not tried again right away')
+      assert(asked < 5, `${asked} found out for all`)
+      assert.deepEqual((await appFacts()).slice(before), ['app.refused invalid_client'])
+
+      world.pass(5 * MINUTE)
+      const refused = await Promise.all(sessions.map((session) => world.token(session)))
+      assert.deepEqual([...new Set(refused.map(({ code }) => code))], ['APP_CREDENTIALS_REJECTED'])
+      const looked = renewals() - asked
+      assert(looked >= 1 && looked <= 2, `one at a time looks whether it is over, not ${looked}`)
+      assert.deepEqual((await appFacts()).slice(before), ['app.refused invalid_client'])
 
       const { setupFile } = world.config
       const setup = await readFile(setupFile!, 'utf8')
@@ -244,12 +275,44 @@ for (const store of STORES) {
       try {
         for (const session of sessions) {
           assert.equal((await world.token(session)).status, 200)
-          assert.deepEqual((await toldSince(session)).slice(1), ['connection.recovered'])
+          assert.deepEqual(await toldSince(session), [])
         }
+        assert.deepEqual((await appFacts()).slice(before), ['app.refused invalid_client', 'app.accepted'])
       } finally {
         await writeFile(setupFile!, setup)
         await world.broker.applySetup()
+        world.sandbox.control.register({ client_id: 'sandbox-app', client_secret: 'sandbox-secret' })
       }
+    })
+
+    test('F-14 of many that ask at once only those under way ask a provider that refuses the app', async () => {
+      const users = Array.from({ length: 40 }, (_, i) => `crowd-${i}`)
+      const sessions = await Promise.all(users.map((user) => world.connect('none', user)))
+      world.pass(HOUR)
+      await world.bearer()
+      world.sandbox.control.script('refresh', { preset: 'invalid_client', times: 'forever' })
+      await Promise.all(sessions.map((session) => world.token(session)))
+      assert(renewals() >= 1 && renewals() <= 16, `${renewals()} requests`)
+      world.sandbox.control.script('refresh')
+      world.pass(10 * MINUTE)
+      for (const session of sessions) assert.equal((await world.token(session)).status, 200)
+    })
+
+    test('F-15 a provider that is back after an outage is asked for some at a time, and every connection recovers', async () => {
+      const users = Array.from({ length: 60 }, (_, i) => `herd-${i}`)
+      const sessions = await Promise.all(users.map((user) => world.connect('none', user)))
+      world.pass(HOUR)
+      await world.bearer()
+      const { control } = world.sandbox
+      control.script('refresh', { delay: 30, times: 'forever' })
+      let most = 0
+      const underway = () => control.requests.filter(({ endpoint, answered }) => endpoint === 'refresh' && answered === null)
+      const watching = setInterval(() => (most = Math.max(most, underway().length)), 3)
+      const answers = await Promise.all(sessions.map((session) => world.token(session)))
+      clearInterval(watching)
+      assert.deepEqual([...new Set(answers.map(({ status }) => status))], [200])
+      assert.equal(renewals(), 60)
+      assert(most > 4 && most <= 16, `${most} at once`)
     })
   })
 }
@@ -319,8 +382,8 @@ describe('providers that the file tells of', () => {
   for (const [name, body, code, reason] of [
     ['its own code', { error: 'token_gone' }, 'RECONNECT_REQUIRED', 'token_gone'],
     ['a number in the text', { error: 'oops', error_description: 'AADSTS700082: expired' }, 'RECONNECT_REQUIRED', 'oops'],
-    ['the app’s fault', { error: 'bad_app' }, 'APP_CREDENTIALS_REJECTED', 'app_rejected'],
     ['to pass', { error: 'try_later' }, 'PROVIDER_UNAVAILABLE', 'try_later'],
+    ['the app’s fault', { error: 'bad_app' }, 'APP_CREDENTIALS_REJECTED', null],
   ] as const) {
     test(`F-11 what a provider calls it is understood: ${name}`, async () => {
       const session = await world.connect()
@@ -338,9 +401,9 @@ for (const [where, refresh_url] of Object.entries(UNREACHABLE)) {
     const world = await startWorld({ provider: { refresh_url } })
     t.after(() => world[Symbol.asyncDispose]())
     const session = await world.connect()
-    const { text } = await world.token(session)
+    const { body } = await world.token(session)
     world.pass(HOUR - 3 * SECOND)
-    assert.equal((await world.token(session)).text, text)
+    assert.deepEqual((await world.token(session)).body, { ...body, warning: 'refresh_failed' })
     world.pass(10 * SECOND)
     assert.deepEqual(
       [(await world.token(session)).code, (await world.connection(session)).body['state']],

@@ -19,6 +19,7 @@ interface Targets {
   readonly held: { readonly session: string; readonly code: string }
   readonly app: string
   readonly caller: string
+  readonly webhook: string
 }
 
 type Request = readonly [path: string, options?: Pick<AskOptions, 'query' | 'json'>]
@@ -26,7 +27,7 @@ type Request = readonly [path: string, options?: Pick<AskOptions, 'query' | 'jso
 const made = { owner: 'ops@example.com', expires: '2100-01-01', client_secret: 'm'.repeat(44) }
 
 /** For each operation a request that somebody who may would succeed with. */
-function requests({ session, held, app, caller }: Targets): Readonly<Record<string, Request>> {
+function requests({ session, held, app, caller, webhook }: Targets): Readonly<Record<string, Request>> {
   return {
     get_connected_app_auth_url: ['/api/v1/connected_apps/auth_url', { query: { key_code_ref: app, user_id: 'u' } }],
     get_connected_app_token: ['/api/v1/connected_apps/token', { query: { session_id: session } }],
@@ -39,6 +40,14 @@ function requests({ session, held, app, caller }: Targets): Readonly<Record<stri
     get_connection: [`/api/v1/connections/${session}`],
     relabel_connection: [`/api/v1/connections/${session}`, { json: { label: 'relabelled' } }],
     delete_connection: [`/api/v1/connections/${session}`],
+    list_events: ['/api/v1/events'],
+    list_webhooks: ['/api/v1/webhooks'],
+    create_webhook: ['/api/v1/webhooks', { json: { url: 'https://10.0.0.1/new' } }],
+    remove_webhook: [`/api/v1/webhooks/${webhook}`],
+    rotate_webhook: [`/api/v1/webhooks/${webhook}/rotate`, { json: {} }],
+    test_webhook: [`/api/v1/webhooks/${webhook}/test`],
+    list_deliveries: [`/api/v1/webhooks/${webhook}/deliveries`],
+    replay_webhook: [`/api/v1/webhooks/${webhook}/replay`, { json: { from: '2020-01-01' } }],
     list_apps: ['/api/v1/apps'],
     apply_app: [
       '/api/v1/apps',
@@ -62,10 +71,12 @@ async function targets(): Promise<Targets> {
   assert.equal((await world.ask('POST', '/api/v1/apps', { json: definition })).status, 200)
   const json = { client_id: caller, scopes: ['read:apps'], ...made }
   assert.equal((await world.ask('POST', '/api/v1/callers', { json })).status, 200)
+  const hooked = await world.ask('POST', '/api/v1/webhooks', { json: { url: 'https://10.0.0.1/target' } })
+  assert.equal(hooked.status, 200)
   const { body } = await world.authUrl({ key_code_ref: 'complete', user_id: 'held' })
   const arrived = (await world.arrive(String(body['url']), new Browser())).searchParams
   const held = { session: arrived.get('session_id') ?? '', code: arrived.get('completion_code') ?? '' }
-  return { session: await world.connect('none', 'target'), held, app, caller }
+  return { session: await world.connect('none', 'target'), held, app, caller, webhook: String(hooked.body['id']) }
 }
 
 function requestTo(route: Route, about: Targets): Request {
@@ -74,14 +85,19 @@ function requestTo(route: Route, about: Targets): Request {
 
 /** Everything that an operation could have changed. */
 async function everything(): Promise<string> {
-  const [connections, pending, apps, callers] = await Promise.all([
+  const [connections, pending, apps, callers, webhooks] = await Promise.all([
     world.ask('GET', '/api/v1/connections', { query: { page_size: '500' } }),
     world.ask('GET', '/api/v1/connections', { query: { page_size: '500', state: 'pending' } }),
     world.ask('GET', '/api/v1/apps'),
     world.ask('GET', '/api/v1/callers'),
+    world.ask('GET', '/api/v1/webhooks'),
   ])
   const { token, refresh, revoke } = world.sandbox.control.counters
-  return JSON.stringify([connections.body, pending.body, apps.body, callers.body, { token, refresh, revoke }], null, 1)
+  return JSON.stringify(
+    [connections.body, pending.body, apps.body, callers.body, webhooks.body, { token, refresh, revoke }],
+    null,
+    1,
+  )
 }
 
 /** A caller of the default tenant with exactly these scopes. */
@@ -118,7 +134,7 @@ describe('scopes', () => {
     })
 
     test(`${route.operationId} needs a bearer, and says no more than that without one`, async () => {
-      const about = { session: 's', held: { session: 's', code: 'c' }, app: 'a', caller: 'c' }
+      const about = { session: 's', held: { session: 's', code: 'c' }, app: 'a', caller: 'c', webhook: 'w' }
       const [path, options] = requestTo(route, about)
       for (const headers of [{}, { authorization: 'Bearer x.y.z' }]) {
         const { status, code, headers: answered } = await world.ask(route.method, path, { ...options, as: null, headers })
@@ -162,6 +178,14 @@ describe('S-57 another tenant', () => {
     get_connection: [404, 'NOT_FOUND'],
     relabel_connection: [404, 'NOT_FOUND'],
     delete_connection: [404, 'NOT_FOUND'],
+    list_events: [200, null],
+    list_webhooks: [200, null],
+    create_webhook: [200, null], // one of the stranger's own
+    remove_webhook: [404, 'NOT_FOUND'],
+    rotate_webhook: [404, 'NOT_FOUND'],
+    test_webhook: [404, 'NOT_FOUND'],
+    list_deliveries: [404, 'NOT_FOUND'],
+    replay_webhook: [404, 'NOT_FOUND'],
     list_apps: [200, null],
     apply_app: [200, null], // one of the stranger's own, of the same name
     get_app: [404, 'APP_NOT_FOUND'],
@@ -186,7 +210,7 @@ describe('S-57 another tenant', () => {
       )
       if (route.method === 'GET') {
         // What was asked for may be named in the refusal.
-        for (const ours of [about.session, about.app, about.caller, 'target', '"default"'])
+        for (const ours of [about.session, about.app, about.caller, about.webhook, 'target', '"default"'])
           assert(!answer.text.includes(ours) || answer.status >= 400, ours)
       }
       // A completion burns what the wrong caller wants to complete: that is changed on purpose.
@@ -202,9 +226,10 @@ describe('S-57 another tenant', () => {
       held: { session: 'h'.repeat(there.held.session.length), code: 'c'.repeat(there.held.code.length) },
       app: 'x'.repeat(there.app.length),
       caller: 'y'.repeat(there.caller.length),
+      webhook: 'w'.repeat(there.webhook.length),
     }
-    const blank = (text: string, { session, app, caller }: Targets) =>
-      text.replaceAll(session, '*').replaceAll(app, '*').replaceAll(caller, '*')
+    const blank = (text: string, { session, app, caller, webhook }: Targets) =>
+      [session, app, caller, webhook].reduce((blanked, name) => blanked.replaceAll(name, '*'), text)
     for (const route of ROUTES.filter(({ operationId }) => EXPECTED[operationId]![0] >= 400 && operationId !== 'apply_caller')) {
       const asked = async (about: Targets): Promise<Answer> => {
         const [path, options] = requestTo(route, about)

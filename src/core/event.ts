@@ -1,0 +1,106 @@
+/** What happened to connections, as the application is told it: facts that its code may have to act on. */
+
+import { allow, type Caller } from './caller.ts'
+import type { Connection, Owner } from './connection.ts'
+import { BrokerError } from './errors.ts'
+import type { ConnectionFact, Ports } from './ports.ts'
+
+export const EVENT_TYPES = [
+  'connection.connected',
+  'connection.renewal_failing',
+  'connection.recovered',
+  'connection.broken',
+  'connection.revoked',
+] as const
+
+export type EventType = (typeof EVENT_TYPES)[number]
+
+/** Written with the fact: by the time that somebody reads of it, the connection may be gone. */
+export interface About {
+  readonly app: string
+  readonly provider: string
+  readonly owner: Owner
+}
+
+export type ConnectionEvent = ConnectionFact & { readonly seq: number }
+
+export interface EventFilter {
+  readonly type?: EventType
+  readonly session?: string
+  /** Only what happened at that moment or later. */
+  readonly since?: number
+}
+
+export function connectionFact(
+  { tenant, id, app, provider, owner }: Pick<Connection, 'tenant' | 'id' | 'app' | 'provider' | 'owner'>,
+  { at, actor, action, reason }: Pick<ConnectionFact, 'at' | 'actor' | 'action' | 'reason'>,
+): ConnectionFact {
+  return { tenant, at, actor, action, subject: id, reason, about: { app, provider, owner } }
+}
+
+export interface EventPage {
+  readonly events: readonly ConnectionEvent[]
+  /** The sequence number to go on after; null: this is all there is so far. */
+  readonly next: number | null
+}
+
+/** Oldest first, so that whoever goes on after the last that they saw misses none. */
+export async function listEvents(
+  ports: Ports,
+  caller: Caller,
+  filter: EventFilter,
+  { after, size }: { readonly after: number; readonly size: number },
+): Promise<EventPage> {
+  await allow(ports, caller, 'read:events', 'events')
+  // One more than asked tells whether there is more.
+  const found = await ports.store.events(caller.tenant, filter, { after, limit: size + 1 })
+  const events = found.slice(0, size)
+  return { events, next: found.length > size ? (events.at(-1)?.seq ?? null) : null }
+}
+
+// ── As applications get it, whether they ask or are told ─────────────────────────────────────────────────────────────
+
+/** No secret is ever in one. */
+export interface Message {
+  readonly id: string
+  readonly type: EventType
+  readonly timestamp: string
+  readonly data: {
+    readonly session_id: string
+    readonly key_code_ref: string
+    readonly provider: string
+    readonly user_id: string | null
+    readonly org_code: string | null
+    readonly reason: string | null
+  }
+}
+
+export function messageOf({ seq, at, action, subject, reason, about: { app, provider, owner } }: ConnectionEvent): Message {
+  return {
+    id: eventId(seq),
+    type: action,
+    timestamp: new Date(at).toISOString(),
+    data: {
+      session_id: subject,
+      key_code_ref: app,
+      provider,
+      user_id: owner.userId,
+      org_code: owner.orgCode,
+      // How sure we were of the browser is for the audit; whether it is new or was there before is for the application.
+      reason: action === 'connection.connected' && reason !== 'reconnected' ? null : reason,
+    },
+  }
+}
+
+export function eventId(seq: number): string {
+  return `evt_${seq}`
+}
+
+/** Where to go on: after an event, by its id, or from a moment (RFC 3339) on. */
+export function positionOf(text: string): { readonly after: number; readonly since?: number } {
+  const seq = /^evt_(\d{1,15})$/.exec(text)?.[1]
+  if (seq !== undefined) return { after: Number(seq) }
+  const since = /^\d{4}-\d\d-\d\d/.test(text) ? Date.parse(text) : Number.NaN
+  if (!Number.isNaN(since)) return { after: 0, since }
+  throw new BrokerError('INVALID_REQUEST', 'say either the id of an event (evt_…) or a moment (2026-01-31T12:00:00Z)')
+}

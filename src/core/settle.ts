@@ -1,0 +1,109 @@
+/**
+ * Writes what a renewal brought under its lease's fence: to the store, or to the journal until the store takes it. Once the provider has
+ * answered, that is the only copy there is of a refresh token.
+ */
+
+import type { Connection } from './connection.ts'
+import { BrokerError } from './errors.ts'
+import type { Claimed, JournalEntry, Ports } from './ports.ts'
+import { registrationOf } from './registration.ts'
+import { openCredentials } from './vault.ts'
+
+/** What is in the journal is safe, so its caller is not kept waiting for the store as long as one whose answer is nowhere yet. */
+const TRIES_WHEN_KEPT = 4
+const TRIES_MAX = 8
+
+/** Resolves to the connection as it is now; at the latest then `next` is durable somewhere, if it still was to be written. */
+export async function settle(ports: Ports, entry: JournalEntry): Promise<Connection> {
+  const { tenant, id } = entry.claimed
+  let kept = false
+  for (let tries = 1; ; tries++) {
+    try {
+      return await commit(ports, entry, kept)
+    } catch (error) {
+      if (error instanceof BrokerError) throw error
+      ports.log('error', 'a renewal could not be written', { tenant, session: id, attempt: tries, error })
+      kept ||= await keep(ports, entry)
+      if (kept && tries >= TRIES_WHEN_KEPT) return entry.next
+      if (tries >= TRIES_MAX) throw error
+      await ports.pause(50 * 2 ** tries)
+    }
+  }
+}
+
+/** The answer that waits for the store under the lease that this connection has: what the row will be. null: none does. */
+export async function waiting(ports: Ports, { tenant, id, lease }: Connection): Promise<JournalEntry | null> {
+  return lease && ports.journal.find({ tenant, id, lease })
+}
+
+/** One more try for it, and no more: resolves to what it brought, written or not, or to the connection that overtook it. */
+export async function settleWaiting(ports: Ports, entry: JournalEntry): Promise<Connection> {
+  try {
+    return await commit(ports, entry, true)
+  } catch (error) {
+    if (error instanceof BrokerError) throw error
+    return entry.next
+  }
+}
+
+/** Writes what waits in the journal, whoever left it there. What the store does not take keeps nothing else from being tried, then it is thrown. */
+export async function settleJournal(ports: Ports): Promise<void> {
+  const failures: unknown[] = []
+  for (const entry of await ports.journal.entries()) {
+    await commit(ports, entry, true).catch((error: unknown) => {
+      // Deleted meanwhile: that is an end, too.
+      if (!(error instanceof BrokerError)) failures.push(error)
+    })
+  }
+  if (failures.length > 0) throw failures[0]
+}
+
+async function commit(ports: Ports, entry: JournalEntry, kept: boolean): Promise<Connection> {
+  const { claimed, next, facts } = entry
+  const written = await ports.store.connections.settle(claimed, next, facts)
+  const current = written ? next : await overtaken(ports, entry)
+  if (kept) {
+    await ports.journal.remove(claimed)
+    const message = written
+      ? 'a renewal that waited in the journal was written'
+      : 'a renewal in the journal was not needed any more'
+    ports.log('info', message, { tenant: claimed.tenant, session: claimed.id })
+  }
+  if (!current) throw new BrokerError('INVALID_SESSION', 'this connection was deleted')
+  return current
+}
+
+/** The row moved on under us: revoked, reconnected, taken over, or written already. What we got must not stay alive behind a connection that is over. */
+async function overtaken(ports: Ports, { next }: JournalEntry): Promise<Connection | null> {
+  const current = await ports.store.connections.find(next.tenant, next.id)
+  if (next.health.state === 'connected' && next.health.trouble === null && isOver(current)) await takeBack(ports, next)
+  return current
+}
+
+/** A grant that was superseded is the newer connection's now at many providers: revoking any token of it would end that one. */
+function isOver(current: Connection | null): boolean {
+  return !current || (current.health.state === 'revoked' && current.health.upstream !== 'superseded')
+}
+
+async function takeBack(ports: Ports, connection: Connection): Promise<void> {
+  const { tenant, id, app } = connection
+  try {
+    const { credentials } = await openCredentials(ports, connection)
+    const { registration } = await registrationOf(ports, tenant, app)
+    const upstream = await ports.modeOf(registration.provider).revoke(registration, credentials)
+    if (upstream === 'failed') ports.log('warn', 'what a late renewal brought was not taken back', { tenant, session: id })
+  } catch (error) {
+    ports.log('warn', 'what a late renewal brought was not taken back', { tenant, session: id, error })
+  }
+}
+
+async function keep({ journal, log }: Ports, entry: JournalEntry): Promise<boolean> {
+  const { tenant, id }: Claimed = entry.claimed
+  try {
+    await journal.add(entry)
+    return true
+  } catch (error) {
+    log('error', 'a renewal could not be put into the journal', { tenant, session: id, error })
+    return false
+  }
+}

@@ -1,0 +1,138 @@
+/** Both journals keep what they are given; the one on disk also survives what a crash leaves of a file. */
+
+import assert from 'node:assert/strict'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import type { Connection } from '../core/connection.ts'
+import type { Journal, JournalEntry } from '../core/ports.ts'
+import { openJournal } from './journal.ts'
+import { memoryJournal } from './memory.ts'
+
+const NEXT: Connection = {
+  ...{ id: 'session-1', tenant: 'acme', app: 'files', provider: 'sandbox', owner: { userId: 'ada', orgCode: null } },
+  ...{ label: null, account: { id: '7', label: 'Ada "é" \n' }, requestedScopes: ['a'], grantedScopes: null },
+  sealed: { dataKey: Uint8Array.of(0, 255), accessToken: Uint8Array.of(1), refreshToken: new Uint8Array(), extra: null },
+  ...{ tokenType: 'Bearer', issuedAt: 1, expiresAt: 2, health: { state: 'connected', trouble: null }, version: 3, lease: null },
+  ...{ createdAt: 1, connectedAt: 1, renewedAt: 1 },
+}
+
+function entryOf(fence: number, id = 'session-1'): JournalEntry {
+  const lease = { holder: 'p', fence, startedAt: 1, until: 2 }
+  const about = { app: NEXT.app, provider: NEXT.provider, owner: NEXT.owner }
+  const fact = {
+    tenant: 'acme',
+    at: 1,
+    actor: 'broker',
+    action: 'connection.recovered',
+    subject: id,
+    reason: null,
+    about,
+  } as const
+  return { claimed: { tenant: 'acme', id, lease }, next: { ...NEXT, id }, facts: [fact] }
+}
+
+function folderFor(t: TestContext): string {
+  const folder = mkdtempSync(join(tmpdir(), 'latchstring-journal-'))
+  t.after(() => rmSync(folder, { recursive: true }))
+  return folder
+}
+
+const never = (file: string) => assert.fail(`${file} is not damaged`)
+
+const JOURNALS: Readonly<Record<string, (t: TestContext) => Journal>> = {
+  'in memory': () => memoryJournal(),
+  'on disk': (t) => openJournal(join(folderFor(t), 'journal'), { damaged: never }),
+}
+
+for (const [where, journalFor] of Object.entries(JOURNALS)) {
+  test(`what is added is found under its lease and no other, ${where}`, async (t) => {
+    const journal = journalFor(t)
+    const entry = entryOf(4)
+    await journal.add(entry)
+    assert.deepEqual(await journal.find(entry.claimed), entry)
+    assert.equal(await journal.find(entryOf(5).claimed), null)
+    assert.equal(await journal.find(entryOf(4, 'session-2').claimed), null)
+  })
+
+  test(`all that was added and not removed is there, ${where}`, async (t) => {
+    const journal = journalFor(t)
+    assert.deepEqual(await journal.entries(), [])
+    for (const id of ['a', 'b', 'c']) await journal.add(entryOf(1, id))
+    await journal.remove(entryOf(1, 'b').claimed)
+    await journal.remove(entryOf(1, 'b').claimed)
+    const ids = (await journal.entries()).map(({ next }) => next.id)
+    assert.deepEqual(ids.sort(), ['a', 'c'])
+  })
+
+  test(`what is added twice is there once, ${where}`, async (t) => {
+    const journal = journalFor(t)
+    for (let time = 0; time < 3; time++) await journal.add(entryOf(1))
+    assert.deepEqual(await journal.entries(), [entryOf(1)])
+  })
+}
+
+test('another process finds what this one added', async (t) => {
+  const folder = folderFor(t)
+  await openJournal(folder, { damaged: never }).add(entryOf(1))
+  const other = openJournal(folder, { damaged: never })
+  assert.deepEqual(await other.entries(), [entryOf(1)])
+  await other.remove(entryOf(1).claimed)
+  assert.deepEqual(readdirSync(folder), [])
+})
+
+test('bytes come back as they were, whatever class they had', async (t) => {
+  const journal = openJournal(folderFor(t), { damaged: never })
+  const { claimed, next, facts } = entryOf(1)
+  const sealed = next.sealed && { ...next.sealed, accessToken: Buffer.from([0, 1, 255]) }
+  await journal.add({ claimed, next: { ...next, sealed }, facts })
+  assert.deepEqual((await journal.find(claimed))?.next.sealed?.accessToken, Uint8Array.of(0, 1, 255))
+})
+
+test('nobody else may read it, and its names tell nothing', async (t) => {
+  const folder = join(folderFor(t), 'deep', 'journal')
+  await openJournal(folder, { damaged: never }).add(entryOf(1, 'a-telling-id'))
+  const [file] = readdirSync(folder)
+  assert.equal(statSync(folder).mode & 0o777, 0o700)
+  assert.equal(statSync(join(folder, file!)).mode & 0o777, 0o600)
+  assert(!file?.includes('telling'))
+})
+
+test('F-07 a file that is torn off at any byte is no entry, is told of once, and hides no other', async (t) => {
+  const folder = folderFor(t)
+  const told: string[] = []
+  const journal = openJournal(folder, { damaged: (file) => told.push(file) })
+  await journal.add(entryOf(1))
+  const [name] = readdirSync(folder)
+  const whole = readFileSync(join(folder, name!))
+  await journal.add(entryOf(1, 'another'))
+  for (let length = 0; length < whole.length; length += 7) {
+    writeFileSync(join(folder, name!), whole.subarray(0, length))
+    assert.deepEqual(await journal.entries(), [entryOf(1, 'another')], `${length} bytes`)
+    assert.equal(await journal.find(entryOf(1).claimed), null)
+  }
+  assert.deepEqual(told, [name])
+})
+
+test('F-07 a bit that changed makes it none, and a draft of a process that died is none', async (t) => {
+  const folder = folderFor(t)
+  const journal = openJournal(folder, { damaged: () => {} })
+  await journal.add(entryOf(1))
+  const [name] = readdirSync(folder)
+  const bytes = readFileSync(join(folder, name!))
+  writeFileSync(join(folder, `${name}.00.draft`), bytes)
+  assert.equal((await journal.entries()).length, 1)
+  bytes[bytes.length - 9]! ^= 1
+  writeFileSync(join(folder, name!), bytes)
+  assert.deepEqual(await journal.entries(), [])
+})
+
+test('a folder that cannot be made is told of with what to do', (t) => {
+  const file = join(folderFor(t), 'file')
+  writeFileSync(file, '')
+  assert.throws(
+    () => openJournal(join(file, 'journal'), { damaged: never }),
+    /cannot create the journal .*LATCHSTRING_JOURNAL_DIR/,
+  )
+})

@@ -1,0 +1,144 @@
+/**
+ * Answers to renewals that the store could not take, in a folder of this machine: a file for each, sealed as its row will be.
+ *
+ * Not one file that grows: processes that share the store share the folder too, and whoever commits an answer removes it, without
+ * rewriting what another process is adding to. A file gets its name when it is whole and on the disk, and says how long it is and what
+ * its digest is: what a crash or a full disk tore off is never taken for an answer.
+ */
+
+import { createHash, randomBytes } from 'node:crypto'
+import { mkdirSync } from 'node:fs'
+import { open, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Claimed, Journal, JournalEntry } from '../core/ports.ts'
+
+const FORMAT = 'latchstring answer 1'
+const WHOLE = '.answer'
+
+export interface JournalOptions {
+  /** Told of a file that is not what was written, once. */
+  readonly damaged: (file: string) => void
+}
+
+/** Makes the folder, readable for its owner alone. Throws when it cannot be made. */
+export function openJournal(folder: string, { damaged }: JournalOptions): Journal {
+  makePrivate(folder)
+  const told = new Set<string>()
+
+  async function read(file: string): Promise<JournalEntry | null> {
+    const bytes = await readFile(join(folder, file)).catch(unlessMissing)
+    if (bytes === null) return null
+    const entry = decode(bytes)
+    if (!entry && !told.has(file)) damaged(file)
+    if (!entry) told.add(file)
+    return entry
+  }
+
+  return {
+    async add(entry) {
+      const file = nameOf(entry.claimed)
+      const draft = join(folder, `${file}.${randomBytes(6).toString('hex')}.draft`)
+      try {
+        await writeDurably(draft, encode(entry))
+        await rename(draft, join(folder, file))
+        await syncFolder(folder)
+      } catch (error) {
+        await rm(draft, { force: true })
+        throw error
+      }
+    },
+
+    find: (claimed) => read(nameOf(claimed)),
+
+    async entries() {
+      const files = (await readdir(folder)).filter((file) => file.endsWith(WHOLE))
+      return (await Promise.all(files.map(read))).filter((entry) => entry !== null)
+    },
+
+    async remove(claimed) {
+      await rm(join(folder, nameOf(claimed)), { force: true })
+    },
+  }
+}
+
+function makePrivate(folder: string): void {
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 })
+  } catch (error) {
+    const remedy = 'give the user that runs Latchstring a folder it can write, or set LATCHSTRING_JOURNAL_DIR to another place'
+    throw new Error(`cannot create the journal ${folder}: ${(error as Error).message}; ${remedy}`, { cause: error })
+  }
+}
+
+/** One answer for each lease: the fence tells leases of a connection apart. Ids are not to be read from names of files. */
+function nameOf({ tenant, id, lease }: Claimed): string {
+  const row = createHash('sha256')
+    .update(JSON.stringify([tenant, id]))
+    .digest('hex')
+    .slice(0, 32)
+  return `${row}-${lease?.fence ?? 'none'}${WHOLE}`
+}
+
+function encode(entry: JournalEntry): Buffer {
+  const body = Buffer.from(JSON.stringify(entry, withBytesAsText))
+  return Buffer.concat([Buffer.from(`${FORMAT} ${body.length} ${digest(body)}\n`), body])
+}
+
+/** A Buffer has become an object of numbers by the time that its value comes in. */
+function withBytesAsText(this: Readonly<Record<string, unknown>>, key: string, value: unknown): unknown {
+  const original = this[key]
+  return original instanceof Uint8Array ? bytesAsText(original) : value
+}
+
+/** null: not what was written. */
+function decode(file: Buffer): JournalEntry | null {
+  const end = file.indexOf('\n')
+  const body = file.subarray(end + 1)
+  if (end < 0 || file.toString('latin1', 0, end) !== `${FORMAT} ${body.length} ${digest(body)}`) return null
+  return JSON.parse(body.toString(), (_, value: unknown) => (isBytesAsText(value) ? textAsBytes(value) : value)) as JournalEntry
+}
+
+interface BytesAsText {
+  readonly base64: string
+}
+
+function bytesAsText(bytes: Uint8Array): BytesAsText {
+  return { base64: Buffer.from(bytes).toString('base64') }
+}
+
+function textAsBytes({ base64 }: BytesAsText): Uint8Array {
+  return new Uint8Array(Buffer.from(base64, 'base64'))
+}
+
+function isBytesAsText(value: unknown): value is BytesAsText {
+  return typeof value === 'object' && value !== null && 'base64' in value
+}
+
+function digest(bytes: Buffer): string {
+  return createHash('sha256').update(bytes).digest('hex')
+}
+
+async function writeDurably(path: string, bytes: Buffer): Promise<void> {
+  const file = await open(path, 'wx', 0o600)
+  try {
+    await file.writeFile(bytes)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+}
+
+/** The name of a file is on the disk when its folder is. */
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, 'r')
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}
+
+function unlessMissing(error: NodeJS.ErrnoException): null {
+  if (error.code === 'ENOENT') return null
+  throw error
+}
