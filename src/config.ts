@@ -12,7 +12,7 @@ export interface Config {
     | { readonly kind: 'sqlite'; readonly path: string }
     | { readonly kind: 'postgres'; readonly url: string }
     | { readonly kind: 'memory' }
-  /** Where answers wait that the database cannot take; null: beside the SQLite file. */
+  /** Where answers wait that the database cannot take; null: beside the SQLite file, or `data/journal`. */
   readonly journalFolder: string | null
   readonly masterKeys: Secret
   /** `latchstring.yaml`, if there is one to apply at the start. */
@@ -37,7 +37,7 @@ export const VARIABLES = [
   { name: 'LATCHSTRING_DATABASE_URL', fallback: 'sqlite:data/latchstring.db', meaning: 'where everything is kept' },
   {
     name: 'LATCHSTRING_JOURNAL_DIR',
-    fallback: '`journal` beside the SQLite file',
+    fallback: '`journal` beside the SQLite file; `data/journal` with PostgreSQL',
     meaning: 'folder on a local disk for renewals that the database cannot take at once',
   },
   { name: 'LATCHSTRING_MASTER_KEY', fallback: 'none', meaning: '32 bytes in base64; several, newest first, while rotating' },

@@ -194,10 +194,11 @@ async function openStore({ database }: Config): Promise<Store> {
   return database.kind === 'memory' ? memoryStore() : openSqliteStore(database.path)
 }
 
-/** What a process that is told to stop, or dies, could not write is on the same disk as the database, unless told otherwise. */
+/** What a process that is told to stop, or dies, could not write is on the same disk as the SQLite file, or in `data` where the database is elsewhere, unless told otherwise. */
 function openJournalFor({ database, journalFolder }: Config, log: Ports['log']): Journal {
-  const folder = journalFolder ?? (database.kind === 'sqlite' ? join(dirname(database.path), 'journal') : null)
-  if (folder === null) return memoryJournal()
+  if (journalFolder === null && database.kind === 'memory') return memoryJournal()
+  const beside = database.kind === 'sqlite' ? dirname(database.path) : 'data'
+  const folder = journalFolder ?? join(beside, 'journal')
   const damaged = (file: string) => log('error', 'a file in the journal is damaged and left alone', { reason: file })
   return openJournal(folder, { damaged })
 }

@@ -296,6 +296,7 @@ export async function startWorld({
       LATCHSTRING_PORT: String(port),
       LATCHSTRING_PUBLIC_URL: `http://127.0.0.1:${port}`,
       LATCHSTRING_DATABASE_URL: await databaseUrl(store, folder),
+      ...(store === 'postgres' && { LATCHSTRING_JOURNAL_DIR: join(folder, 'journal') }),
       LATCHSTRING_MASTER_KEY: randomBytes(32).toString('base64'),
       LATCHSTRING_FAILED_GUESSES_PER_MINUTE: String(failedGuessesPerMinute),
     },

@@ -11,6 +11,7 @@ import { explainOpening, mayPass } from './postgres-failure.ts'
 import { postgresHistory } from './postgres-history.ts'
 import { migratePostgres } from './postgres-migrate.ts'
 import { postgresRecords } from './postgres-records.ts'
+import { postgresWebhooks } from './postgres-webhooks.ts'
 import { withTypedFailures } from './stored-failure.ts'
 
 const MIGRATIONS = readMigrations(join(import.meta.dirname, 'migrations', 'postgres'))
@@ -25,6 +26,7 @@ export async function openPostgresStore(url: string): Promise<Store> {
     attempts: postgresAttempts(database),
     connections: postgresConnections(database),
     records: postgresRecords(database),
+    webhooks: postgresWebhooks(database),
     ...postgresHistory(database),
 
     // Only a write that reaches the disk proves that the next one can.

@@ -197,7 +197,7 @@ test('a random sequence of steps gets the same answers from SQLite as from memor
 test('a random sequence of steps gets the same answers from PostgreSQL as from memory', async () => {
   const url = await (await postgres()).fresh()
   await (await openPostgresStore(url)).close()
-  const wipe = `truncate connections, attempts, providers, apps, callers, broker_keys, history restart identity; update counters set value = 0`
+  const wipe = `truncate connections, attempts, providers, apps, callers, broker_keys, history, webhooks, deliveries restart identity; update counters set value = 0`
   await assertSameAnswers(60, async () => {
     await inDatabase(url, (client) => client.query(wipe))
     return openPostgresStore(url)

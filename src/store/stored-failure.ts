@@ -14,11 +14,12 @@ export function withTypedFailures(store: Store, passing: (error: unknown) => boo
           retryAfterMs: RETRY_AFTER_MS,
         })
       : error
-  const { attempts, connections, records, ...own } = store
+  const { attempts, connections, records, webhooks, ...own } = store
   return {
     attempts: guarded(attempts, typed),
     connections: guarded(connections, typed),
     records: guarded(records, typed),
+    webhooks: guarded(webhooks, typed),
     ...guarded(own, typed),
   }
 }

@@ -19,6 +19,7 @@ import {
   sampleFact,
   sampleKey,
   sampleProvider,
+  sampleWebhook,
 } from './samples.ts'
 import { openSqliteStore } from './sqlite.ts'
 import { transfer } from './transfer.ts'
@@ -48,7 +49,12 @@ async function filled(): Promise<string> {
   })
   await connect(store, { id: 'plain' })
   await connect(store, { id: 'gone', version: 1 })
-  await store.connections.remove('acme', 'gone', [sampleFact({ action: 'connection.deleted' })])
+  await store.connections.remove('acme', 'gone', [sampleFact({ action: 'connection.revoked' })])
+  const previous = { secret: ODD_BYTES, until: 9 }
+  const webhook = sampleWebhook({ types: ['connection.broken'], sealed: { dataKey: ODD_BYTES, secret: ODD_BYTES, previous } })
+  await store.webhooks.add(webhook, [])
+  await store.record([sampleFact({ action: 'connection.broken', reason: ODD_TEXT })])
+  await store.webhooks.spread(5, 9)
   for (const id of ['first', 'second']) await store.attempts.add(sampleAttempt({ id, session: 'twice' }), [])
   await store.close()
   // More than a few pages, quickly.
@@ -66,7 +72,7 @@ async function filled(): Promise<string> {
 }
 
 /** All that can be asked. */
-async function everything({ attempts, connections, records, history }: Store) {
+async function everything({ attempts, connections, records, webhooks, history, events }: Store) {
   return {
     attempts: [await attempts.find('acme', 'twice'), await attempts.find('acme', 'odd')],
     connections: await connections.list('acme', {}, { after: null, limit: 10_000 }),
@@ -77,6 +83,9 @@ async function everything({ attempts, connections, records, history }: Store) {
       await records.keys(),
       await records.version(),
     ],
+    webhooks: await webhooks.list(null),
+    deliveries: await webhooks.deliveries(sampleWebhook(), 'waiting', { after: 0, limit: 99 }),
+    events: await events('acme', {}, { after: 0, limit: 99 }),
     history: await history(null, { before: null, limit: 1000 }),
   }
 }
@@ -85,6 +94,7 @@ async function assertMoved(path: string, url: string): Promise<void> {
   const [there, here] = [await openSqliteStore(path), await openPostgresStore(url)]
   const expected = await everything(there)
   assert.equal(expected.connections.length, MANY + 2)
+  assert.deepEqual([expected.webhooks.length, expected.deliveries.length], [1, 1])
   assert.deepEqual(await everything(here), expected)
   // And both go on counting alike: numbers, versions of an id that was used before, and which attempt is the newest.
   for (const store of [there, here]) {

@@ -17,6 +17,8 @@ const TABLES: readonly Table[] = [
   { name: 'connections', key: ['tenant', 'id'] },
   { name: 'attempts', key: ['id'], arrival: { column: 'added', source: 'rowid' } },
   { name: 'history', key: ['seq'], arrival: { column: 'seq', source: 'seq' } },
+  { name: 'webhooks', key: ['tenant', 'id'] },
+  { name: 'deliveries', key: ['tenant', 'webhook', 'event'] },
 ]
 
 export interface Transferred {
