@@ -35,7 +35,13 @@ export function postgresWebhooks(database: PostgresDatabase): WebhookStore {
     },
 
     async add({ tenant, id, url, types, allowPrivateNetwork, sealed, createdAt }, facts) {
-      const values = { tenant, id, url, types: types && JSON.stringify(types), allow_private_network: allowPrivateNetwork ? 1 : 0 }
+      const values = {
+        tenant,
+        id,
+        url,
+        types: types && JSON.stringify(types),
+        allow_private_network: allowPrivateNetwork ? 1 : 0,
+      }
       await changeWithFacts(database, ADD, { ...values, ...signingValues(sealed), created_at: createdAt }, facts)
     },
 
@@ -110,8 +116,7 @@ function spreader(database: PostgresDatabase): Pick<WebhookStore, 'spread' | 're
 const CLAIM = `with due as materialized (select d.event from deliveries d where d.tenant = :tenant and d.webhook = :webhook and d.state = 'waiting' and d.retry_at <= :now and (d.lease_until is null or d.lease_until <= :now) and not exists (select 1 from deliveries e where e.tenant = d.tenant and e.webhook = d.webhook and e.session = d.session and e.state = 'waiting' and e.event < d.event) order by d.retry_at, d.event limit :limit for update of d skip locked)
   update deliveries d set fence = d.fence + 1, lease_holder = :holder, lease_until = :until from due join history h on h.seq = due.event where d.tenant = :tenant and d.webhook = :webhook and d.event = due.event
   returning ${DELIVERY_COLUMNS}`
-const WHICH =
-  'where tenant = :tenant and webhook = :webhook and event = :event and fence = :fence and lease_holder is not null'
+const WHICH = 'where tenant = :tenant and webhook = :webhook and event = :event and fence = :fence and lease_holder is not null'
 const LATER = `update deliveries set state = :state, attempts = attempts + 1, retry_at = coalesce(cast(:retry_at as bigint), retry_at), reason = :reason,
   lease_holder = null, lease_until = null ${WHICH}`
 

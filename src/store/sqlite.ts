@@ -6,8 +6,8 @@ import { sqliteConnections } from './sqlite-connections.ts'
 import { openSqliteFile } from './sqlite-file.ts'
 import { sqliteHistory } from './sqlite-history.ts'
 import { sqliteRecords } from './sqlite-records.ts'
-import { withTypedFailures } from './stored-failure.ts'
 import { sqliteWebhooks } from './sqlite-webhooks.ts'
+import { withTypedFailures } from './stored-failure.ts'
 
 /** An extended result code says more in its higher bits. */
 const PRIMARY = 0xff
