@@ -10,6 +10,7 @@ import { addConnections } from './connections.ts'
 import { addDemo } from './demo.ts'
 import { addEvents } from './events.ts'
 import { withExamples, withVariables } from './help.ts'
+import { addMigrate } from './migrate.ts'
 import { addProviders } from './providers.ts'
 import { addSandbox } from './sandbox.ts'
 import { addServe } from './serve.ts'
@@ -42,6 +43,7 @@ export function createProgram(): Command {
     addEvents,
     addWebhooks,
     addCallers,
+    addMigrate,
     addSandbox,
   ])
     add(program)

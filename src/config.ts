@@ -8,8 +8,11 @@ export interface Config {
   readonly port: number
   /** What browsers and providers reach, and the issuer of caller tokens; no trailing slash. */
   readonly publicUrl: string
-  readonly database: { readonly kind: 'sqlite'; readonly path: string } | { readonly kind: 'memory' }
-  /** Where answers wait that the database cannot take; null: beside the SQLite file. */
+  readonly database:
+    | { readonly kind: 'sqlite'; readonly path: string }
+    | { readonly kind: 'postgres'; readonly url: string }
+    | { readonly kind: 'memory' }
+  /** Where answers wait that the database cannot take; null: beside the SQLite file, or `data/journal`. */
   readonly journalFolder: string | null
   readonly masterKeys: Secret
   /** `latchstring.yaml`, if there is one to apply at the start. */
@@ -34,7 +37,7 @@ export const VARIABLES = [
   { name: 'LATCHSTRING_DATABASE_URL', fallback: 'sqlite:data/latchstring.db', meaning: 'where everything is kept' },
   {
     name: 'LATCHSTRING_JOURNAL_DIR',
-    fallback: '`journal` beside the SQLite file',
+    fallback: '`journal` beside the SQLite file; `data/journal` with PostgreSQL',
     meaning: 'folder on a local disk for renewals that the database cannot take at once',
   },
   { name: 'LATCHSTRING_MASTER_KEY', fallback: 'none', meaning: '32 bytes in base64; several, newest first, while rotating' },
@@ -140,11 +143,18 @@ function publicUrlOf(value: string): string {
   return url.href.replace(/\/+$/, '')
 }
 
-function databaseOf(value: string): Config['database'] {
+/** What a database's URL names; throws what it must be. */
+export function databaseOf(value: string): Config['database'] {
   if (value === 'memory:') return { kind: 'memory' }
   const path = /^sqlite:(?:\/\/)?(.+)$/.exec(value)?.[1]
   if (path) return { kind: 'sqlite', path }
-  throw new Error('must be sqlite:PATH, such as sqlite:data/latchstring.db')
+  if (/^postgres(ql)?:/.test(value)) {
+    // Never named back: there is a password in it.
+    if (!URL.canParse(value) || new URL(value).pathname.length < 2)
+      throw new Error('must name a database, as postgres://user:password@host:5432/latchstring does; encode special characters')
+    return { kind: 'postgres', url: value }
+  }
+  throw new Error('must be sqlite:PATH or postgres://…, such as sqlite:data/latchstring.db')
 }
 
 function logLevelOf(value: string): Config['logLevel'] {

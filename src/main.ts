@@ -32,6 +32,7 @@ import { type BrokerKeys, loadBrokerKeys } from './seal/broker-keys.ts'
 import { createSeal } from './seal/envelope.ts'
 import { type MasterKey, parseMasterKeys } from './seal/keyring.ts'
 import { memoryStore } from './store/memory.ts'
+import { openPostgresStore } from './store/postgres.ts'
 import { openSqliteStore } from './store/sqlite.ts'
 
 /** How long a connection may outlive its last answer while the server stops. */
@@ -189,13 +190,15 @@ function withoutPen(records: RecordStore): RecordStore {
 }
 
 async function openStore({ database }: Config): Promise<Store> {
+  if (database.kind === 'postgres') return openPostgresStore(database.url)
   return database.kind === 'memory' ? memoryStore() : openSqliteStore(database.path)
 }
 
-/** What a process that is told to stop, or dies, could not write is on the same disk as the database, unless told otherwise. */
+/** What a process that is told to stop, or dies, could not write is on the same disk as the SQLite file, or in `data` where the database is elsewhere, unless told otherwise. */
 function openJournalFor({ database, journalFolder }: Config, log: Ports['log']): Journal {
-  const folder = journalFolder ?? (database.kind === 'sqlite' ? join(dirname(database.path), 'journal') : null)
-  if (folder === null) return memoryJournal()
+  if (journalFolder === null && database.kind === 'memory') return memoryJournal()
+  const beside = database.kind === 'sqlite' ? dirname(database.path) : 'data'
+  const folder = journalFolder ?? join(beside, 'journal')
   const damaged = (file: string) => log('error', 'a file in the journal is damaged and left alone', { reason: file })
   return openJournal(folder, { damaged })
 }

@@ -64,7 +64,7 @@ interface Row {
   /** What is asked after the code was redeemed, to know whose account it is. */
   readonly asks?: readonly { readonly url: string; readonly headers?: Named; readonly json: unknown }[]
   readonly renewed?: readonly (Understood & { readonly json: object })[]
-  /** Answers to a refresh token that will not do, and who can act on them. unclear: time may, but it does not look like it. */
+  /** Answers to a refresh token that will not do, and who can act on them. unclear: a no that may not be final. */
   readonly refused?: readonly (Answer & {
     readonly outcome: 'rejected' | 'app_rejected' | 'unavailable' | 'unclear'
     readonly reason: string

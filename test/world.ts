@@ -12,6 +12,7 @@ import type { UserBinding } from '../src/core/app.ts'
 import { SCOPES } from '../src/core/caller.ts'
 import { type Broker, openBroker, type RunningServer, serve } from '../src/main.ts'
 import { Browser } from './browser-stand-in.ts'
+import { postgres } from './postgres.ts'
 
 export const SECOND = 1000
 export const MINUTE = 60_000
@@ -21,9 +22,13 @@ export const HOUR = 3_600_000
 export const CALLBACK = 'http://127.0.0.1:9/app/callback'
 export const OTHER_CALLBACK = 'http://127.0.0.1:9/other/callback'
 
+export type StoreKind = 'memory' | 'sqlite' | 'postgres'
+/** For journeys that must go the same way on each. */
+export const STORES: readonly StoreKind[] = ['memory', 'sqlite', 'postgres']
+
 export interface WorldOptions {
   /** Default: memory. */
-  readonly store?: 'memory' | 'sqlite'
+  readonly store?: StoreKind
   readonly sandbox?: SandboxOptions
   /** Merged into every app, and into the provider, as latchstring.yaml writes them. */
   readonly app?: Readonly<Record<string, unknown>>
@@ -290,7 +295,8 @@ export async function startWorld({
     {
       LATCHSTRING_PORT: String(port),
       LATCHSTRING_PUBLIC_URL: `http://127.0.0.1:${port}`,
-      LATCHSTRING_DATABASE_URL: store === 'memory' ? 'memory:' : `sqlite:${join(folder, 'latchstring.db')}`,
+      LATCHSTRING_DATABASE_URL: await databaseUrl(store, folder),
+      ...(store === 'postgres' && { LATCHSTRING_JOURNAL_DIR: join(folder, 'journal') }),
       LATCHSTRING_MASTER_KEY: randomBytes(32).toString('base64'),
       LATCHSTRING_FAILED_GUESSES_PER_MINUTE: String(failedGuessesPerMinute),
     },
@@ -305,6 +311,11 @@ export async function startWorld({
     throw error
   }
   return world
+}
+
+async function databaseUrl(store: StoreKind, folder: string): Promise<string> {
+  if (store === 'postgres') return (await postgres()).fresh()
+  return store === 'memory' ? 'memory:' : `sqlite:${join(folder, 'latchstring.db')}`
 }
 
 export async function answerOf(response: Response): Promise<Answer> {

@@ -29,6 +29,7 @@ export type ErrorCode =
   // Who else must act
   | 'PROVIDER_UNAVAILABLE' // retrying later may help
   | 'APP_CREDENTIALS_REJECTED' // the provider refuses the app's client id or secret: the operator must act
+  | 'STORE_UNAVAILABLE' // what the broker keeps cannot be read or written: retrying soon may help
   | 'INTEGRITY_FAILURE' // what is stored does not open: the operator must act
   | 'INTERNAL'
 

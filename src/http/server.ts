@@ -171,7 +171,8 @@ function isPage(request: FastifyRequest): boolean {
 }
 
 function logFailure(ports: Ports, request: FastifyRequest, error: BrokerError): void {
-  const level = error.code === 'INTERNAL' || error.code === 'INTEGRITY_FAILURE' ? 'error' : 'warn'
+  const level =
+    error.code === 'INTERNAL' || error.code === 'STORE_UNAVAILABLE' || error.code === 'INTEGRITY_FAILURE' ? 'error' : 'warn'
   ports.log(level, 'a request failed', {
     route: request.routeOptions.url,
     method: request.method,

@@ -34,6 +34,25 @@ export interface AttemptRow {
   expires_at: number
 }
 
+export const ATTEMPT_COLUMNS = [
+  ...[
+    'tenant',
+    'id',
+    'session',
+    'app',
+    'provider',
+    'user_id',
+    'org_code',
+    'caller',
+    'binding',
+    'stage',
+    'connection',
+    'reconnects',
+  ],
+  ...['callback_url', 'redirect_uri', 'scopes', 'issuer', 'issuer_required', 'handle_hash', 'state_hash', 'browser_hash'],
+  ...['completion_hash', 'data_key', 'code_verifier', 'nonce', 'answer', 'reason', 'created_at', 'expires_at'],
+]
+
 export function attemptFrom(row: AttemptRow): Attempt {
   return {
     id: row.id,

@@ -77,10 +77,11 @@ export function checkWebhooks(check: Check): void {
       await store.webhooks.spread(NOW, 99)
       const lease = { holder: 'p', now: NOW, until: NOW + 60 }
       const taken = (await Promise.all(Array.from({ length: 32 }, () => store.webhooks.claim(webhook, lease, 2)))).flat()
-      assert.deepEqual(subjects(taken), ['one', 'two', 'three'])
+      assert.deepEqual(subjects(taken).sort(), ['one', 'three', 'two'])
       assert.deepEqual(await store.webhooks.claim(webhook, { ...lease, now: NOW + 59 }, 9), [])
 
-      for (const delivery of taken.slice(0, 1)) assert.equal(await store.webhooks.settle(delivery, { state: 'delivered' }), true)
+      for (const delivery of taken.filter(({ event }) => event.subject === 'one'))
+        assert.equal(await store.webhooks.settle(delivery, { state: 'delivered' }), true)
       assert.deepEqual(subjects(await store.webhooks.claim(webhook, { ...lease, now: NOW + 59 }, 9)), ['one'])
       const again = await store.webhooks.claim(webhook, { holder: 'q', now: NOW + 60, until: NOW + 120 }, 9)
       assert.deepEqual(subjects(again), ['two', 'one', 'three'], 'at its end a lease is given again')

@@ -49,6 +49,34 @@ export type ConnectionRow = ConnectionIdentity & ConnectionContents & Connection
 
 export type GlanceRow = Pick<ConnectionRow, 'issued_at' | 'expires_at' | 'state' | 'data_key' | 'access_token'>
 
+const IDENTITY_COLUMNS = ['tenant', 'id', 'app', 'provider', 'user_id', 'org_code', 'created_at']
+export const CONTENTS_COLUMNS = [
+  ...['label', 'account_id', 'account_label', 'requested_scopes', 'granted_scopes', 'data_key', 'access_token', 'refresh_token'],
+  ...[
+    'extra',
+    'token_type',
+    'issued_at',
+    'expires_at',
+    'state',
+    'trouble',
+    'reason',
+    'detail',
+    'upstream',
+    'connected_at',
+    'renewed_at',
+  ],
+]
+export const WRITTEN_COLUMNS = [...IDENTITY_COLUMNS, ...CONTENTS_COLUMNS]
+export const CONNECTION_COLUMNS = [
+  ...WRITTEN_COLUMNS,
+  'version',
+  'fence',
+  'lease_holder',
+  'lease_started_at',
+  'lease_until',
+].join(', ')
+export const GIVE_BACK = 'lease_holder = null, lease_started_at = null, lease_until = null'
+
 export function glanceFrom(tenant: string, id: string, row: GlanceRow): Glance {
   const { data_key: dataKey, access_token: accessToken } = row
   const sealed = dataKey === null || accessToken === null ? null : { dataKey, accessToken }

@@ -44,7 +44,11 @@ export function migrate(db: DatabaseSync, migrations: readonly Migration[]): voi
 /** How many migrations the file has; throws when they are not the first so many of ours. */
 function check(db: DatabaseSync, migrations: readonly Migration[]): number {
   if (!db.prepare(`select 1 from sqlite_schema where type = 'table' and name = 'migrations'`).get()) return 0
-  const rows = db.prepare('select number, name, checksum from migrations order by number').all()
+  return appliedOf(db.prepare('select number, checksum from migrations order by number').all(), migrations)
+}
+
+/** The same of the rows of `migrations`, whatever the database. */
+export function appliedOf(rows: readonly Readonly<Record<string, unknown>>[], migrations: readonly Migration[]): number {
   for (const row of rows) {
     const known = migrations[Number(row['number']) - 1]
     if (!known) {
@@ -74,6 +78,6 @@ function apply(db: DatabaseSync, migration: Migration): void {
   }
 }
 
-function checksum({ sql }: Migration): string {
+export function checksum({ sql }: Migration): string {
   return createHash('sha256').update(sql).digest('hex')
 }

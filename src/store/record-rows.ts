@@ -27,6 +27,21 @@ export interface AppRow {
   updated_at: number
 }
 
+export const APP_COLUMNS = [
+  ...[
+    'tenant',
+    'key_code_ref',
+    'provider',
+    'name',
+    'client_id',
+    'scopes',
+    'callback_url',
+    'allowed_callback_urls',
+    'user_binding',
+  ],
+  ...['config', 'one_per_owner', 'shared_redirect_uri', 'data_key', 'client_secret', 'private_key', 'created_at', 'updated_at'],
+]
+
 export function appFrom(row: AppRow): App {
   return {
     tenant: row.tenant,
@@ -79,6 +94,8 @@ export interface CallerRow {
   disabled: Flag
   created_at: number
 }
+
+export const CALLER_COLUMNS = ['tenant', 'client_id', 'secret_hash', 'scopes', 'owner', 'expires_at', 'disabled', 'created_at']
 
 export function callerFrom(row: CallerRow): CallerRecord {
   return {

@@ -1,11 +1,13 @@
-/** Whatever is done in whatever order, the SQLite store answers as the memory store does. */
+/** Whatever is done in whatever order, every store answers as the memory store does. */
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as fc from 'fast-check'
+import { inDatabase, postgres } from '../../test/postgres.ts'
 import type { Connection, Health } from '../core/connection.ts'
 import type { Store } from '../core/ports.ts'
 import { memoryStore } from './memory.ts'
+import { openPostgresStore } from './postgres.ts'
 import { NOW, sampleApp, sampleAttempt, sampleCaller, sampleConnection, sampleFact, sampleKey } from './samples.ts'
 import { openSqliteStore } from './sqlite.ts'
 
@@ -168,10 +170,13 @@ const steps: fc.Arbitrary<Step>[] = [
   ]),
 ]
 
-test('a random sequence of steps gets the same answers from both stores', async () => {
+const sequences = fc.array(fc.oneof(...steps), { minLength: 20, maxLength: 80 })
+
+/** `empty` opens a store with nothing in it. */
+async function assertSameAnswers(numRuns: number, empty: () => Promise<Store>): Promise<void> {
   await fc.assert(
-    fc.asyncProperty(fc.array(fc.oneof(...steps), { minLength: 20, maxLength: 80 }), async (sequence) => {
-      const [expected, actual] = [memoryStore(), await openSqliteStore(':memory:')]
+    fc.asyncProperty(sequences, async (sequence) => {
+      const [expected, actual] = [memoryStore(), await empty()]
       const [seenThere, seenHere] = [new Map<string, Connection>(), new Map<string, Connection>()]
       try {
         for (const step of sequence) {
@@ -182,8 +187,21 @@ test('a random sequence of steps gets the same answers from both stores', async 
         await actual.close()
       }
     }),
-    { numRuns: 150 },
+    { numRuns },
   )
+}
+
+test('a random sequence of steps gets the same answers from SQLite as from memory', () =>
+  assertSameAnswers(150, () => openSqliteStore(':memory:')))
+
+test('a random sequence of steps gets the same answers from PostgreSQL as from memory', async () => {
+  const url = await (await postgres()).fresh()
+  await (await openPostgresStore(url)).close()
+  const wipe = `truncate connections, attempts, providers, apps, callers, broker_keys, history, webhooks, deliveries restart identity; update counters set value = 0`
+  await assertSameAnswers(60, async () => {
+    await inDatabase(url, (client) => client.query(wipe))
+    return openPostgresStore(url)
+  })
 })
 
 /** That both refuse matters, not in which words. */

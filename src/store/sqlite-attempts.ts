@@ -2,43 +2,25 @@
 
 import { type Attempt, PENDING_STAGES } from '../core/attempt.ts'
 import type { AttemptStore } from '../core/ports.ts'
-import { type AttemptRow, attemptFrom, attemptValues } from './attempt-rows.ts'
+import { ATTEMPT_COLUMNS, type AttemptRow, attemptFrom, attemptValues } from './attempt-rows.ts'
+import { listing, NEWEST_FIRST } from './listing.ts'
 import { connectionReplacer } from './sqlite-connections.ts'
 import type { SqliteFile } from './sqlite-file.ts'
 import { writeFacts } from './sqlite-history.ts'
-import { listing, NEWEST_FIRST } from './sqlite-listing.ts'
 import { storable } from './storable.ts'
 
 const PENDING = `stage in (${PENDING_STAGES.map((stage) => `'${stage}'`).join(', ')}) and expires_at > :now`
-const COLUMNS = [
-  ...[
-    'tenant',
-    'id',
-    'session',
-    'app',
-    'provider',
-    'user_id',
-    'org_code',
-    'caller',
-    'binding',
-    'stage',
-    'connection',
-    'reconnects',
-  ],
-  ...['callback_url', 'redirect_uri', 'scopes', 'issuer', 'issuer_required', 'handle_hash', 'state_hash', 'browser_hash'],
-  ...['completion_hash', 'data_key', 'code_verifier', 'nonce', 'answer', 'reason', 'created_at', 'expires_at'],
-]
 
 export function sqliteAttempts(file: SqliteFile): AttemptStore {
-  const insert = file.prepare(`insert into attempts (${COLUMNS.join(', ')}) values (:${COLUMNS.join(', :')})`)
-  const select = (where: string) => file.prepare(`select ${COLUMNS.join(', ')} from attempts where ${where}`)
+  const insert = file.prepare(`insert into attempts (${ATTEMPT_COLUMNS.join(', ')}) values (:${ATTEMPT_COLUMNS.join(', :')})`)
+  const select = (where: string) => file.prepare(`select ${ATTEMPT_COLUMNS.join(', ')} from attempts where ${where}`)
   // Of two in one millisecond the one added later is the newer.
   const newest = select('session = ? and tenant = ? order by created_at desc, rowid desc limit 1')
   const held = select(`session = ? and stage = 'held' order by created_at, rowid`)
   const byHandle = select('handle_hash = ?')
   const byState = select('state_hash = ?')
   const update = file.prepare(
-    `update attempts set ${COLUMNS.map((column) => `${column} = :${column}`).join(', ')}
+    `update attempts set ${ATTEMPT_COLUMNS.map((column) => `${column} = :${column}`).join(', ')}
      where id = :id and tenant = :tenant and stage = :from`,
   )
   const empty = file.prepare(
@@ -75,7 +57,7 @@ export function sqliteAttempts(file: SqliteFile): AttemptStore {
     },
 
     async pending(tenant, filter, now, { after, limit }) {
-      const { where, values } = listing(tenant, filter, after)
+      const { where, values } = listing('sqlite', tenant, filter, after)
       const rows = select(`${where} and ${PENDING} ${NEWEST_FIRST}`).all({ ...values, now, limit })
       return rows.map((row) => attemptFrom(row as unknown as AttemptRow))
     },

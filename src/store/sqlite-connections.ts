@@ -3,51 +3,34 @@
 import type { Connection, Health } from '../core/connection.ts'
 import type { ConnectionStore } from '../core/ports.ts'
 import {
+  CONNECTION_COLUMNS,
+  CONTENTS_COLUMNS,
   type ConnectionRow,
   connectionContents,
   connectionFrom,
   connectionIdentity,
+  GIVE_BACK,
   type GlanceRow,
   glanceFrom,
+  WRITTEN_COLUMNS,
 } from './connection-rows.ts'
+import { listing, NEWEST_FIRST } from './listing.ts'
 import type { SqliteFile } from './sqlite-file.ts'
 import { writeFacts } from './sqlite-history.ts'
-import { listing, NEWEST_FIRST } from './sqlite-listing.ts'
 import { storable } from './storable.ts'
-
-const IDENTITY = ['tenant', 'id', 'app', 'provider', 'user_id', 'org_code', 'created_at']
-const CONTENTS = [
-  ...['label', 'account_id', 'account_label', 'requested_scopes', 'granted_scopes', 'data_key', 'access_token', 'refresh_token'],
-  ...[
-    'extra',
-    'token_type',
-    'issued_at',
-    'expires_at',
-    'state',
-    'trouble',
-    'reason',
-    'detail',
-    'upstream',
-    'connected_at',
-    'renewed_at',
-  ],
-]
-const WRITTEN = [...IDENTITY, ...CONTENTS]
-const COLUMNS = [...WRITTEN, 'version', 'fence', 'lease_holder', 'lease_started_at', 'lease_until'].join(', ')
-const GIVE_BACK = 'lease_holder = null, lease_started_at = null, lease_until = null'
 
 export function sqliteConnections(file: SqliteFile): ConnectionStore {
   // Each column costs about a quarter of a microsecond, and this is asked all day.
   const glance = file.reading(
     'select issued_at, expires_at, state, data_key, access_token from connections where tenant = ? and id = ?',
   )
-  const find = file.prepare(`select ${COLUMNS} from connections where tenant = ? and id = ?`)
+  const find = file.prepare(`select ${CONNECTION_COLUMNS} from connections where tenant = ? and id = ?`)
   const claim = file.prepare(
     `update connections set version = version + 1, fence = fence + 1,
        lease_holder = :holder, lease_started_at = :now, lease_until = :until
-     where tenant = :tenant and id = :id returning ${COLUMNS}`,
+     where tenant = :tenant and id = :id returning ${CONNECTION_COLUMNS}`,
   )
-  const contents = CONTENTS.map((column) => `${column} = :${column}`).join(', ')
+  const contents = CONTENTS_COLUMNS.map((column) => `${column} = :${column}`).join(', ')
   // Indexes on what never changes are left alone: a third more renewals a second.
   const settle = file.prepare(
     `update connections set ${contents}, version = version + 1, ${GIVE_BACK}
@@ -72,9 +55,9 @@ export function sqliteConnections(file: SqliteFile): ConnectionStore {
     },
 
     async list(tenant, filter, page) {
-      const { where, values } = listing(tenant, filter, page.after)
+      const { where, values } = listing('sqlite', tenant, filter, page.after)
       const rows = file
-        .prepare(`select ${COLUMNS} from connections where ${where} ${NEWEST_FIRST}`)
+        .prepare(`select ${CONNECTION_COLUMNS} from connections where ${where} ${NEWEST_FIRST}`)
         .all({ ...values, limit: page.limit })
       return rows.map((row) => connectionFrom(row as unknown as ConnectionRow))
     },
@@ -137,10 +120,10 @@ export function sqliteConnections(file: SqliteFile): ConnectionStore {
  */
 export function connectionReplacer(file: SqliteFile): (connection: Connection) => void {
   const replace = file.prepare(
-    `insert into connections (${WRITTEN.join(', ')}, version, fence)
-     select :${WRITTEN.join(', :')}, value + 1, value from counters where name = 'removed'
+    `insert into connections (${WRITTEN_COLUMNS.join(', ')}, version, fence)
+     select :${WRITTEN_COLUMNS.join(', :')}, value + 1, value from counters where name = 'removed'
      on conflict (tenant, id) do update set
-       ${WRITTEN.map((column) => `${column} = excluded.${column}`).join(', ')},
+       ${WRITTEN_COLUMNS.map((column) => `${column} = excluded.${column}`).join(', ')},
        version = connections.version + 1, fence = connections.fence + 1, ${GIVE_BACK}`,
   )
   return (connection) => replace.run(storable({ ...connectionIdentity(connection), ...connectionContents(connection) }))

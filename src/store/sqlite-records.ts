@@ -4,12 +4,14 @@ import { BrokerError } from '../core/errors.ts'
 import type { RecordChange, RecordStore } from '../core/ports.ts'
 import type { Provider } from '../core/provider.ts'
 import {
+  APP_COLUMNS,
   type AppRow,
   appFrom,
   appValues,
   type BrokerKeyRow,
   brokerKeyFrom,
   brokerKeyValues,
+  CALLER_COLUMNS,
   type CallerRow,
   callerFrom,
   callerValues,
@@ -17,22 +19,6 @@ import {
 import type { SqliteFile } from './sqlite-file.ts'
 import { writeFacts } from './sqlite-history.ts'
 import { storable } from './storable.ts'
-
-const APP_COLUMNS = [
-  ...[
-    'tenant',
-    'key_code_ref',
-    'provider',
-    'name',
-    'client_id',
-    'scopes',
-    'callback_url',
-    'allowed_callback_urls',
-    'user_binding',
-  ],
-  ...['config', 'one_per_owner', 'shared_redirect_uri', 'data_key', 'client_secret', 'private_key', 'created_at', 'updated_at'],
-]
-const CALLER_COLUMNS = ['tenant', 'client_id', 'secret_hash', 'scopes', 'owner', 'expires_at', 'disabled', 'created_at']
 
 export function sqliteRecords(file: SqliteFile): RecordStore {
   const version = file.prepare(`select value from counters where name = 'records'`)

@@ -7,13 +7,19 @@ import { openSqliteFile } from './sqlite-file.ts'
 import { sqliteHistory } from './sqlite-history.ts'
 import { sqliteRecords } from './sqlite-records.ts'
 import { sqliteWebhooks } from './sqlite-webhooks.ts'
+import { withTypedFailures } from './stored-failure.ts'
+
+/** An extended result code says more in its higher bits. */
+const PRIMARY = 0xff
+/** BUSY, LOCKED, NOMEM, READONLY, IOERR, FULL, CANTOPEN, PROTOCOL. */
+const PASSING = new Set([5, 6, 7, 8, 10, 13, 14, 15])
 
 /** `:memory:` makes one that ends with the process. SQLite answers at once: the methods are asynchronous for the port's sake. */
 export async function openSqliteStore(path: string): Promise<Store> {
   const file = openSqliteFile(path)
   // Only a write that reaches the disk proves that the next one can.
   const ping = file.prepare(`update counters set value = value + 1 where name = 'pings'`)
-  return {
+  const store: Store = {
     attempts: sqliteAttempts(file),
     connections: sqliteConnections(file),
     records: sqliteRecords(file),
@@ -28,4 +34,11 @@ export async function openSqliteStore(path: string): Promise<Store> {
       file.close()
     },
   }
+  return withTypedFailures(store, mayPass)
+}
+
+/** The file is locked, its disk is full or failing, or it cannot be opened, written or mapped any more. */
+function mayPass(error: unknown): boolean {
+  const code = (error as { errcode?: unknown }).errcode
+  return typeof code === 'number' && PASSING.has(code & PRIMARY)
 }

@@ -5,7 +5,7 @@ import { after, before, describe, mock, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import { Browser } from '../browser-stand-in.ts'
 import { untilDone } from '../until-done.ts'
-import { type CallerName, HOUR, MINUTE, startWorld, type World } from '../world.ts'
+import { type CallerName, HOUR, MINUTE, STORES, startWorld, type World } from '../world.ts'
 
 interface Held {
   readonly session_id: string
@@ -154,7 +154,7 @@ describe('completing', () => {
   })
 })
 
-for (const store of ['memory', 'sqlite'] as const) {
+for (const store of STORES) {
   test(`S-06 an attempt that nobody finished is swept away, with the code it held (${store})`, async (t) => {
     mock.timers.enable({ apis: ['setInterval'] })
     try {

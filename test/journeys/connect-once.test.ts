@@ -4,9 +4,8 @@ import assert from 'node:assert/strict'
 import { mock, test } from 'node:test'
 import { Browser } from '../browser-stand-in.ts'
 import { untilDone } from '../until-done.ts'
-import { BINDINGS, startWorld, type World } from '../world.ts'
+import { BINDINGS, STORES, startWorld, type World } from '../world.ts'
 
-const STORES = ['memory', 'sqlite'] as const
 const N = 32
 
 /** Whoever looks goes on only when all N have looked, as between processes: nobody's look comes after somebody's act. */

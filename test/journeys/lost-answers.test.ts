@@ -10,7 +10,7 @@ import { renew } from '../../src/core/renew.ts'
 import { token } from '../../src/core/token.ts'
 import { openCredentials } from '../../src/core/vault.ts'
 import { openBroker } from '../../src/main.ts'
-import { HOUR, MINUTE, SECOND, startWorld, type World, type WorldOptions } from '../world.ts'
+import { HOUR, MINUTE, SECOND, STORES, startWorld, type World, type WorldOptions } from '../world.ts'
 
 async function opened(t: TestContext, options: WorldOptions): Promise<World> {
   const world = await startWorld(options)
@@ -39,7 +39,7 @@ async function crash(world: World, session: string, asked: 'before asking' | 'af
   assert.equal(spent.status, 200)
 }
 
-for (const store of ['memory', 'sqlite'] as const) {
+for (const store of STORES) {
   test(`F-08 a lost answer is asked for again while the provider gives it again, on ${store}`, async (t) => {
     const world = await opened(t, { store, sandbox: { replay_window: 120 } })
     const session = await world.connect()

@@ -9,7 +9,7 @@ import { Flights } from '../../src/core/flights.ts'
 import type { ConnectionStore, Ports } from '../../src/core/ports.ts'
 import { renew } from '../../src/core/renew.ts'
 import { token } from '../../src/core/token.ts'
-import { HOUR, MINUTE, SECOND, startWorld, type World } from '../world.ts'
+import { HOUR, MINUTE, SECOND, STORES, startWorld, type World } from '../world.ts'
 
 const UNWELL = [
   'server_error',
@@ -27,7 +27,7 @@ const UNREACHABLE = {
   'a name that does not exist': 'https://nowhere.invalid/token',
 } as const
 
-for (const store of ['memory', 'sqlite'] as const) {
+for (const store of STORES) {
   describe(`providers that fail, on ${store}`, () => {
     let world: World
     before(async () => {

@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict'
 import { after, before, beforeEach, describe, test } from 'node:test'
 import type { Connection } from '../../src/core/connection.ts'
-import { HOUR, SECOND, startWorld, type World } from '../world.ts'
+import { HOUR, SECOND, STORES, startWorld, type World } from '../world.ts'
 
-for (const store of ['memory', 'sqlite'] as const) {
+for (const store of STORES) {
   describe(`renewal, on ${store}`, () => {
     let world: World
     before(async () => {

@@ -4,9 +4,9 @@ import assert from 'node:assert/strict'
 import { DatabaseSync } from 'node:sqlite'
 import { after, before, beforeEach, describe, test } from 'node:test'
 import { Browser } from '../browser-stand-in.ts'
-import { HOUR, startWorld, type World } from '../world.ts'
+import { HOUR, STORES, startWorld, type World } from '../world.ts'
 
-for (const store of ['memory', 'sqlite'] as const) {
+for (const store of STORES) {
   describe(`revocation, on ${store}`, () => {
     let world: World
     before(async () => {

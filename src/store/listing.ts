@@ -1,23 +1,25 @@
 /** The part of a SQL statement that narrows a list and goes on where the last page ended. */
 
-import type { SQLInputValue } from 'node:sqlite'
 import type { ConnectionFilter, Cursor } from '../core/ports.ts'
 
 export interface Listing {
   readonly where: string
-  readonly values: Readonly<Record<string, SQLInputValue>>
+  readonly values: Readonly<Record<string, string | number>>
 }
 
 export const NEWEST_FIRST = 'order by created_at desc, id desc limit :limit'
 
+/** Keeps SQLite from choosing an index by that column; PostgreSQL knows by its statistics which is the narrowest. */
+const NO_INDEX = { sqlite: '+', postgres: '' }
+
 /** The texts it makes are few; everything that is asked for is bound. */
-export function listing(tenant: string, filter: ConnectionFilter, after: Cursor | null): Listing {
+export function listing(dialect: keyof typeof NO_INDEX, tenant: string, filter: ConnectionFilter, after: Cursor | null): Listing {
   const { userId, orgCode, app, state, label } = filter
   const asked = Object.entries({ user_id: userId, org_code: orgCode, app, state, label }).filter(
     (entry): entry is [string, string] => entry[1] !== undefined,
   )
   // Narrowest first, and only the first may choose the index: SQLite would read all that are connected to find those of one user.
-  const narrowed = asked.map(([column], i) => `${i === 0 ? '' : '+'}${column} = :${column}`)
+  const narrowed = asked.map(([column], i) => `${i === 0 ? '' : NO_INDEX[dialect]}${column} = :${column}`)
   const onwards = after === null ? [] : ['(created_at, id) < (:created_at, :id)']
   return {
     where: ['tenant = :tenant', ...narrowed, ...onwards].join(' and '),

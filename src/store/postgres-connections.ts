@@ -1,0 +1,138 @@
+/** Connections in PostgreSQL: read by the token path, written by whoever holds the right to. */
+
+import type { Connection, Health, Lease } from '../core/connection.ts'
+import type { ConnectionStore } from '../core/ports.ts'
+import {
+  CONNECTION_COLUMNS,
+  CONTENTS_COLUMNS,
+  type ConnectionRow,
+  connectionContents,
+  connectionFrom,
+  connectionIdentity,
+  GIVE_BACK,
+  type GlanceRow,
+  glanceFrom,
+  WRITTEN_COLUMNS,
+} from './connection-rows.ts'
+import { listing, NEWEST_FIRST } from './listing.ts'
+import type { PostgresDatabase } from './postgres-database.ts'
+import { changeWithFacts, writeFacts } from './postgres-history.ts'
+import type { Ask } from './postgres-statement.ts'
+
+const GLANCE = 'select issued_at, expires_at, state, data_key, access_token from connections where tenant = :tenant and id = :id'
+const FIND = `select ${CONNECTION_COLUMNS} from connections where tenant = :tenant and id = :id`
+
+/** Locks the row and looks at it again once it has it, so that of any number at once one finds what it asks for. */
+const CLAIM = `with earlier as (
+    select tenant, id, fence, lease_holder, lease_started_at, lease_until from connections
+    where tenant = :tenant and id = :id and version = :version and (lease_until is null or lease_until <= :now) for update
+  )
+  update connections set version = connections.version + 1, fence = connections.fence + 1,
+    lease_holder = :holder, lease_started_at = :now, lease_until = :until
+  from earlier where connections.tenant = earlier.tenant and connections.id = earlier.id
+  returning ${CONNECTION_COLUMNS.replace(/\w+/g, 'connections.$&')},
+    earlier.fence as earlier_fence, earlier.lease_holder as earlier_holder,
+    earlier.lease_started_at as earlier_started_at, earlier.lease_until as earlier_until`
+
+const CONTENTS = CONTENTS_COLUMNS.map((column) => `${column} = :${column}`).join(', ')
+const SETTLE = `update connections set ${CONTENTS}, version = version + 1, ${GIVE_BACK}
+  where tenant = :tenant and id = :id and fence = :fence and lease_holder is not null`
+const SAVE = `update connections set ${CONTENTS}, version = version + 1, fence = fence + 1, ${GIVE_BACK}
+  where tenant = :tenant and id = :id and version = :version`
+
+const REMOVE = 'delete from connections where tenant = :tenant and id = :id returning version'
+const REMEMBER = `update counters set value = greatest(value, :version) where name = 'removed'`
+/** Before anything else is locked, by all who write to the same rows: nobody waits for somebody who waits for them. */
+const REMOVED = `select value from counters where name = 'removed'`
+const REPLACE = `insert into connections (${WRITTEN_COLUMNS.join(', ')}, version, fence)
+  values (:${WRITTEN_COLUMNS.join(', :')}, :version, :fence)
+  on conflict (tenant, id) do update set
+    ${WRITTEN_COLUMNS.map((column) => `${column} = excluded.${column}`).join(', ')},
+    version = connections.version + 1, fence = connections.fence + 1, ${GIVE_BACK}`
+
+export function postgresConnections(database: PostgresDatabase): ConnectionStore {
+  return {
+    async glance(tenant, id) {
+      const [row] = (await database.point(GLANCE, { tenant, id })).rows
+      return row === undefined ? null : glanceFrom(tenant, id, row as unknown as GlanceRow)
+    },
+
+    async find(tenant, id) {
+      const [row] = (await database.point(FIND, { tenant, id })).rows
+      return row === undefined ? null : connectionFrom(row as unknown as ConnectionRow)
+    },
+
+    async list(tenant, filter, page) {
+      const { where, values } = listing('postgres', tenant, filter, page.after)
+      const sql = `select ${CONNECTION_COLUMNS} from connections where ${where} ${NEWEST_FIRST}`
+      const { rows } = await database.ask(sql, { ...values, limit: page.limit })
+      return rows.map((row) => connectionFrom(row as unknown as ConnectionRow))
+    },
+
+    async claim({ tenant, id, version }, { holder, now, until }) {
+      const [row] = (await database.ask(CLAIM, { tenant, id, version, holder, now, until })).rows
+      return row === undefined
+        ? null
+        : { connection: connectionFrom(row as unknown as ConnectionRow), overdue: earlierLease(row as unknown as EarlierLease) }
+    },
+
+    async settle({ tenant, id, lease }, next, facts) {
+      if (!lease) return false
+      return changeWithFacts(database, SETTLE, { ...connectionContents(next), tenant, id, fence: lease.fence }, facts)
+    },
+
+    async save({ tenant, id, version }, next, facts) {
+      return changeWithFacts(database, SAVE, { ...connectionContents(next), tenant, id, version }, facts)
+    },
+
+    async remove(tenant, id, facts) {
+      return database.transaction(async (ask) => {
+        await ask(`${REMOVED} for update`)
+        const [removed] = (await ask(REMOVE, { tenant, id })).rows
+        if (!removed) return false
+        await ask(REMEMBER, { version: removed['version'] as number })
+        await writeFacts(ask, facts)
+        return true
+      })
+    },
+
+    async count(filter) {
+      const named = Object.entries(filter).filter((entry): entry is [string, string] => entry[1] !== undefined)
+      const where = named.length === 0 ? '' : `where ${named.map(([column]) => `${column} = :${column}`).join(' and ')}`
+      const sql = `select state, count(*) as count from connections ${where} group by state`
+      const { rows } = await database.ask(sql, Object.fromEntries(named))
+      const counted = Object.fromEntries(rows.map(({ state, count }) => [state, count])) as Partial<
+        Record<Health['state'], number>
+      >
+      return { connected: 0, failing: 0, broken: 0, revoked: 0, ...counted }
+    },
+  }
+}
+
+/**
+ * To be called before anything else in a transaction that ends with `replaceConnection`. Resolves to where versions and fences of a new
+ * connection start: above those of any that was removed, and no other is removed before the transaction ends. Should its id have been used
+ * before, nobody who still holds the old one can write over the new.
+ */
+export async function countsOfRemoved(ask: Ask): Promise<number> {
+  const [row] = (await ask(`${REMOVED} for share`)).rows
+  return row?.['value'] as number
+}
+
+/** Writes a connection over the one with its id, or anew. */
+export async function replaceConnection(ask: Ask, connection: Connection, removed: number): Promise<void> {
+  const values = { ...connectionIdentity(connection), ...connectionContents(connection) }
+  await ask(REPLACE, { ...values, version: removed + 1, fence: removed })
+}
+
+interface EarlierLease {
+  earlier_fence: number
+  earlier_holder: string | null
+  earlier_started_at: number
+  earlier_until: number
+}
+
+function earlierLease(row: EarlierLease): Lease | null {
+  if (row.earlier_holder === null) return null
+  return { holder: row.earlier_holder, fence: row.earlier_fence, startedAt: row.earlier_started_at, until: row.earlier_until }
+}

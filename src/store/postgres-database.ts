@@ -1,0 +1,155 @@
+/** One PostgreSQL database: a small pool for what is written, one pipelined connection for point reads. */
+
+import { Client, type ClientBase, type ClientConfig, Pool, type PoolClient } from 'pg'
+import { isCollision, isLost } from './postgres-failure.ts'
+import { type Ask, type Asked, statement, TYPES, type Values } from './postgres-statement.ts'
+
+/** Each renewal holds one for about a millisecond, twice: more would wait for the same disk. */
+const POOL_MAX = 10
+/** To get a connection, new or free. */
+const CONNECT_MS_MAX = 5_000
+/** The server gives up first, and says why. */
+const STATEMENT_MS_MAX = 8_000
+const ANSWER_MS_MAX = 10_000
+const LOCK_MS_MAX = 5_000
+const COLLISIONS_MAX = 10
+
+/**
+ * For every connection of ours. A commit that is acknowledged before it is on the disk would lose refresh tokens that exist nowhere else:
+ * where that is the default, our sessions wait all the same. Any other value of `synchronous_commit` waits at least for the disk.
+ */
+const SETTINGS = `select
+  set_config('synchronous_commit', case current_setting('synchronous_commit') when 'off' then 'on' else current_setting('synchronous_commit') end, false),
+  set_config('default_transaction_isolation', 'read committed', false),
+  set_config('statement_timeout', '${STATEMENT_MS_MAX}', false),
+  set_config('lock_timeout', '${LOCK_MS_MAX}', false),
+  set_config('idle_in_transaction_session_timeout', '${ANSWER_MS_MAX}', false)`
+
+/** A connection of its own, for what takes long; errors that come when nobody asks anything must not end the process. */
+export async function connectTo(url: string, options: ClientConfig = {}): Promise<Client> {
+  const client = new Client({ ...connection(url), ...options })
+  client.on('error', ignore)
+  try {
+    await client.connect()
+    await client.query(SETTINGS)
+    return client
+  } catch (error) {
+    await client.end()
+    throw error
+  }
+}
+
+export class PostgresDatabase {
+  readonly #url: string
+  readonly #pool: Pool
+  #reader: Promise<Client> | null = null
+  #closed = false
+
+  constructor(url: string) {
+    this.#url = url
+    this.#pool = new Pool({
+      ...connection(url),
+      query_timeout: ANSWER_MS_MAX,
+      max: POOL_MAX,
+      onConnect: (client) => {
+        client.on('error', ignore) // the pool listens only while nobody uses it
+        // The pool waits for this, although its types do not say so.
+        return client.query(SETTINGS) as unknown as void
+      },
+    })
+    this.#pool.on('error', ignore)
+  }
+
+  /** One statement, which is a transaction by itself: durable when it is answered. */
+  readonly ask: Ask = async (sql, values = {}) => this.#withClient((client) => answer(client, sql, values))
+
+  /**
+   * A point read: any number of them travel one connection without waiting for each other. One that was under way when the connection was
+   * lost is asked once more, over a new one.
+   */
+  readonly point: Ask = async (sql, values = {}) => {
+    const first = this.#reading()
+    try {
+      return await answer(await first, sql, values)
+    } catch (error) {
+      if (this.#closed || !isLost(error)) throw error
+      this.#forget(first)
+      return answer(await this.#reading(), sql, values)
+    }
+  }
+
+  /** `work` may be done again from its beginning when another transaction was in its way, so it does nothing but ask. */
+  async transaction<T>(work: (ask: Ask) => Promise<T>): Promise<T> {
+    return this.#withClient(async (client) => {
+      await client.query('begin')
+      const result = await work((sql, values = {}) => answer(client, sql, values))
+      const { command } = await client.query('commit')
+      if (command !== 'COMMIT') throw new Error(`the transaction ended with ${command}`)
+      return result
+    })
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    const reader = await this.#reader?.catch(() => null)
+    await Promise.all([this.#pool.end(), reader?.end()])
+  }
+
+  async #withClient<T>(work: (client: PoolClient) => Promise<T>): Promise<T> {
+    for (let collisions = 0; ; collisions++) {
+      const client = await this.#pool.connect()
+      try {
+        const result = await work(client)
+        client.release()
+        return result
+      } catch (error) {
+        await this.#giveBack(client)
+        if (!isCollision(error) || collisions === COLLISIONS_MAX) throw error
+      }
+    }
+  }
+
+  /** As it was lent. What cannot be rolled back is closed, which rolls it back too. */
+  async #giveBack(client: PoolClient): Promise<void> {
+    const status = client.getTransactionStatus()
+    const sound = status === 'I' || (status !== null && (await client.query('rollback').then(yes, no)))
+    client.release(!sound)
+  }
+
+  #reading(): Promise<Client> {
+    if (this.#reader) return this.#reader
+    const opening = connectTo(this.#url, { pipeline: true, query_timeout: ANSWER_MS_MAX })
+    this.#reader = opening
+    opening.then(
+      (client) => client.on('end', () => this.#forget(opening)),
+      () => this.#forget(opening),
+    )
+    return opening
+  }
+
+  /** The next read connects anew. */
+  #forget(reader: Promise<Client>): void {
+    if (this.#reader === reader) this.#reader = null
+  }
+}
+
+function connection(url: string): ClientConfig {
+  return {
+    connectionString: url,
+    application_name: 'latchstring',
+    connectionTimeoutMillis: CONNECT_MS_MAX,
+    keepAlive: true,
+    types: TYPES,
+  }
+}
+
+async function answer(client: ClientBase, sql: string, values: Values): Promise<Asked> {
+  const { rows, rowCount } = await client.query(statement(sql, values))
+  return { rows, count: rowCount ?? 0 }
+}
+
+function ignore(): void {}
+
+const yes = () => true
+const no = () => false

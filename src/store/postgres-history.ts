@@ -1,0 +1,80 @@
+/** What happened, in PostgreSQL: facts go in with the change they tell of, and come out newest first, events oldest first. */
+
+import type { ConnectionEvent, EventFilter } from '../core/event.ts'
+import type { Fact, Store } from '../core/ports.ts'
+import type { PostgresDatabase } from './postgres-database.ts'
+import type { Ask, Values } from './postgres-statement.ts'
+
+const COLUMNS = 'seq, tenant, at, actor, action, subject, reason, about'
+const INSERT = `insert into history (tenant, at, actor, action, subject, reason, about)
+  values (:tenant, :at, :actor, :action, :subject, :reason, :about)`
+/**
+ * `seq` is given out before the commit, and whoever reads events goes on after the last they saw: one that commits later must not stand
+ * below it. So transactions that write events do it one after the other, from the first number to the commit; they end right after.
+ * To read only what is older than every open transaction would not do: the order in which transactions begin is not that of the numbers.
+ */
+const IN_TURN = `select 1 from counters where name = 'events' for update`
+
+/** To be called last inside the transaction of the change: nobody waits for another row while holding the turn. */
+export async function writeFacts(ask: Ask, facts: readonly Fact[]): Promise<void> {
+  if (facts.some((fact) => 'about' in fact)) await ask(IN_TURN)
+  for (const fact of facts) await ask(INSERT, factValues(fact))
+}
+
+/**
+ * A change of one row with its facts: one statement when there are none, a transaction otherwise. Says whether a row was changed; facts are
+ * written only then.
+ */
+export async function changeWithFacts(
+  database: PostgresDatabase,
+  sql: string,
+  values: Values,
+  facts: readonly Fact[],
+): Promise<boolean> {
+  if (facts.length === 0) return (await database.ask(sql, values)).count > 0
+  return database.transaction(async (ask) => {
+    if ((await ask(sql, values)).count === 0) return false
+    await writeFacts(ask, facts)
+    return true
+  })
+}
+
+function factValues(fact: Fact): Values {
+  const { tenant, at, actor, action, subject, reason } = fact
+  return { tenant, at, actor, action, subject, reason, about: 'about' in fact ? JSON.stringify(fact.about) : null }
+}
+
+export function postgresHistory(database: PostgresDatabase): Pick<Store, 'record' | 'history' | 'events'> {
+  const ofAll = `select ${COLUMNS} from history where seq < :before order by seq desc limit :limit`
+  const ofTenant = `select ${COLUMNS} from history where tenant = :tenant and seq < :before order by seq desc limit :limit`
+  return {
+    async record(facts) {
+      await database.transaction((ask) => writeFacts(ask, facts))
+    },
+
+    async history(tenant, { before, limit }) {
+      const page = { before: before ?? Number.MAX_SAFE_INTEGER, limit }
+      const { rows } = await (tenant === null ? database.ask(ofAll, page) : database.ask(ofTenant, { tenant, ...page }))
+      return rows.map(factOf)
+    },
+
+    async events(tenant, filter, page) {
+      const { rows } = await database.ask(eventsQuery(filter), { tenant, ...filter, ...page })
+      return rows.map(factOf) as ConnectionEvent[]
+    },
+  }
+}
+
+/** Only events say whom they are about. */
+function eventsQuery({ session, type, since }: EventFilter): string {
+  const narrowed = [
+    session === undefined ? '' : ' and subject = :session',
+    type === undefined ? '' : ' and action = :type',
+    since === undefined ? '' : ' and at >= :since',
+  ]
+  return `select ${COLUMNS} from history where tenant = :tenant and about is not null${narrowed.join('')} and seq > :after order by seq limit :limit`
+}
+
+export function factOf({ about = null, ...row }: Readonly<Record<string, unknown>>): Fact & { seq: number } {
+  return { ...row, ...(about !== null && { about: JSON.parse(String(about)) as unknown }) } as unknown as Fact & { seq: number }
+}

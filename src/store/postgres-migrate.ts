@@ -1,0 +1,57 @@
+/** Brings a PostgreSQL database to the schema that this version needs: numbered SQL files, each applied whole or not at all. */
+
+import type { ClientBase } from 'pg'
+import { appliedOf, checksum, type Migration } from './migrate.ts'
+
+/** ‘Ltch’: who migrates this database waits for whoever does already. The lock ends with the transaction. */
+const LOCK = 0x4c746368
+const PATIENCE_MS = 600_000
+
+/** Safe at any moment in any number of processes, on a connection that has no transaction open. */
+export async function migratePostgres(client: ClientBase, migrations: readonly Migration[]): Promise<void> {
+  let applied = await check(client, migrations)
+  while (applied < migrations.length) {
+    await client.query('begin')
+    try {
+      await client.query(`set local lock_timeout = ${PATIENCE_MS}; set local statement_timeout = ${PATIENCE_MS}`)
+      await client.query(`select pg_advisory_xact_lock(${LOCK})`)
+      // Looked at again now that nobody else migrates: another process may have been faster.
+      applied = await check(client, migrations)
+      const next = migrations[applied]
+      if (next) await apply(client, next)
+      await client.query('commit')
+    } catch (error) {
+      await client.query('rollback').catch(() => undefined)
+      throw error
+    }
+  }
+}
+
+/** How many migrations the database has; throws when they are not the first so many of ours, or it is not ours at all. */
+async function check(client: ClientBase, migrations: readonly Migration[]): Promise<number> {
+  const { rows } = await client.query<{ name: string; ours: boolean }>(
+    `select t.table_name as name, exists (
+       select 1 from information_schema.columns c
+       where c.table_schema = t.table_schema and c.table_name = 'migrations' and c.column_name = 'checksum'
+     ) as ours
+     from information_schema.tables t where t.table_schema = current_schema() and t.table_type = 'BASE TABLE' limit 1`,
+  )
+  const [any] = rows
+  if (!any) return 0
+  // Types are parsed by our own table of them, which has no booleans.
+  if (String(any.ours) !== 't') throw new Error('it belongs to another program; name another database')
+  return appliedOf((await client.query('select number, checksum from migrations order by number')).rows, migrations)
+}
+
+async function apply(client: ClientBase, migration: Migration): Promise<void> {
+  const { number, name, sql } = migration
+  try {
+    await client.query(
+      'create table if not exists migrations (number bigint primary key, name text not null, checksum text not null, applied_at bigint not null)',
+    )
+    await client.query(sql)
+    await client.query('insert into migrations values ($1, $2, $3, $4)', [number, name, checksum(migration), Date.now()])
+  } catch (error) {
+    throw new Error(`migration ${number} “${name}” failed and left no trace: ${(error as Error).message}`, { cause: error })
+  }
+}

@@ -1,0 +1,166 @@
+/** Everything a SQLite file holds is in PostgreSQL afterwards, byte for byte, however often it was interrupted. */
+
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { after, test } from 'node:test'
+import { inDatabase, postgres } from '../../test/postgres.ts'
+import type { Store } from '../core/ports.ts'
+import { openPostgresStore } from './postgres.ts'
+import {
+  connect,
+  ODD_BYTES,
+  ODD_TEXT,
+  sampleApp,
+  sampleAttempt,
+  sampleCaller,
+  sampleFact,
+  sampleKey,
+  sampleProvider,
+  sampleWebhook,
+} from './samples.ts'
+import { openSqliteStore } from './sqlite.ts'
+import { transfer } from './transfer.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'latchstring-transfer-'))
+after(() => rmSync(folder, { recursive: true }))
+const quiet = { progress: () => {} }
+const MANY = 1_203
+
+let files = 0
+async function filled(): Promise<string> {
+  const path = join(folder, `${++files}.db`)
+  const store = await openSqliteStore(path)
+  await store.records.addKey(sampleKey({ id: `key-${files}`, sealed: ODD_BYTES }))
+  await store.records.change(
+    [
+      { put: 'provider', provider: sampleProvider() },
+      { put: 'app', app: sampleApp({ name: ODD_TEXT }) },
+      { put: 'caller', caller: sampleCaller() },
+    ],
+    [sampleFact()],
+  )
+  await connect(store, {
+    id: 'odd',
+    label: ODD_TEXT,
+    sealed: { dataKey: ODD_BYTES, accessToken: ODD_BYTES, refreshToken: null, extra: null },
+  })
+  await connect(store, { id: 'plain' })
+  await connect(store, { id: 'gone', version: 1 })
+  await store.connections.remove('acme', 'gone', [sampleFact({ action: 'connection.revoked' })])
+  const previous = { secret: ODD_BYTES, until: 9 }
+  const webhook = sampleWebhook({ types: ['connection.broken'], sealed: { dataKey: ODD_BYTES, secret: ODD_BYTES, previous } })
+  await store.webhooks.add(webhook, [])
+  await store.record([sampleFact({ action: 'connection.broken', reason: ODD_TEXT })])
+  await store.webhooks.spread(5, 9)
+  for (const id of ['first', 'second']) await store.attempts.add(sampleAttempt({ id, session: 'twice' }), [])
+  await store.close()
+  // More than a few pages, quickly.
+  const db = new DatabaseSync(path)
+  const columns = db
+    .prepare(`select name from pragma_table_info('connections') where name <> 'id'`)
+    .all()
+    .map(({ name }) => String(name))
+    .join(', ')
+  db.exec(
+    `insert into connections (id, ${columns}) select 'copy-' || value, ${columns} from connections, (with recursive n(value) as (select 1 union all select value + 1 from n where value < ${MANY}) select value from n) where id = 'plain'`,
+  )
+  db.close()
+  return path
+}
+
+/** All that can be asked. */
+async function everything({ attempts, connections, records, webhooks, history, events }: Store) {
+  return {
+    attempts: [await attempts.find('acme', 'twice'), await attempts.find('acme', 'odd')],
+    connections: await connections.list('acme', {}, { after: null, limit: 10_000 }),
+    records: [
+      await records.providers(),
+      await records.apps(null),
+      await records.callers(null),
+      await records.keys(),
+      await records.version(),
+    ],
+    webhooks: await webhooks.list(null),
+    deliveries: await webhooks.deliveries(sampleWebhook(), 'waiting', { after: 0, limit: 99 }),
+    events: await events('acme', {}, { after: 0, limit: 99 }),
+    history: await history(null, { before: null, limit: 1000 }),
+  }
+}
+
+async function assertMoved(path: string, url: string): Promise<void> {
+  const [there, here] = [await openSqliteStore(path), await openPostgresStore(url)]
+  const expected = await everything(there)
+  assert.equal(expected.connections.length, MANY + 2)
+  assert.deepEqual([expected.webhooks.length, expected.deliveries.length], [1, 1])
+  assert.deepEqual(await everything(here), expected)
+  // And both go on counting alike: numbers, versions of an id that was used before, and which attempt is the newest.
+  for (const store of [there, here]) {
+    await connect(store, { id: 'gone' })
+    await store.attempts.add(sampleAttempt({ id: 'third', session: 'twice' }), [sampleFact()])
+  }
+  assert.deepEqual(await everything(here), await everything(there))
+  await there.close()
+  await here.close()
+}
+
+test('everything is moved and compared, and doing it again changes nothing', async () => {
+  const [path, url] = [await filled(), await (await postgres()).fresh()]
+  const told: string[] = []
+  const tables = await transfer({ from: path, to: url, progress: (table, rows, of) => told.push(`${table} ${rows}/${of}`) })
+  assert(Array.isArray(tables))
+  assert.deepEqual(tables.find(({ table }) => table === 'connections')?.rows, MANY + 2)
+  assert(told.includes(`connections 500/${MANY + 2}`) && told.includes(`connections ${MANY + 2}/${MANY + 2}`))
+  assert.equal(await transfer({ from: path, to: url, ...quiet }), 'done before')
+  await assertMoved(path, url)
+})
+
+test('what was interrupted is no vault yet, and is finished by starting again', async () => {
+  const [path, url] = [await filled(), await (await postgres()).fresh()]
+  for (const stop of ['broker_keys', 'connections', 'history']) {
+    const progress = (table: string) => {
+      if (table === stop) throw new Error('interrupted')
+    }
+    await assert.rejects(transfer({ from: path, to: url, progress }), /^Error: interrupted/)
+    await assert.rejects(openPostgresStore(url), /not everything has been moved into it: run the same latchstring migrate again/)
+  }
+  assert(Array.isArray(await transfer({ from: path, to: url, ...quiet })))
+  await assertMoved(path, url)
+})
+
+test('a row that is not the same is found, and the move is not finished', async () => {
+  const [path, url] = [await filled(), await (await postgres()).fresh()]
+  const progress = (table: string) => {
+    if (table === 'history') throw new Error('interrupted')
+  }
+  await assert.rejects(transfer({ from: path, to: url, progress }))
+  await inDatabase(url, (client) => client.query(`update connections set access_token = '\\x00' where id = 'copy-700'`))
+  await assert.rejects(
+    transfer({ from: path, to: url, ...quiet }),
+    /a row of connections is not the same in the target: acme copy-700/,
+  )
+  await assert.rejects(openPostgresStore(url), /not everything has been moved/)
+  await inDatabase(url, (client) => client.query(`delete from connections where id = 'copy-700'`))
+  await inDatabase(url, (client) => client.query(`insert into callers values ('x', 'y', 'z', '[]', 'o', null, 0, 0)`))
+  await assert.rejects(transfer({ from: path, to: url, ...quiet }), /the target has rows in callers that the source has not/)
+})
+
+test('a target with anything in it is refused, also when it came from another file', async () => {
+  const url = await (await postgres()).fresh()
+  await transfer({ from: await filled(), to: url, ...quiet })
+  await assert.rejects(
+    transfer({ from: await filled(), to: url, ...quiet }),
+    /the target is not empty: there are rows in broker_keys/,
+  )
+})
+
+test('nobody can write to the file meanwhile, and a file that is not there is not made', async () => {
+  const [path, url] = [await filled(), await (await postgres()).fresh()]
+  const other = new DatabaseSync(path, { timeout: 0 })
+  const progress = () => assert.throws(() => other.exec('begin immediate'), /locked/)
+  await transfer({ from: path, to: url, progress })
+  other.close()
+  await assert.rejects(transfer({ from: join(folder, 'none.db'), to: url, ...quiet }), /there is no database/)
+})
