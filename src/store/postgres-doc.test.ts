@@ -64,7 +64,7 @@ const FILLED = `
     select 't' || n % 10, n, 'a' || n % 20, 'p', 'u' || n % 500, 'o' || n % 500, '[]', '1', '1', 'Bearer', 0, 'connected', 1, 0, n, n from generate_series(1, 20000) n;
   insert into attempts (tenant, id, session, app, provider, user_id, caller, binding, stage, redirect_uri, scopes, issuer_required, handle_hash, state_hash, data_key, code_verifier, created_at, expires_at)
     select 't' || n % 10, n, n, 'a', 'p', 'u', 'c', 'none', 'begun', 'r', '[]', 0, n, n, '1', case when n % 10 = 0 then '1'::bytea end, n, n from generate_series(1, 20000) n;
-  insert into history (tenant, at, actor, action, subject) select 't' || n % 10, n, 'c', 'connection.connected', n from generate_series(1, 20000) n;
+  insert into history (tenant, at, actor, action, subject, about) select 't' || n % 10, n, 'c', 'connection.connected', n, case when n % 37 = 0 then '{}' end from generate_series(1, 20000) n;
   vacuum analyze connections; vacuum analyze attempts; vacuum analyze history`
 
 async function inNewStore(work: (client: Client) => Promise<void>): Promise<void> {
@@ -104,7 +104,10 @@ async function queriesOf(): Promise<Map<string, string>> {
   await attempts.pending('x', {}, NOW, page)
   await attempts.empty(NOW, 1)
   await attempts.sweep(NOW, 1)
-  await postgresHistory(database).history('x', { before: null, limit: 1 })
+  const history = postgresHistory(database)
+  await history.history('x', { before: null, limit: 1 })
+  await history.events('x', {}, { after: 0, limit: 1 })
+  await history.events('x', { session: 'x' }, { after: 0, limit: 1 })
   return own
 }
 

@@ -76,5 +76,5 @@ function eventsQuery({ session, type, since }: EventFilter): string {
 }
 
 export function factOf({ about = null, ...row }: Readonly<Record<string, unknown>>): Fact & { seq: number } {
-  return { ...row, ...(about !== null && { about: JSON.parse(String(about)) as unknown }) } as unknown as Fact & { seq: number }
+  return { ...row, ...(about !== null && { about: JSON.parse(about as string) as unknown }) } as unknown as Fact & { seq: number }
 }

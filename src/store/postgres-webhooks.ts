@@ -149,7 +149,7 @@ function webhookFrom(row: Row): Webhook {
     id: String(row['id']),
     tenant: String(row['tenant']),
     url: String(row['url']),
-    types: row['types'] === null ? null : (JSON.parse(String(row['types'])) as EventType[]),
+    types: row['types'] === null ? null : (JSON.parse(row['types'] as string) as EventType[]),
     allowPrivateNetwork: row['allow_private_network'] === 1,
     sealed: {
       dataKey: row['data_key'] as Uint8Array,
