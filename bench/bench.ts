@@ -120,7 +120,7 @@ async function tokenPath(broker: Measured, baseline: Measured, sessions: readonl
         const result = await load({
           address: target.address,
           connections,
-          seconds: round === 0 ? 5 : Number(options.seconds),
+          seconds: round === 0 ? 10 : Number(options.seconds),
           headers,
           path,
         })

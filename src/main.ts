@@ -32,7 +32,6 @@ import { type BrokerKeys, loadBrokerKeys } from './seal/broker-keys.ts'
 import { createSeal } from './seal/envelope.ts'
 import { type MasterKey, parseMasterKeys } from './seal/keyring.ts'
 import { memoryStore } from './store/memory.ts'
-import { openPostgresStore } from './store/postgres.ts'
 import { openSqliteStore } from './store/sqlite.ts'
 
 /** How long a connection may outlive its last answer while the server stops. */
@@ -190,7 +189,8 @@ function withoutPen(records: RecordStore): RecordStore {
 }
 
 async function openStore({ database }: Config): Promise<Store> {
-  if (database.kind === 'postgres') return openPostgresStore(database.url)
+  // Its driver is loaded by those who need it.
+  if (database.kind === 'postgres') return (await import('./store/postgres.ts')).openPostgresStore(database.url)
   return database.kind === 'memory' ? memoryStore() : openSqliteStore(database.path)
 }
 

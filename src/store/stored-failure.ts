@@ -28,13 +28,11 @@ function guarded<T extends object>(part: T, typed: (error: unknown) => unknown):
   const methods = Object.entries(part) as [string, (...values: unknown[]) => Promise<unknown>][]
   const safe = methods.map(([name, method]) => [
     name,
-    async (...values: unknown[]) => {
-      try {
-        return await method(...values)
-      } catch (error) {
+    // Handed on, not awaited: the token path comes through here.
+    (...values: unknown[]) =>
+      method(...values).catch((error: unknown) => {
         throw typed(error)
-      }
-    },
+      }),
   ])
   return Object.fromEntries(safe) as T
 }
