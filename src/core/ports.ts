@@ -139,9 +139,9 @@ export interface AttemptStore {
    * Over another it is a write like `save`, and the whole row is replaced.
    */
   finish(from: Stage, next: Attempt, connection: Connection, facts: readonly Fact[]): Promise<boolean>
-  /** Takes from attempts that expired before the moment given all that could be opened or completed, at most `limit`; resolves to how many. */
+  /** Takes from attempts that expired before the moment given all that could be opened or completed, oldest first, at most `limit`; resolves to how many. */
   empty(expiredBefore: number, limit: number): Promise<number>
-  /** Deletes attempts that expired before the moment given, at most `limit`; resolves to how many. */
+  /** Deletes attempts that expired before the moment given, oldest first, at most `limit`; resolves to how many. */
   sweep(expiredBefore: number, limit: number): Promise<number>
 }
 

@@ -224,6 +224,18 @@ export function checkAttempts(check: Check): void {
     assert.deepEqual(await left(), ['a4', 'a5'])
     assert.equal(await attempts.sweep(NOW + 4, 2), 0)
   })
+
+  check('of attempts that expired in the same millisecond the one added first is swept first', async ({ attempts }) => {
+    const added = ['c', 'a', 'b'].map((id) => sampleAttempt({ id, session: id, expiresAt: NOW }))
+    for (const attempt of added) await attempts.add({ ...attempt, expiresAt: NOW + 5 }, [])
+    // In another order: where a changed row lies in the table says nothing.
+    for (const attempt of added.toReversed()) await attempts.move('begun', attempt, [])
+    for (const { session } of added) {
+      assert.notEqual(await attempts.find('acme', session), null)
+      assert.equal(await attempts.sweep(NOW + 1, 1), 1)
+      assert.equal(await attempts.find('acme', session), null)
+    }
+  })
 }
 
 function ids(attempts: readonly Attempt[]): string[] {

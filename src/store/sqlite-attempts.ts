@@ -25,10 +25,10 @@ export function sqliteAttempts(file: SqliteFile): AttemptStore {
   )
   const empty = file.prepare(
     `update attempts set code_verifier = null, nonce = null, answer = null, completion_hash = null
-     where rowid in (select rowid from attempts where code_verifier is not null and expires_at < :expiredBefore order by expires_at limit :limit)`,
+     where rowid in (select rowid from attempts where code_verifier is not null and expires_at < :expiredBefore order by expires_at, rowid limit :limit)`,
   )
   const sweep = file.prepare(
-    'delete from attempts where rowid in (select rowid from attempts where expires_at < :expiredBefore order by expires_at limit :limit)',
+    'delete from attempts where rowid in (select rowid from attempts where expires_at < :expiredBefore order by expires_at, rowid limit :limit)',
   )
   const replaceConnection = connectionReplacer(file)
 

@@ -85,8 +85,8 @@ create index attempts_by_age on attempts (tenant, created_at, id);
 create index attempts_by_session on attempts (session, created_at, added);
 create unique index attempts_by_handle on attempts (handle_hash) where handle_hash is not null;
 create unique index attempts_by_state on attempts (state_hash) where state_hash is not null;
-create index attempts_by_expiry on attempts (expires_at);
-create index attempts_to_empty on attempts (expires_at) where code_verifier is not null;
+create index attempts_by_expiry on attempts (expires_at, added);
+create index attempts_to_empty on attempts (expires_at, added) where code_verifier is not null;
 
 create table providers (
   tenant   text collate "C" not null default '*',
