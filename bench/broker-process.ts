@@ -88,6 +88,7 @@ async function seeded({ store, seal }: Ports, i: number): Promise<string> {
     createdAt: now,
     connectedAt: now,
     renewedAt: null,
+    dueAt: null,
   }
   await store.attempts.add(attempt, [])
   await store.attempts.finish('returned', { ...attempt, stage: 'connected', connection: id }, connection, [])

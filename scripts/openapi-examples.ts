@@ -178,6 +178,7 @@ const MESSAGES: Readonly<Record<ErrorCode, string>> = {
   CONNECT_FAILED: 'connecting failed (invalid_grant); start again with auth_url',
   INVALID_COMPLETION: 'this completion code has been used',
   RECONNECT_REQUIRED: 'the user must connect again: invalid_grant',
+  MIN_TTL_NOT_MET: "the provider's tokens live 3600 seconds: ask for a min_ttl below that",
   PROVIDER_UNAVAILABLE: 'the token expired and the provider could not renew it just now: timeout',
   APP_CREDENTIALS_REJECTED:
     "the provider refuses this app's client id or secret; an operator must correct it, then this connection works again",

@@ -3,6 +3,7 @@
 import {
   ArgumentError,
   check,
+  flag,
   id,
   nullableText,
   oneOf,
@@ -73,7 +74,7 @@ export const TOKEN: Operation = {
   method: 'GET',
   path: '/api/v1/connected_apps/token',
   carry: 'query',
-  takes: session,
+  takes: { ...session, min_ttl: positiveInteger, force_refresh: flag },
   promises: ['access_token'],
 }
 

@@ -24,6 +24,7 @@ export type ErrorCode =
   | 'ACCESS_DENIED'
   | 'CONNECT_FAILED'
   | 'RECONNECT_REQUIRED'
+  | 'MIN_TTL_NOT_MET'
   | 'INVALID_COMPLETION'
   | 'PROVIDER_UNAVAILABLE'
   | 'APP_CREDENTIALS_REJECTED'
@@ -84,6 +85,10 @@ export interface AuthUrlAnswer {
 /** `GET /api/v1/connected_apps/token`. Needs `read:connected_apps`. */
 export interface TokenQuery {
   readonly session_id: string
+  /** Seconds: the token lives at least so long, or there is an error (`MIN_TTL_NOT_MET`, `PROVIDER_UNAVAILABLE`). */
+  readonly min_ttl?: number
+  /** A new token, because the old one was refused. One that came in the last 30 seconds counts as new. */
+  readonly force_refresh?: boolean
 }
 
 export interface TokenAnswer {

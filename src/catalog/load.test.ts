@@ -47,6 +47,7 @@ const WRONG: readonly [string, string, string][] = [
   ['a path that is none', 'answer_at: a..b', 'acme.yaml:10:12: answer_at: must be a dotted path'],
   ['a path into a prototype', 'answer_at: a.__proto__', 'acme.yaml:10:12: answer_at: must be a dotted path'],
   ['a window without a unit', 'rotation: {window: "300"}', 'acme.yaml:10:20: rotation.window: must be seconds, such as 300s'],
+  ['a life in disuse without days', 'refresh_token_idle: "60"', 'acme.yaml:10:21: refresh_token_idle: must be days, such as 60d'],
   ['a window of nothing', 'rotation: {window: 0s}', 'acme.yaml:10:20: rotation.window: must be seconds'],
   ['a window of months', 'rotation: {window: 9000000s}', 'acme.yaml:10:20: rotation.window: must be 30 days at most'],
   [

@@ -24,6 +24,7 @@ const PATH = matching(
 )
 const SCOPE = matching(/^[\x21-\x7E]+$/, 'must be one scope, without spaces')
 const DATE = matching(/^\d{4}-\d{2}-\d{2}$/, 'must be a date, YYYY-MM-DD')
+const IDLE = matching(/^[1-9][0-9]{0,3}d$/, 'must be days, such as 60d')
 const WINDOW = matching(/^(?:[1-9][0-9]{0,6}s|until_next_use|none)$/, 'must be seconds, such as 300s, or until_next_use, or none')
 const HEADER_VALUE = matching(/^[\x20-\x7E]+$/, 'must be printable ASCII on one line')
 
@@ -219,6 +220,12 @@ export const providerSchema = fields(
           ),
         },
         'What happens to refresh tokens when they are used.',
+      ),
+    ),
+    refresh_token_idle: Type.Optional(
+      text(
+        'How long a refresh token lives when it is not used, in days (`60d`): connections that nobody asks for are renewed before that.',
+        IDLE,
       ),
     ),
     errors: Type.Optional(errorFields),

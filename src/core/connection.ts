@@ -1,5 +1,6 @@
 /** One owner's link to one provider: what is stored about it, what state it is in, and how long its token is good for. */
 
+import type { LostAnswer } from './lost-answer.ts'
 import type { Secret } from './secret.ts'
 
 /** The user or organisation a connection belongs to (or the user within it), in the application's own words; never both null. */
@@ -37,6 +38,8 @@ export interface Connection {
   readonly createdAt: number
   readonly connectedAt: number
   readonly renewedAt: number | null
+  /** When the broker itself looks after it, though nobody asks for its token; null: never. `due.ts` says why it would. */
+  readonly dueAt: number | null
 }
 
 export interface Account {
@@ -85,8 +88,8 @@ export interface Trouble {
   readonly reason: string
   /** The provider said no in a way we do not know to be final. */
   readonly unclear: boolean
-  /** When a renewal began whose answer may have been lost on its way to us: the refresh token may be spent since. */
-  readonly lostAt?: number
+  /** A renewal whose answer was lost on its way to us, or may have been. */
+  readonly lost?: LostAnswer
 }
 
 /** What became of a revocation at the provider. */

@@ -26,6 +26,7 @@ export type ErrorCode =
   | 'CONNECT_FAILED' // the provider did not give us credentials
   | 'INVALID_COMPLETION' // wrong completion code or wrong user; the attempt is burned
   | 'RECONNECT_REQUIRED' // only the end user can mend this; retrying cannot
+  | 'MIN_TTL_NOT_MET' // the provider's tokens do not live as long as the caller wants
   // Who else must act
   | 'PROVIDER_UNAVAILABLE' // retrying later may help
   | 'APP_CREDENTIALS_REJECTED' // the provider refuses the app's client id or secret: the operator must act

@@ -160,15 +160,21 @@ export interface ConnectionStore {
   /**
    * Takes the lease, if the connection still is at the version seen and no lease is alive (its `until` lies after `now`); else resolves to null and nothing changed.
    * The returned connection carries the new lease; `overdue` tells that an earlier one was never given back, so its answer may be lost.
+   * `dueAt` left out: it stays as it was.
    */
   claim(
     seen: Connection,
-    lease: { holder: string; now: number; until: number },
+    lease: { holder: string; now: number; until: number; dueAt?: number | undefined },
   ): Promise<{ readonly connection: Connection; readonly overdue: Lease | null } | null>
   /** Writes what a renewal brought and gives the lease back, if its fence still is the row's; says whether it did. */
   settle(claimed: Claimed, next: Connection, facts: readonly Fact[]): Promise<boolean>
   /** Writes a change that is no renewal, if the version still is the one seen; says whether it did. Takes the lease from whoever holds it. */
   save(seen: Connection, next: Connection, facts: readonly Fact[]): Promise<boolean>
+  /**
+   * Takes connections of any tenant that are due, the longest overdue first, and makes them due again at `until`, should nothing come of it:
+   * of any number of processes at once one gets each. No change of the connection: its version stays.
+   */
+  due(now: number, until: number, limit: number): Promise<Connection[]>
   /** Says whether there was one; only then the facts are written. */
   remove(tenant: string, id: string, facts: readonly Fact[]): Promise<boolean>
   /** How many there are of each state, for metrics and `apply`. */
@@ -371,7 +377,14 @@ export type Renewed =
       readonly retryAfterMs: number | null
       /** A refusal that we do not know to be final. */
       readonly unclear: boolean
+      readonly fate: Fate
     }
+
+/**
+ * What became of the refresh token that was sent. `kept`: the provider did not take it. `spent`: tokens were on their way in exchange, and
+ * did not arrive. `unknown`: nobody said.
+ */
+export type Fate = 'kept' | 'unknown' | 'spent'
 
 // ── Courier ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -401,6 +414,8 @@ export interface NetRequest {
   readonly allowPrivateNetwork: boolean
   /** Only the status is of interest: whatever the body is, there is an answer. */
   readonly ignoreBody?: true
+  /** From the call to the last byte of the answer, when that is less than usual. */
+  readonly timeoutMs?: number
 }
 
 export interface NetAnswer {
@@ -410,15 +425,24 @@ export interface NetAnswer {
   readonly body: Uint8Array
 }
 
-/** Why there is no answer. `sent`: the request may have reached the provider and been acted upon. */
+/** Why there is no whole answer. */
 export class NetError extends Error {
   override readonly name = 'NetError'
   readonly reason: 'address_refused' | 'unreachable' | 'timeout' | 'reset' | 'too_large' | 'encoded' | 'invalid_url'
+  /** The request may have reached the provider and been acted upon. */
   readonly sent: boolean
+  /** Of the answer whose head came, and that broke off after it; null: nothing came. */
+  readonly status: number | null
 
-  constructor(reason: NetError['reason'], message: string, sent: boolean, options?: { cause?: unknown }) {
-    super(message, options)
+  constructor(
+    reason: NetError['reason'],
+    message: string,
+    sent: boolean,
+    { status = null, cause }: { status?: number | null; cause?: unknown } = {},
+  ) {
+    super(message, { cause })
     this.reason = reason
     this.sent = sent
+    this.status = status
   }
 }

@@ -81,6 +81,8 @@ export interface Provider {
      */
     readonly window?: string
   }
+  /** Days (`60d`) after which a refresh token that was not used is dead. */
+  readonly refresh_token_idle?: string
   /** The provider's own words for what went wrong, by who can act on it. They win over the built-in judgement. */
   readonly errors?: {
     readonly permanent?: readonly string[]

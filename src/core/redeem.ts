@@ -2,10 +2,12 @@
 
 import { type Attempt, attemptFact, attemptRow, emptied } from './attempt.ts'
 import type { Connection } from './connection.ts'
+import { dueAt } from './due.ts'
 import { BrokerError } from './errors.ts'
 import { connectionFact } from './event.ts'
 import { mintId } from './one-time.ts'
 import type { Grant, Ports, RowSeal } from './ports.ts'
+import type { Provider } from './provider.ts'
 import { registrationOf } from './registration.ts'
 import { supersede } from './revoke.ts'
 import type { Secret } from './secret.ts'
@@ -36,7 +38,10 @@ export async function redeem(
 
   // Looked at anew: whoever revoked it while the provider was asked is not overruled by the answer.
   const earlier = await reconnected(ports, attempt)
-  const written = earlier === 'revoked' ? 'overtaken' : await stored(ports, attempt, exchanged.grant, { id, row, earlier })
+  const written =
+    earlier === 'revoked'
+      ? 'overtaken'
+      : await stored(ports, attempt, exchanged.grant, { id, row, earlier, provider: registration.provider })
   if (typeof written === 'string') {
     // Tokens that nobody will ever see again must not stay alive at the provider.
     await mode.revoke(registration, exchanged.grant.credentials)
@@ -61,11 +66,13 @@ async function stored(
   ports: Ports,
   attempt: Attempt,
   grant: Grant,
-  { id, row, earlier }: { id: string; row: RowSeal; earlier: Connection | null },
+  { id, row, earlier, provider }: { id: string; row: RowSeal; earlier: Connection | null; provider: Provider },
 ): Promise<Connection | 'overtaken' | 'failed'> {
+  const now = ports.now()
   const connection: Connection = {
-    ...fresh(ports, attempt, grant, id, earlier),
+    ...fresh(now, attempt, grant, id, earlier),
     sealed: sealCredentials(row, grant.credentials),
+    dueAt: grant.credentials.refreshToken && dueAt(provider, { usedAt: now, lost: null, retryAt: now }, ports.chance()),
   }
   const next = emptied({ ...attempt, stage: 'connected', connection: id })
   const how = earlier ? 'reconnected' : attempt.binding
@@ -92,8 +99,13 @@ async function refused(ports: Ports, attempt: Attempt, reason: string, detail: s
   return { outcome: 'refused', reason, detail }
 }
 
-function fresh(ports: Ports, attempt: Attempt, grant: Grant, id: string, earlier: Connection | null): Omit<Connection, 'sealed'> {
-  const now = ports.now()
+function fresh(
+  now: number,
+  attempt: Attempt,
+  grant: Grant,
+  id: string,
+  earlier: Connection | null,
+): Omit<Connection, 'sealed' | 'dueAt'> {
   return {
     id,
     tenant: attempt.tenant,

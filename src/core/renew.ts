@@ -9,36 +9,43 @@
 import type { App } from './app.ts'
 import { backoff } from './backoff.ts'
 import { type Connection, judge, type Trouble } from './connection.ts'
+import { dueAt } from './due.ts'
 import { BrokerError } from './errors.ts'
 import { connectionFact, type EventType } from './event.ts'
+import { askingAgain, type LostAnswer, lostAfter, lostBefore, renewalLimits, windowMs } from './lost-answer.ts'
 import type { Fact, Grant, Ports, Renewed, RowSeal } from './ports.ts'
 import type { Provider } from './provider.ts'
 import { registrationOf } from './registration.ts'
 import { settle, settleWaiting, waiting } from './settle.ts'
 import { openCredentials, sealCredentials } from './vault.ts'
 
-/** Longer than a request may take, time to write included: past it the answer counts as lost. */
-const LEASE_MS = 30_000
 /** Failures in a row after which a connection whose token still works is called failing. */
 const FAILING_AFTER = 3
 /** A refusal we do not understand becomes final when it keeps coming this often and this long. */
 const UNCLEAR_ATTEMPTS_MAX = 5
 const UNCLEAR_MS_MAX = 6 * 3_600_000
-/** What stands between the provider and us broke off or gave up, which says nothing of what the provider did. */
-const LOST_ANSWERS = new Set(['answer_lost', 'malformed_answer', 'http_502', 'http_504'])
+const JUST_NOW_MS = 30_000
+
+/** What a token must be besides alive. */
+export interface Wanted {
+  /** At least so much of its life must be left. */
+  readonly lifeMs?: number
+  /** It is to be a new one: the old one was refused, or its refresh token has to be used. */
+  readonly anyway?: boolean
+}
 
 /**
  * Resolves to the connection as it is after the attempt, renewed or not; whoever asks meanwhile shares it. Throws `APP_CREDENTIALS_REJECTED`
  * or `PROVIDER_UNAVAILABLE` when the provider is to be left alone for a reason that is not this connection's.
  */
-export function renew(ports: Ports, seen: Connection): Promise<Connection> {
-  return ports.flights.join(`renew ${seen.tenant} ${seen.id}`, () => renewOnce(ports, seen))
+export function renew(ports: Ports, seen: Connection, wanted: Wanted = {}): Promise<Connection> {
+  return ports.flights.join(`renew ${seen.tenant} ${seen.id}`, () => renewOnce(ports, seen, wanted))
 }
 
-async function renewOnce(ports: Ports, seen: Connection): Promise<Connection> {
+async function renewOnce(ports: Ports, seen: Connection, wanted: Wanted): Promise<Connection> {
   let current = seen
   for (;;) {
-    if (!isDue(current, ports.now())) return current
+    if (!isDue(current, ports.now(), wanted)) return current
     const answered = await waiting(ports, current)
     if (answered) return settleWaiting(ports, answered)
     if (!current.sealed?.refreshToken) return withoutRefreshToken(ports, current)
@@ -58,14 +65,20 @@ async function renewOnce(ports: Ports, seen: Connection): Promise<Connection> {
 /** null: somebody else is at it, or was; look again. */
 async function attempt(ports: Ports, current: Connection, prepared: Prepared): Promise<Connection | null> {
   const now = ports.now()
-  const spent = isSpentForGood(prepared.registration.provider, lostAt({ connection: current, overdue: current.lease }), now)
+  const { provider } = prepared.registration
+  const asking = askingAgain(provider, lostBefore(current, current.lease), now)
   // What it was exchanged for is lost, but the access token that we have works to its end.
-  if (spent && isUsable(current, now) && !isHeld(current, now)) return current
+  if (asking !== 'freely' && isUsable(current, now) && !isHeld(current, now)) return current
 
   // The lease is taken only at the version looked at: if somebody renewed in between, this comes back empty and we look again.
-  const claim = await ports.store.connections.claim(current, { holder: ports.process, now, until: now + LEASE_MS })
+  const until = now + renewalLimits(provider).leaseMs
+  const claim = await ports.store.connections.claim(current, {
+    ...{ holder: ports.process, now, until },
+    // Should this process die, somebody asks for the answer again while it is still given.
+    dueAt: windowMs(provider) === null ? undefined : until,
+  })
   if (!claim) return null
-  if (spent) return written(ports, claim, broken(claim.connection, 'rotation_response_lost', null, now))
+  if (asking === 'never') return written(ports, claim, broken(claim.connection, 'rotation_response_lost', null, now))
   // ─── From here the refresh token may be spent. Nothing below may throw before the answer is written, and nothing is aborted.
   const answer = await prepared.spend()
   const verdict = ports.pacing.learn(prepared.app, answer)
@@ -88,27 +101,19 @@ async function tellOfApp(ports: Ports, app: App, verdict: 'refused' | 'accepted'
     .catch((error: unknown) => ports.log('error', 'a fact could not be written', { ...told, error }))
 }
 
-/** Stale, and not waiting after a failure. */
-function isDue(connection: Connection, now: number): boolean {
+/** Stale or not as it is wanted, and not waiting after a failure. */
+function isDue(connection: Connection, now: number, wanted: Wanted): boolean {
   const freshness = judge(connection, now)
-  if (freshness === 'fresh' || freshness === 'dead') return false
+  if (freshness === 'dead') return false
+  // A new one would be no better than one that came just now, however often it is asked for.
+  if (freshness === 'fresh' && (isWanted(connection, now, wanted) || now - connection.issuedAt < JUST_NOW_MS)) return false
   const trouble = troubleOf(connection)
   return trouble === null || trouble.retryAt <= now
 }
 
-/** When a renewal began whose answer we never saw: by us, or by somebody who never gave the lease back. null: there is none. */
-function lostAt({ connection, overdue }: Claim): number | null {
-  return troubleOf(connection)?.lostAt ?? overdue?.startedAt ?? null
-}
-
-/**
- * The refresh token may be spent. Where the provider replays its answer for a while, asking again within that time is safe. Where it is
- * known not to, asking again is what reuse detection kills a grant for. Where nothing is known of rotation, most providers do not rotate.
- */
-function isSpentForGood({ rotation }: Provider, lostAt: number | null, now: number): boolean {
-  const window = rotation?.window
-  if (lostAt === null || window === undefined || window === 'until_next_use') return false
-  return window === 'none' || now - lostAt >= Number.parseInt(window, 10) * 1000
+/** Whether a token that is fresh is as it is wanted. */
+export function isWanted({ expiresAt }: Pick<Connection, 'expiresAt'>, now: number, { lifeMs = 0, anyway }: Wanted): boolean {
+  return anyway !== true && (expiresAt === null || expiresAt - now >= lifeMs)
 }
 
 /** Somebody else is at it: waits until they are done, or what they got is in the journal, or their lease is over. */
@@ -141,6 +146,7 @@ async function prepare(ports: Ports, connection: Connection): Promise<Prepared |
         detail: error.message,
         retryAfterMs: null,
         unclear: false,
+        fate: 'kept',
       },
     }
   }
@@ -169,16 +175,17 @@ interface Outcome {
 /** What the answer makes of the connection. Pure, and it cannot fail: the seal was got before the request. */
 function outcome(
   ports: Pick<Ports, 'now' | 'chance'>,
-  claim: Claim,
+  { connection: current, overdue }: Claim,
   { row, registration }: Pick<Prepared, 'row' | 'registration'>,
   answer: Renewed,
 ): Outcome {
   const now = ports.now()
-  const current = claim.connection
-  const before = lostAt(claim)
+  const { provider } = registration
+  const before = lostBefore(current, overdue)
   switch (answer.outcome) {
     case 'renewed': {
-      const connection = renewed(current, answer.grant, row, now)
+      const due = dueAt(provider, { usedAt: now, lost: null, retryAt: now }, ports.chance())
+      const connection = { ...renewed(current, answer.grant, row, now), dueAt: due }
       return { connection, facts: current.health.state === 'failing' ? [fact(current, now, 'connection.recovered', null)] : [] }
     }
     case 'rejected':
@@ -188,10 +195,10 @@ function outcome(
       // Not this connection's fault: it stays as it was, and the app is told of. Its lease is given back, and with it the mark of a lost answer.
       return { connection: keepingLost(current, before, now), facts: [] }
     case 'unavailable': {
-      const lost = before ?? (LOST_ANSWERS.has(answer.reason) ? (current.lease?.startedAt ?? now) : null)
-      if (isSpentForGood(registration.provider, lost, now) && !isUsable(current, now))
+      const lost = lostAfter(before, answer.fate, current.lease?.startedAt ?? now)
+      if (askingAgain(provider, lost, now) === 'never' && !isUsable(current, now))
         return broken(current, 'rotation_response_lost', answer.detail, now)
-      return troubled(current, { ...answer, lostAt: lost }, answer.detail, ports)
+      return troubled(current, { ...answer, lost, provider }, ports)
     }
   }
 }
@@ -214,27 +221,29 @@ function renewed(current: Connection, grant: Grant, row: RowSeal, now: number): 
     health: { state: 'connected', trouble: null },
     lease: null,
     renewedAt: now,
+    dueAt: null,
   }
 }
 
 function broken(current: Connection, reason: string, detail: string | null, now: number): Outcome {
   return {
-    connection: { ...current, health: { state: 'broken', reason, detail }, lease: null },
+    connection: { ...current, health: { state: 'broken', reason, detail }, lease: null, dueAt: null },
     facts: [fact(current, now, 'connection.broken', reason)],
   }
 }
 
 interface Setback {
   readonly reason: string
-  readonly retryAfterMs?: number | null
-  readonly unclear?: boolean
-  readonly lostAt: number | null
+  readonly detail: string | null
+  readonly retryAfterMs: number | null
+  readonly unclear: boolean
+  readonly lost: LostAnswer | null
+  readonly provider: Provider
 }
 
 function troubled(
   current: Connection,
-  { reason, retryAfterMs = null, unclear = false, lostAt }: Setback,
-  detail: string | null,
+  { reason, detail, retryAfterMs, unclear, lost, provider }: Setback,
   { now, chance }: Pick<Ports, 'now' | 'chance'>,
 ): Outcome {
   const at = now()
@@ -243,25 +252,25 @@ function troubled(
   const since = before?.since ?? at
   if (unclear && attempts >= UNCLEAR_ATTEMPTS_MAX && at - since >= UNCLEAR_MS_MAX) return broken(current, reason, detail, at)
 
-  const trouble: Trouble = {
-    ...{ attempts, since, retryAt: at + backoff(attempts, chance(), retryAfterMs), reason, unclear },
-    ...(lostAt !== null && { lostAt }),
-  }
+  const retryAt = at + backoff(attempts, chance(), retryAfterMs)
+  const trouble: Trouble = { attempts, since, retryAt, reason, unclear, ...(lost !== null && { lost }) }
+  const due = dueAt(provider, { usedAt: current.renewedAt ?? current.connectedAt, lost, retryAt }, chance())
+  const next = { ...current, lease: null, dueAt: due }
   if (current.health.state === 'connected' && isUsable(current, at) && attempts < FAILING_AFTER) {
-    return { connection: { ...current, health: { state: 'connected', trouble }, lease: null }, facts: [] }
+    return { connection: { ...next, health: { state: 'connected', trouble } }, facts: [] }
   }
   const newly = current.health.state === 'connected'
   return {
-    connection: { ...current, health: { state: 'failing', trouble }, lease: null },
+    connection: { ...next, health: { state: 'failing', trouble } },
     facts: newly ? [fact(current, at, 'connection.renewal_failing', reason)] : [],
   }
 }
 
-function keepingLost(current: Connection, lostAt: number | null, now: number): Connection {
+function keepingLost(current: Connection, lost: LostAnswer | null, now: number): Connection {
   const { health } = current
-  if (lostAt === null || (health.state !== 'connected' && health.state !== 'failing')) return { ...current, lease: null }
+  if (lost === null || (health.state !== 'connected' && health.state !== 'failing')) return { ...current, lease: null }
   const trouble = health.trouble ?? { attempts: 0, since: now, retryAt: now, reason: 'answer_lost', unclear: false }
-  return { ...current, health: { ...health, trouble: { ...trouble, lostAt } }, lease: null }
+  return { ...current, health: { ...health, trouble: { ...trouble, lost } }, lease: null }
 }
 
 function isUsable({ expiresAt }: Connection, now: number): boolean {
@@ -282,8 +291,9 @@ async function noted(ports: Ports, current: Connection, trouble: Renewed): Promi
   // Writing would take the lease from whoever is asking the provider just now, and what they get would be lost.
   if (isHeld(current, ports.now())) return lookAgain(ports, current)
   // Writing gives an overdue lease back, and with it goes the only other trace of an answer that was lost.
-  const lost = lostAt({ connection: current, overdue: current.lease })
-  const { connection, facts } = troubled(current, { ...trouble, lostAt: lost }, trouble.detail, ports)
+  const lost = lostBefore(current, current.lease)
+  const { provider } = (await registrationOf(ports, current.tenant, current.app)).registration
+  const { connection, facts } = troubled(current, { ...trouble, lost, provider }, ports)
   return (await ports.store.connections.save(current, connection, facts)) ? connection : lookAgain(ports, current)
 }
 

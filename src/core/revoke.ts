@@ -32,7 +32,7 @@ export async function revokeConnection(ports: Ports, actor: string, connection: 
   if (health.state === 'revoked' && !sealed) return health.upstream
   const credentials = await openable(ports, connection)
   if (health.state !== 'revoked') {
-    const ending: Connection = { ...connection, health: revoked('pending'), lease: null }
+    const ending: Connection = { ...connection, health: revoked('pending'), lease: null, dueAt: null }
     if (!(await ports.store.connections.save(connection, ending, [fact(ports, connection, actor, null)]))) return null
   }
   const upstream = credentials ? await revokeUpstream(ports, connection, credentials) : 'failed'
@@ -59,7 +59,7 @@ export async function supersede(ports: Ports, made: Pick<Connection, 'tenant' | 
     let current: Connection | null = other
     // A renewal may write in between; then it is looked at again.
     while (current && current.id !== newest.id && current.health.state !== 'revoked') {
-      const ended: Connection = { ...current, sealed: null, health: revoked('superseded'), lease: null }
+      const ended: Connection = { ...current, sealed: null, health: revoked('superseded'), lease: null, dueAt: null }
       if (await ports.store.connections.save(current, ended, [fact(ports, current, 'broker', 'superseded')])) break
       current = await ports.store.connections.find(current.tenant, current.id)
     }

@@ -5,7 +5,7 @@ import { allow, type Caller } from './caller.ts'
 import { type Connection, judge } from './connection.ts'
 import { BrokerError } from './errors.ts'
 import type { Ports } from './ports.ts'
-import { renew } from './renew.ts'
+import { isWanted, renew, type Wanted } from './renew.ts'
 import type { Secret } from './secret.ts'
 import { openAccessToken } from './vault.ts'
 
@@ -17,20 +17,24 @@ export interface HandedOut {
   readonly refreshFailed: boolean
 }
 
+const ANY: Wanted = {}
+
 /**
  * Throws `INVALID_SESSION`, `SESSION_PENDING`, `SESSION_EXPIRED`, `ACCESS_DENIED`, `CONNECT_FAILED`, `RECONNECT_REQUIRED`,
- * and, when the token expired and cannot be renewed just now, `PROVIDER_UNAVAILABLE` or `APP_CREDENTIALS_REJECTED`.
+ * and, when the token expired and cannot be renewed just now, `PROVIDER_UNAVAILABLE` or `APP_CREDENTIALS_REJECTED`;
+ * `MIN_TTL_NOT_MET` when the provider's tokens do not live as long as is wanted.
  */
-export async function token(ports: Ports, caller: Caller, session: string): Promise<HandedOut> {
+export async function token(ports: Ports, caller: Caller, session: string, wanted: Wanted = ANY): Promise<HandedOut> {
   await allow(ports, caller, 'read:connected_apps', session)
   const glance = await ports.store.connections.glance(caller.tenant, session)
-  if (glance && judge(glance, ports.now()) === 'fresh') {
+  const now = ports.now()
+  if (glance && judge(glance, now) === 'fresh' && isWanted(glance, now, wanted)) {
     ports.ahead.used(glance)
     return { accessToken: await openAccessToken(ports, glance), expiresAt: glance.expiresAt, refreshFailed: false }
   }
   const found =
     (glance && (await ports.store.connections.find(caller.tenant, session))) ?? (await justMade(ports, caller, session))
-  const connection = await usable(ports, found)
+  const connection = await usable(ports, found, wanted)
   ports.ahead.used(connection)
   const { health, expiresAt } = connection
   const refreshFailed = 'trouble' in health && health.trouble !== null
@@ -45,24 +49,19 @@ async function justMade({ store, now }: Ports, { tenant }: Caller, session: stri
   return made
 }
 
-/** The connection with a token that has life in it. */
-async function usable(ports: Ports, found: Connection): Promise<Connection> {
-  switch (judge(found, ports.now())) {
-    case 'fresh':
-      return found
-    case 'ageing':
-      renewBehind(ports, found)
-      return found
-    case 'urgent':
-    case 'expired': {
-      const connection = await renew(ports, found).catch((error: unknown) => stillUsable(ports, found, error))
-      assertAlive(connection, ports.now())
-      return connection
-    }
-    case 'dead':
-      assertAlive(found, ports.now())
-      return found
+/** The connection with a token that has life in it, as much as is wanted. */
+async function usable(ports: Ports, found: Connection, wanted: Wanted): Promise<Connection> {
+  const now = ports.now()
+  const freshness = judge(found, now)
+  if ((freshness === 'fresh' || freshness === 'ageing') && isWanted(found, now, wanted)) {
+    if (freshness === 'ageing') renewBehind(ports, found)
+    return found
   }
+  assertPossible(found, wanted)
+  const connection =
+    freshness === 'dead' ? found : await renew(ports, found, wanted).catch((error: unknown) => stillUsable(ports, found, error))
+  assertAlive(connection, ports.now(), wanted)
+  return connection
 }
 
 /** The caller has a token that works; whatever goes wrong here is on the connection's record, or the operator's log. */
@@ -84,17 +83,29 @@ function tell(ports: Ports, { tenant, id }: Connection, error: unknown): void {
   ports.log('warn', 'a renewal ahead of time failed', { tenant, session: id, error })
 }
 
-/** A renewal that failed is no reason to withhold a token that still works; an expired one is never handed out. */
-function assertAlive({ health, expiresAt }: Connection, now: number): void {
+/** Before the provider is asked for nothing: its tokens do not live that long. */
+function assertPossible({ issuedAt, expiresAt }: Connection, { lifeMs = 0 }: Wanted): void {
+  if (expiresAt !== null && expiresAt - issuedAt < lifeMs) throw tooShort(expiresAt - issuedAt)
+}
+
+function tooShort(lifeMs: number): BrokerError {
+  const message = `the provider's tokens live ${Math.floor(lifeMs / 1000)} seconds: ask for a min_ttl below that`
+  return new BrokerError('MIN_TTL_NOT_MET', message)
+}
+
+/** A renewal that failed is no reason to withhold a token that still works, unless more life was asked for; an expired one is never handed out. */
+function assertAlive({ health, issuedAt, expiresAt }: Connection, now: number, { lifeMs = 0 }: Wanted): void {
   if (health.state === 'revoked') throw new BrokerError('INVALID_SESSION', 'this connection was revoked')
   if (health.state === 'broken') {
     const { reason, detail } = health
     throw new BrokerError('RECONNECT_REQUIRED', `the user must connect again: ${detail ? `${reason} (${detail})` : reason}`)
   }
-  if (expiresAt === null || expiresAt > now) return
+  if (expiresAt === null || (expiresAt > now && expiresAt - now >= lifeMs)) return
   const trouble = health.trouble
+  if (expiresAt > now && trouble === null) throw tooShort(Math.min(expiresAt - issuedAt, expiresAt - now))
   const retryAfterMs = Math.max((trouble?.retryAt ?? now) - now, 1000)
-  const message = `the token expired and the provider could not renew it just now: ${trouble?.reason ?? 'no answer yet'}`
+  const ended = expiresAt > now ? 'does not live that long' : 'expired'
+  const message = `the token ${ended} and the provider could not renew it just now: ${trouble?.reason ?? 'no answer yet'}`
   throw new BrokerError('PROVIDER_UNAVAILABLE', message, { retryAfterMs })
 }
 

@@ -11,6 +11,7 @@ import { BrokerError } from '../core/errors.ts'
 import { eventId, listEvents, messageOf, positionOf } from '../core/event.ts'
 import { listApps, listCallers, readApp, removeApp, removeCaller, setCallerDisabled } from '../core/manage.ts'
 import type { Cursor, Ports } from '../core/ports.ts'
+import type { Wanted } from '../core/renew.ts'
 import { revoke } from '../core/revoke.ts'
 import { Secret } from '../core/secret.ts'
 import { token } from '../core/token.ts'
@@ -55,14 +56,19 @@ export async function getAuthUrl(
 export async function getToken(
   ports: Ports,
   caller: Caller,
-  { query }: Input<Static<typeof schemas.SessionQuery>>,
+  { query }: Input<Static<typeof schemas.TokenQuery>>,
 ): Promise<wire.TokenAnswer> {
-  const { accessToken, expiresAt, refreshFailed } = await token(ports, caller, query.session_id)
+  const { accessToken, expiresAt, refreshFailed } = await token(ports, caller, query.session_id, wantedOf(query))
   return {
     access_token: accessToken.reveal(),
     ...(expiresAt !== null && { access_token_expiry: moment(expiresAt) }),
     ...(refreshFailed && { warning: 'refresh_failed' }),
   }
+}
+
+function wantedOf({ min_ttl, force_refresh }: Static<typeof schemas.TokenQuery>): Wanted | undefined {
+  if (min_ttl === undefined && force_refresh === undefined) return undefined
+  return { lifeMs: Number(min_ttl ?? 0) * 1000, anyway: force_refresh === 'true' }
 }
 
 export async function postRevoke(

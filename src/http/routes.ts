@@ -62,7 +62,7 @@ export const ROUTES: readonly Route[] = [
     operationId: 'get_connected_app_token',
     summary: 'An access token that works now.',
     scope: 'read:connected_apps',
-    query: schemas.SessionQuery,
+    query: schemas.TokenQuery,
     answer: schemas.TokenAnswer,
     errors: [
       'INVALID_SESSION',
@@ -71,6 +71,7 @@ export const ROUTES: readonly Route[] = [
       'ACCESS_DENIED',
       'CONNECT_FAILED',
       'RECONNECT_REQUIRED',
+      'MIN_TTL_NOT_MET',
       'PROVIDER_UNAVAILABLE',
       'APP_CREDENTIALS_REJECTED',
       'INTEGRITY_FAILURE',

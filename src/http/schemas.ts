@@ -34,6 +34,18 @@ export const SessionQuery = Type.Object({
   session_id: id('As auth_url answered it, or as the browser brought it to the callback.'),
 })
 
+export const TokenQuery = Type.Object({
+  session_id: SessionQuery.properties.session_id,
+  min_ttl: Type.Optional(
+    Type.String({ pattern: '^[0-9]{1,7}$', description: 'Seconds: the token lives at least so long, or there is an error.' }),
+  ),
+  force_refresh: Type.Optional(
+    Type.Enum(['true', 'false'], {
+      description: '`true`: a new token, because the old one was refused; one that came in the last 30 seconds counts as new.',
+    }),
+  ),
+})
+
 export const CompleteBody = Type.Object(
   {
     session_id: id('As the browser brought it.'),

@@ -1,6 +1,7 @@
-/** What runs by the clock: noticing what other processes changed, writing what waits in the journal, renewing ahead of time, emptying attempts that are over, and sweeping them away. */
+/** What runs by the clock: noticing what other processes changed, writing what waits in the journal, renewing ahead of time, looking after what is due, emptying attempts that are over, and sweeping them away. */
 
 import { renewAhead } from '../core/ahead.ts'
+import { lookAfterDue } from '../core/look-after.ts'
 import type { Ports } from '../core/ports.ts'
 import { settleJournal } from '../core/settle.ts'
 
@@ -8,6 +9,7 @@ import { settleJournal } from '../core/settle.ts'
 const NOTICE_MS = 1000
 const JOURNAL_MS = 1000
 const AHEAD_MS = 1000
+const DUE_MS = 1000
 const SWEEP_MS = 60_000
 /** Attempts stay this long past their end, so that a late question is answered with what happened. */
 const KEPT_MS = 3_600_000
@@ -24,6 +26,7 @@ export function startJobs(ports: Ports, { ahead }: { ahead: boolean }): { stop()
           every(AHEAD_MS, ports, 'tokens could not be renewed ahead of time', (stopped) =>
             renewAhead(ports, ports.ahead, stopped),
           ),
+          every(DUE_MS, ports, 'connections that were due could not be looked after', (stopped) => lookAfterDue(ports, stopped)),
         ]
       : []),
     every(SWEEP_MS, ports, 'old attempts could not be swept away', async () => {

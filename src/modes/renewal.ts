@@ -3,8 +3,10 @@
 import type { Registration } from '../core/app.ts'
 import type { Credentials } from '../core/connection.ts'
 import { BrokerError } from '../core/errors.ts'
+import { renewalLimits } from '../core/lost-answer.ts'
 import { NetError, type NetRequest, type Renewed } from '../core/ports.ts'
 import { endpointsOf } from './endpoints.ts'
+import { fateByAnswer, fateByFailure } from './fate.ts'
 import { judgeTokenAnswer } from './oauth2-answer.ts'
 import { authenticatedRequest, grantOf, type Means, present } from './token-endpoint.ts'
 
@@ -36,7 +38,8 @@ async function renewalRequest(means: Means, registration: Registration, refreshT
   const endpoint = refresh_url === undefined ? 'token_url' : 'refresh_url'
   const endpoints = await endpointsOf(registration, means.metadataOf, [endpoint])
   const params = { grant_type: 'refresh_token', refresh_token: refreshToken }
-  return authenticatedRequest(means, registration, endpoints, endpoints.need(endpoint), params, refresh_params)
+  const request = await authenticatedRequest(means, registration, endpoints, endpoints.need(endpoint), params, refresh_params)
+  return { ...request, timeoutMs: renewalLimits(registration.provider).answerMs }
 }
 
 async function spend(means: Means, registration: Registration, credentials: Credentials, request: NetRequest): Promise<Renewed> {
@@ -51,14 +54,22 @@ async function spend(means: Means, registration: Registration, credentials: Cred
     case 'app':
       return { outcome: 'app_rejected', reason, detail }
     case 'transient':
-    case 'unclear':
-      return { outcome: 'unavailable', reason, detail, retryAfterMs, unclear: judged.fault === 'unclear' }
+    case 'unclear': {
+      const fate = fateByAnswer(answer, reason)
+      return { outcome: 'unavailable', reason, detail, retryAfterMs, unclear: judged.fault === 'unclear', fate }
+    }
   }
 }
 
 /** `answer_lost`: the provider may have taken the refresh token and given a successor that we never saw. */
 function notRenewed(error: unknown): Renewed {
   const known = error instanceof NetError
-  const reason = known && !error.sent ? 'provider_unreachable' : 'answer_lost'
-  return { outcome: 'unavailable', reason, detail: known ? error.message : null, retryAfterMs: null, unclear: false }
+  return {
+    outcome: 'unavailable',
+    reason: known && !error.sent ? 'provider_unreachable' : 'answer_lost',
+    detail: known ? error.message : null,
+    retryAfterMs: null,
+    unclear: false,
+    fate: fateByFailure(error),
+  }
 }

@@ -64,7 +64,8 @@ export function createNet(options: NetOptions = {}): ClosableNet {
       // Names are checked where they are resolved; a literal address never gets there.
       if (address !== null && !REACHES[way].includes(reachOf(address)))
         throw new NetError('address_refused', refusal(url.hostname), false)
-      return exchange(agents[way], url, request, limits)
+      const timeoutMs = Math.min(request.timeoutMs ?? limits.timeoutMs, limits.timeoutMs)
+      return exchange(agents[way], url, request, { ...limits, timeoutMs })
     },
     async close() {
       await Promise.all(Object.values(agents).map((agent) => agent.close()))
@@ -214,7 +215,7 @@ class Exchange implements undici.Dispatcher.DispatchHandler {
   }
 
   #expire(): void {
-    const error = new NetError('timeout', `${this.#host} did not answer in time`, this.#controller !== null)
+    const error = new NetError('timeout', `${this.#host} did not answer in time`, this.#controller !== null, this.#heard())
     // Still waiting for a connection: there is nothing to cut yet, and the request must not be written when there is.
     if (!this.#controller) {
       this.#late = error
@@ -224,7 +225,11 @@ class Exchange implements undici.Dispatcher.DispatchHandler {
   }
 
   #cut(controller: undici.Dispatcher.DispatchController, reason: NetError['reason'], what: string): void {
-    controller.abort(new NetError(reason, `${this.#host} ${what}`, true))
+    controller.abort(new NetError(reason, `${this.#host} ${what}`, true, this.#heard()))
+  }
+
+  #heard(): { status: number | null } {
+    return { status: this.#status || null }
   }
 
   #judge(cause: Error): NetError {
@@ -232,7 +237,7 @@ class Exchange implements undici.Dispatcher.DispatchHandler {
     const code = codeOf(cause)
     const sent = this.#controller !== null
     if (code === 'UND_ERR_HEADERS_OVERFLOW') return new NetError('too_large', `${this.#host} sent too long headers`, sent)
-    if (sent) return new NetError('reset', `${this.#host} broke off (${code})`, true, { cause })
+    if (sent) return new NetError('reset', `${this.#host} broke off (${code})`, true, { ...this.#heard(), cause })
     const refused = causesOf(cause).find((error) => error instanceof AddressRefused)
     if (refused) return new NetError('address_refused', refused.message, false)
     if (code === 'UND_ERR_CONNECT_TIMEOUT')

@@ -35,6 +35,7 @@ export function checkConnections(check: Check): void {
       expiresAt: Number.MAX_SAFE_INTEGER,
       createdAt: Number.MAX_SAFE_INTEGER,
       renewedAt: 1,
+      dueAt: 2,
     })
     assert.deepEqual(await connect(store, odd), odd)
     const bare = sampleConnection({ id: 'bare', account: null, grantedScopes: null, sealed: null, expiresAt: null })
@@ -231,6 +232,43 @@ export function checkConnections(check: Check): void {
     assert.deepEqual(await connections.count({ tenant: 'acme', app: 'crm' }), { ...none, connected: 1, broken: 1 })
     assert.deepEqual(await connections.count({ provider: 'post' }), { ...none, connected: 1 })
     assert.deepEqual(await connections.count({ app: 'none' }), none)
+  })
+
+  check('what is due is taken, the longest overdue first, and is due again if nothing comes of it', async (store) => {
+    const due = async (now: number, until: number, limit: number) =>
+      (await store.connections.due(now, until, limit)).map(({ id, dueAt }) => `${id} ${dueAt! - NOW}`).sort()
+    for (const [id, dueAt] of [
+      ['a', 3],
+      ['b', 1],
+      ['c', 2],
+      ['d', 9],
+    ] as const)
+      await connect(store, { id, dueAt: NOW + dueAt })
+    await connect(store, { id: 'never', dueAt: null })
+    await connect(store, { id: 'foreign', tenant: 'other', dueAt: NOW + 4 })
+    assert.deepEqual(await due(NOW, NOW + 50, 9), [])
+    assert.deepEqual(await due(NOW + 5, NOW + 50, 2), ['b 50', 'c 50'])
+    assert.deepEqual(await due(NOW + 5, NOW + 50, 9), ['a 50', 'foreign 50'])
+    assert.deepEqual(await due(NOW + 5, NOW + 50, 9), [])
+    assert.deepEqual(await due(NOW + 50, NOW + 99, 9), ['a 99', 'b 99', 'c 99', 'd 99', 'foreign 99'])
+  })
+
+  check('taking what is due changes nothing else: whoever saw the connection before can still write', async (store) => {
+    const seen = await connect(store, { dueAt: NOW })
+    const [taken] = await store.connections.due(NOW, NOW + 50, 9)
+    assert.deepEqual(taken, { ...seen, dueAt: NOW + 50 })
+    assert.deepEqual(await store.connections.find('acme', 'session-1'), taken)
+    assert.equal(await store.connections.save(seen, { ...seen, dueAt: null }, []), true)
+    assert.deepEqual(await store.connections.due(NOW + 99, NOW + 100, 9), [])
+  })
+
+  check('of 32 that look at once one takes each that is due', async (store) => {
+    for (let i = 0; i < 20; i++) await connect(store, { id: `c${i}`, dueAt: NOW })
+    const taken = await Promise.all(Array.from({ length: 32 }, () => store.connections.due(NOW, NOW + 50, 3)))
+    const ids = taken.flat().map(({ id }) => id)
+    assert.equal(new Set(ids).size, ids.length)
+    const rest = await store.connections.due(NOW, NOW + 50, 99)
+    assert.equal(ids.length + rest.length, 20)
   })
 }
 

@@ -47,6 +47,20 @@ export function checkLeases(check: Check): void {
     assert(second.connection.lease.fence > (first.lease?.fence ?? Infinity))
   })
 
+  check('a claim says when the connection is due, or leaves that as it was', async (store) => {
+    const seen = await connect(store, { dueAt: NOW + 7 })
+    const kept = await store.connections.claim(seen, LEASE)
+    assert.equal(kept?.connection.dueAt, NOW + 7)
+    const moved = await store.connections.claim(kept.connection, {
+      ...LEASE,
+      now: NOW + 1000,
+      until: NOW + 2000,
+      dueAt: NOW + 2000,
+    })
+    assert.equal(moved?.connection.dueAt, NOW + 2000)
+    assert.deepEqual(await find(store), moved.connection)
+  })
+
   check('claiming what changed since it was seen gives nothing and changes nothing', async (store) => {
     const seen = await connect(store)
     await store.connections.save(seen, { ...seen, label: 'new' }, [])

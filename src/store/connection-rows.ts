@@ -34,6 +34,7 @@ interface ConnectionContents {
   upstream: Upstream | null
   connected_at: number
   renewed_at: number | null
+  due_at: number | null
 }
 
 /** What only the store writes. */
@@ -64,6 +65,7 @@ export const CONTENTS_COLUMNS = [
     'upstream',
     'connected_at',
     'renewed_at',
+    'due_at',
   ],
 ]
 export const WRITTEN_COLUMNS = [...IDENTITY_COLUMNS, ...CONTENTS_COLUMNS]
@@ -107,6 +109,7 @@ export function connectionFrom(row: ConnectionRow): Connection {
     createdAt: row.created_at,
     connectedAt: row.connected_at,
     renewedAt: row.renewed_at,
+    dueAt: row.due_at,
   }
 }
 
@@ -136,6 +139,7 @@ export function connectionContents(connection: Connection): ConnectionContents {
     upstream: health.state === 'revoked' ? health.upstream : null,
     connected_at: connection.connectedAt,
     renewed_at: connection.renewedAt,
+    due_at: connection.dueAt,
   }
 }
 

@@ -32,14 +32,19 @@ export class Connections implements ConnectionStore {
     return copy(mine.sort(newestFirst).slice(0, limit))
   }
 
-  async claim(seen: Connection, { holder, now, until }: { holder: string; now: number; until: number }) {
+  async claim(
+    seen: Connection,
+    { holder, now, until, dueAt }: { holder: string; now: number; until: number; dueAt?: number | undefined },
+  ) {
     const row = this.#rows.get(key(seen.tenant, seen.id))
     if (row?.connection.version !== seen.version) return null
     const overdue = row.connection.lease
     if (overdue && overdue.until > now) return null
     const lease = { holder, fence: row.fence + 1, startedAt: now, until }
-    this.#put({ ...row.connection, version: row.connection.version + 1, lease }, lease.fence)
-    return copy({ connection: { ...row.connection, version: row.connection.version + 1, lease }, overdue })
+    const { connection } = row
+    const claimed = { ...connection, version: connection.version + 1, lease, dueAt: dueAt ?? connection.dueAt }
+    this.#put(claimed, lease.fence)
+    return copy({ connection: claimed, overdue })
   }
 
   async settle({ tenant, id, lease }: Claimed, next: Connection, facts: readonly Fact[]) {
@@ -52,6 +57,16 @@ export class Connections implements ConnectionStore {
     const row = this.#rows.get(key(tenant, id))
     if (row?.connection.version !== version) return false
     return this.#change(row.connection, next, row.fence + 1, facts)
+  }
+
+  async due(now: number, until: number, limit: number) {
+    const due = this.#all().filter(({ dueAt }) => dueAt !== null && dueAt <= now)
+    const taken = due.sort(longestDueFirst).slice(0, limit)
+    return taken.map((one) => {
+      const { fence } = this.#rows.get(key(one.tenant, one.id)) as { fence: number }
+      this.#put({ ...one, dueAt: until }, fence)
+      return copy({ ...one, dueAt: until })
+    })
   }
 
   async remove(tenant: string, id: string, facts: readonly Fact[]) {
@@ -106,6 +121,11 @@ export function matches(one: Connection | Attempt, { userId, orgCode, app, state
 
 export function isAfter(one: Cursor, after: Cursor | null): boolean {
   return after === null || newestFirst(one, after) > 0
+}
+
+function longestDueFirst(a: Connection, b: Connection): number {
+  const [first, second] = [key(a.tenant, a.id), key(b.tenant, b.id)]
+  return (a.dueAt ?? 0) - (b.dueAt ?? 0) || (first < second ? -1 : 1)
 }
 
 export function newestFirst(a: Cursor, b: Cursor): number {

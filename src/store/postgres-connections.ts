@@ -28,7 +28,7 @@ const CLAIM = `with earlier as (
     where tenant = :tenant and id = :id and version = :version and (lease_until is null or lease_until <= :now) for update
   )
   update connections set version = connections.version + 1, fence = connections.fence + 1,
-    lease_holder = :holder, lease_started_at = :now, lease_until = :until
+    lease_holder = :holder, lease_started_at = :now, lease_until = :until, due_at = coalesce(:dueAt, connections.due_at)
   from earlier where connections.tenant = earlier.tenant and connections.id = earlier.id
   returning ${CONNECTION_COLUMNS.replace(/\w+/g, 'connections.$&')},
     earlier.fence as earlier_fence, earlier.lease_holder as earlier_holder,
@@ -39,6 +39,11 @@ const SETTLE = `update connections set ${CONTENTS}, version = version + 1, ${GIV
   where tenant = :tenant and id = :id and fence = :fence and lease_holder is not null`
 const SAVE = `update connections set ${CONTENTS}, version = version + 1, fence = fence + 1, ${GIVE_BACK}
   where tenant = :tenant and id = :id and version = :version`
+
+/** Whoever looks at the same time takes others. */
+const DUE = `update connections set due_at = :until
+  where (tenant, id) in (select tenant, id from connections where due_at <= :now order by due_at, tenant, id limit :limit for update skip locked)
+  returning ${CONNECTION_COLUMNS}`
 
 const REMOVE = 'delete from connections where tenant = :tenant and id = :id returning version'
 const REMEMBER = `update counters set value = greatest(value, :version) where name = 'removed'`
@@ -69,8 +74,8 @@ export function postgresConnections(database: PostgresDatabase): ConnectionStore
       return rows.map((row) => connectionFrom(row as unknown as ConnectionRow))
     },
 
-    async claim({ tenant, id, version }, { holder, now, until }) {
-      const [row] = (await database.ask(CLAIM, { tenant, id, version, holder, now, until })).rows
+    async claim({ tenant, id, version }, { holder, now, until, dueAt = null }) {
+      const [row] = (await database.ask(CLAIM, { tenant, id, version, holder, now, until, dueAt })).rows
       return row === undefined
         ? null
         : { connection: connectionFrom(row as unknown as ConnectionRow), overdue: earlierLease(row as unknown as EarlierLease) }
@@ -83,6 +88,11 @@ export function postgresConnections(database: PostgresDatabase): ConnectionStore
 
     async save({ tenant, id, version }, next, facts) {
       return changeWithFacts(database, SAVE, { ...connectionContents(next), tenant, id, version }, facts)
+    },
+
+    async due(now, until, limit) {
+      const { rows } = await database.ask(DUE, { now, until, limit })
+      return rows.map((row) => connectionFrom(row as unknown as ConnectionRow))
     },
 
     async remove(tenant, id, facts) {

@@ -44,6 +44,7 @@ const connection = fc
     health,
     createdAt: moment,
     expiresAt: fc.option(fc.maxSafeNat()),
+    dueAt: fc.option(moment),
     accessToken: bytes,
   })
   .map(({ accessToken, ...changes }) =>
@@ -111,8 +112,9 @@ const steps: fc.Arbitrary<Step>[] = [
       (store) =>
         store.attempts.empty(before, limit),
   ),
-  fc.tuple(id, moment, moment).map(([i, now, until]) => async (store, seen) => {
-    const claimed = seen.has(i) ? await store.connections.claim(seen.get(i) as Connection, { holder: 'p', now, until }) : null
+  fc.tuple(id, moment, moment, fc.option(moment, { nil: undefined })).map(([i, now, until, dueAt]) => async (store, seen) => {
+    const lease = { holder: 'p', now, until, dueAt }
+    const claimed = seen.has(i) ? await store.connections.claim(seen.get(i) as Connection, lease) : null
     if (claimed) seen.set(i, claimed.connection)
     return claimed
   }),
@@ -126,6 +128,10 @@ const steps: fc.Arbitrary<Step>[] = [
       async (store, seen) =>
         seen.has(i) && store.connections.save(seen.get(i) as Connection, next, told),
   ),
+  fc.tuple(moment, moment, fc.nat(2)).map(([now, until, limit]) => async (store) => {
+    const taken = await store.connections.due(now, until, limit)
+    return taken.toSorted((a, b) => (a.tenant + a.id < b.tenant + b.id ? -1 : 1))
+  }),
   fc.tuple(tenant, id, facts).map(
     ([t, i, told]) =>
       (store) =>

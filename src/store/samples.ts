@@ -65,6 +65,7 @@ export function sampleConnection(changes: Partial<Connection> = {}): Connection 
     createdAt: NOW,
     connectedAt: NOW,
     renewedAt: null,
+    dueAt: null,
     ...changes,
   }
 }

@@ -27,7 +27,7 @@ export function sqliteConnections(file: SqliteFile): ConnectionStore {
   const find = file.prepare(`select ${CONNECTION_COLUMNS} from connections where tenant = ? and id = ?`)
   const claim = file.prepare(
     `update connections set version = version + 1, fence = fence + 1,
-       lease_holder = :holder, lease_started_at = :now, lease_until = :until
+       lease_holder = :holder, lease_started_at = :now, lease_until = :until, due_at = coalesce(:dueAt, due_at)
      where tenant = :tenant and id = :id returning ${CONNECTION_COLUMNS}`,
   )
   const contents = CONTENTS_COLUMNS.map((column) => `${column} = :${column}`).join(', ')
@@ -39,6 +39,11 @@ export function sqliteConnections(file: SqliteFile): ConnectionStore {
   const save = file.prepare(
     `update connections set ${contents}, version = version + 1, fence = fence + 1, ${GIVE_BACK}
      where tenant = :tenant and id = :id and version = :version`,
+  )
+  const due = file.prepare(
+    `update connections set due_at = :until
+     where (tenant, id) in (select tenant, id from connections where due_at <= :now order by due_at, tenant, id limit :limit)
+     returning ${CONNECTION_COLUMNS}`,
   )
   const remove = file.prepare('delete from connections where tenant = ? and id = ? returning version')
   const remember = file.prepare(`update counters set value = max(value, ?) where name = 'removed'`)
@@ -62,13 +67,13 @@ export function sqliteConnections(file: SqliteFile): ConnectionStore {
       return rows.map((row) => connectionFrom(row as unknown as ConnectionRow))
     },
 
-    async claim({ tenant, id, version }, { holder, now, until }) {
+    async claim({ tenant, id, version }, { holder, now, until, dueAt = null }) {
       return file.transaction(() => {
         const current = find.get(tenant, id) as ConnectionRow | undefined
         if (current?.version !== version) return null
         const { lease } = connectionFrom(current)
         if (lease && lease.until > now) return null
-        const row = claim.get({ tenant, id, holder, now, until })
+        const row = claim.get({ tenant, id, holder, now, until, dueAt })
         return { connection: connectionFrom(row as unknown as ConnectionRow), overdue: lease }
       })
     },
@@ -88,6 +93,11 @@ export function sqliteConnections(file: SqliteFile): ConnectionStore {
         writeFacts(file, facts)
         return true
       })
+    },
+
+    async due(now, until, limit) {
+      const rows = file.transaction(() => due.all({ now, until, limit }))
+      return rows.map((row) => connectionFrom(row as unknown as ConnectionRow))
     },
 
     async remove(tenant, id, facts) {

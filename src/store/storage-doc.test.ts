@@ -80,10 +80,10 @@ async function queriesOf(file: ReturnType<typeof openSqliteFile>): Promise<Map<s
   const own = new Map<string, string>()
   const prepare = file.prepare.bind(file)
   file.prepare = (sql) => {
-    own.set(
-      sql.replace(/^select [a-z_., ]+ from (connections|attempts|history|deliveries d)/, 'select * from $1').replace(/\s+/g, ' '),
-      sql,
-    )
+    const named = sql
+      .replace(/^select [a-z_., ]+ from (connections|attempts|history|deliveries d)/, 'select * from $1')
+      .replace(/ returning [a-z_, ]+$/, ' returning *')
+    own.set(named.replace(/\s+/g, ' '), sql)
     return prepare(sql)
   }
   sqliteWebhooks(file)

@@ -169,22 +169,7 @@ for (const preset of ['lost_answer', 'gateway_timeout_after_processing', 'trunca
     assert.match((await world.token(session)).text, /rotation_response_lost/)
   })
 
-  test(`F-08 where a spent token never gets its successor again, it is not sent twice: ${preset}`, async (t) => {
-    const world = await opened(t, { sandbox: { replay_window: 'none' } })
-    const session = await world.connect()
-    world.pass(HOUR)
-    world.sandbox.control.script('refresh', preset)
-    for (let time = 0; time < 3; time++) {
-      const refused = await world.token(session)
-      assert.equal(refused.code, 'RECONNECT_REQUIRED')
-      assert.match(refused.text, /rotation_response_lost/)
-      world.pass(MINUTE)
-    }
-    assert.equal(renewals(world), 1)
-    assert.deepEqual(await facts(world, session), ['connection.broken rotation_response_lost'])
-  })
-
-  test(`F-08 F-16 a token that still works is handed out to its end, and the spent one is not sent again: ${preset}`, async (t) => {
+  test(`F-08 F-16 a token that still works is handed out to its end, and the spent one is not sent meanwhile: ${preset}`, async (t) => {
     const world = await opened(t, { sandbox: { replay_window: 'none' } })
     const session = await world.connect()
     const { access_token } = (await world.token(session)).body
@@ -197,21 +182,55 @@ for (const preset of ['lost_answer', 'gateway_timeout_after_processing', 'trunca
     }
     world.pass(5 * SECOND)
     assert.match((await world.token(session)).text, /rotation_response_lost/)
-    assert.equal(renewals(world), 1)
+    assert.equal(renewals(world), preset === 'truncated' ? 1 : 2)
   })
+}
 
-  test(`F-08 past the time in which it is given again nothing is asked any more: ${preset}`, async (t) => {
-    const world = await opened(t, { sandbox: { replay_window: 30 } })
-    const session = await world.connect()
-    world.pass(HOUR)
-    world.sandbox.control.script('refresh', preset, 'outage')
-    assert.equal((await world.token(session)).status, 503)
-    world.pass(10 * SECOND)
-    assert.equal((await world.token(session)).status, 503)
-    world.pass(20 * SECOND)
-    assert.match((await world.token(session)).text, /rotation_response_lost/)
-    assert.equal(renewals(world), 2)
-  })
+test('F-08 tokens that were cut off on their way are spent: where they are not given again, nothing is asked again', async (t) => {
+  const world = await opened(t, { sandbox: { replay_window: 'none' } })
+  const session = await world.connect()
+  world.pass(HOUR)
+  world.sandbox.control.script('refresh', 'truncated')
+  for (let time = 0; time < 3; time++) {
+    const refused = await world.token(session)
+    assert.equal(refused.code, 'RECONNECT_REQUIRED')
+    assert.match(refused.text, /rotation_response_lost/)
+    world.pass(MINUTE)
+  }
+  assert.equal(renewals(world), 1)
+  assert.deepEqual(await facts(world, session), ['connection.broken rotation_response_lost'])
+})
+
+test('F-08 past the time in which they are given again, tokens that were cut off are not asked for any more', async (t) => {
+  const world = await opened(t, { sandbox: { replay_window: 30 } })
+  const session = await world.connect()
+  world.pass(HOUR)
+  world.sandbox.control.script('refresh', 'truncated', 'outage')
+  assert.equal((await world.token(session)).status, 503)
+  world.pass(10 * SECOND)
+  assert.equal((await world.token(session)).status, 503)
+  world.pass(20 * SECOND)
+  assert.match((await world.token(session)).text, /rotation_response_lost/)
+  assert.equal(renewals(world), 2)
+})
+
+for (const replay_window of ['none', 30] as const) {
+  for (const preset of ['lost_answer', 'gateway_timeout_after_processing'] as const) {
+    test(`F-08 F-12 silence breaks nothing at once; a no to asking again does, by its own reason: ${preset}, window ${replay_window}`, async (t) => {
+      const world = await opened(t, { sandbox: { replay_window } })
+      const session = await world.connect()
+      world.pass(HOUR)
+      world.sandbox.control.script('refresh', preset)
+      assert.deepEqual([(await world.token(session)).code, renewals(world)], ['PROVIDER_UNAVAILABLE', 1])
+      world.pass(MINUTE)
+      for (let time = 0; time < 3; time++) {
+        assert.match((await world.token(session)).text, /rotation_response_lost/)
+        world.pass(HOUR)
+      }
+      assert.equal(renewals(world), 2)
+      assert.deepEqual((await facts(world, session)).at(-1), 'connection.broken rotation_response_lost')
+    })
+  }
 }
 
 test('F-12 what never reached the provider is asked again, also where a spent token never gets its successor', async (t) => {
@@ -223,6 +242,7 @@ test('F-12 what never reached the provider is asked again, also where a spent to
     ...modeOf(provider),
     prepareRenewal: async () => async () => ({
       ...{ outcome: 'unavailable', reason: 'provider_unreachable', detail: null, retryAfterMs: null, unclear: false },
+      fate: 'kept' as const,
     }),
   })
   const seen = await stored(world, session)
