@@ -4,6 +4,7 @@
  *   npm run faults                                      300 kills
  *   npm run faults -- --kills 1000 --processes 4        more of them, with four brokers on one file
  *   npm run faults -- --window none                     one kind of provider; may be repeated
+ *   npm run faults -- --store postgres                  brokers on a PostgreSQL that is started for it
  *   npm run faults -- --cut                             nobody is killed, only the line to the provider breaks
  *
  * Ends with 1 when a promise was broken.
@@ -16,6 +17,7 @@ import { faultRows, proofs } from '../test/faults/coverage.ts'
 import { killRounds } from '../test/faults/kill-rounds.ts'
 import { killTable } from '../test/faults/kill-table.ts'
 import type { Tally, Window } from '../test/faults/verdict.ts'
+import { startPostgres } from '../test/postgres.ts'
 import { filesNamed } from './docs.ts'
 
 const FAULTS = 'test/faults/README.md'
@@ -26,6 +28,7 @@ const { values } = parseArgs({
     cut: { type: 'boolean', default: false },
     processes: { type: 'string', default: '1' },
     connections: { type: 'string', default: '8' },
+    store: { type: 'string', default: 'sqlite' },
     window: { type: 'string', multiple: true, default: ['30', 'until_next_use', 'none'] },
   },
 })
@@ -33,14 +36,18 @@ const windows = values.window.map(windowOf)
 const kills = wholeNumber('kills')
 const processes = wholeNumber('processes')
 const connections = wholeNumber('connections')
+if (values.store !== 'sqlite' && values.store !== 'postgres')
+  throw new RangeError(`--store is sqlite or postgres, not ${values.store}`)
+const server = values.store === 'postgres' ? await startPostgres() : null
 
 const done = new Map<Window, Tally>()
 const said = new Map<Window, number>()
 const started = performance.now()
 const tallies = await Promise.all(
-  windows.map((window, i) =>
+  windows.map(async (window, i) =>
     killRounds({
       window,
+      ...(server && { database: await server.fresh() }),
       // What does not divide evenly goes to the first.
       kills: Math.floor(kills / windows.length) + (i < kills % windows.length ? 1 : 0),
       ...{ processes, connections, fault: values.cut ? 'cut' : 'kill' },
@@ -49,6 +56,7 @@ const tallies = await Promise.all(
   ),
 )
 
+await server?.stop()
 console.log(proofs(faultRows(readFileSync(join(import.meta.dirname, '..', FAULTS), 'utf8')), filesNamed('.ts')))
 console.log(killTable(tallies))
 const broken = tallies.flatMap((tally) => tally.broken.map((what) => `replay window ${tally.window}: ${what}`))

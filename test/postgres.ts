@@ -17,7 +17,7 @@ export interface PostgresServer {
   readonly recover: () => Promise<void>
 }
 
-interface Running extends PostgresServer {
+export interface Running extends PostgresServer {
   stop(): Promise<void>
 }
 
@@ -29,11 +29,16 @@ after(async () => {
   running = null
 })
 
-/** `LATCHSTRING_TEST_DATABASE_URL` names a server to use instead: a user that may create databases. */
+/** The one of this run of tests. */
 export function postgres(): Promise<PostgresServer> {
-  const foreign = process.env['LATCHSTRING_TEST_DATABASE_URL']
-  running ??= foreign ? borrowed(foreign) : owned()
+  running ??= startPostgres()
   return running
+}
+
+/** `LATCHSTRING_TEST_DATABASE_URL` names a server to use instead: a user that may create databases. */
+export function startPostgres(): Promise<Running> {
+  const foreign = process.env['LATCHSTRING_TEST_DATABASE_URL']
+  return foreign ? borrowed(foreign) : owned()
 }
 
 /** Asks a database something from outside of any store. */

@@ -85,6 +85,8 @@ export class Wire {
     this.#watcher = () => {}
     this.#lost = lost
     while (this.#running > 0) await pause(2)
+    // Whoever asks from here on is alive, and is heard.
+    this.#lost = null
   }
 
   close(): Promise<void> {
