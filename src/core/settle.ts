@@ -21,7 +21,7 @@ export async function settle(ports: Ports, entry: JournalEntry): Promise<Connect
     try {
       return await commit(ports, entry, kept)
     } catch (error) {
-      if (error instanceof BrokerError) throw error
+      if (isEnd(error)) throw error
       ports.log('error', 'a renewal could not be written', { tenant, session: id, attempt: tries, error })
       kept ||= await keep(ports, entry)
       if (kept && tries >= TRIES_WHEN_KEPT) return entry.next
@@ -41,7 +41,7 @@ export async function settleWaiting(ports: Ports, entry: JournalEntry): Promise<
   try {
     return await commit(ports, entry, true)
   } catch (error) {
-    if (error instanceof BrokerError) throw error
+    if (isEnd(error)) throw error
     return entry.next
   }
 }
@@ -51,11 +51,15 @@ export async function settleJournal(ports: Ports): Promise<void> {
   const failures: unknown[] = []
   for (const entry of await ports.journal.entries()) {
     await commit(ports, entry, true).catch((error: unknown) => {
-      // Deleted meanwhile: that is an end, too.
-      if (!(error instanceof BrokerError)) failures.push(error)
+      if (!isEnd(error)) failures.push(error)
     })
   }
   if (failures.length > 0) throw failures[0]
+}
+
+/** Deleted meanwhile: nobody has a use for it any more. Whatever else is thrown is no reason to let go of the only copy. */
+function isEnd(error: unknown): boolean {
+  return error instanceof BrokerError && error.code === 'INVALID_SESSION'
 }
 
 async function commit(ports: Ports, entry: JournalEntry, kept: boolean): Promise<Connection> {

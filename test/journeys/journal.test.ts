@@ -7,6 +7,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { type TestContext, test } from 'node:test'
+import { BrokerError } from '../../src/core/errors.ts'
 import { Flights } from '../../src/core/flights.ts'
 import type { ConnectionStore, Journal, Ports } from '../../src/core/ports.ts'
 import { settleJournal } from '../../src/core/settle.ts'
@@ -16,8 +17,9 @@ import { HOUR, SECOND, startWorld, type World, type WorldOptions } from '../worl
 
 const CALLER = { name: 'backend', tenant: 'default', scopes: new Set(['read:connected_apps'] as const) }
 
+/** As the store says it. */
 const full = async (): Promise<never> => {
-  throw new Error('database or disk is full')
+  throw new BrokerError('STORE_UNAVAILABLE', 'the store cannot be read or written at the moment', { retryAfterMs: 1000 })
 }
 
 async function opened(t: TestContext, options: WorldOptions = {}): Promise<World> {
@@ -138,7 +140,10 @@ test('F-40 when neither store nor journal can be written, the provider is not as
   const world = await opened(t)
   const session = await world.connect()
   world.pass(HOUR)
-  await assert.rejects(token(portsWith(world, { claim: full, settle: full }, { add: full }), CALLER, session), /disk is full/)
+  await assert.rejects(
+    token(portsWith(world, { claim: full, settle: full }, { add: full }), CALLER, session),
+    /cannot be read or written/,
+  )
   assert.equal(renewals(world), 0)
   assert.equal((await world.token(session)).status, 200)
 })

@@ -5,6 +5,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { after, before, beforeEach, describe, test } from 'node:test'
 import type { Scripted } from '../../sandbox/script.ts'
 import type { Trouble } from '../../src/core/connection.ts'
+import { BrokerError } from '../../src/core/errors.ts'
 import { Flights } from '../../src/core/flights.ts'
 import type { ConnectionStore, Ports } from '../../src/core/ports.ts'
 import { renew } from '../../src/core/renew.ts'
@@ -333,7 +334,7 @@ describe('a store that fails', () => {
   }
 
   const full = async (): Promise<never> => {
-    throw new Error('database or disk is full')
+    throw new BrokerError('STORE_UNAVAILABLE', 'the disk is full')
   }
 
   test('F-40 keeps no token that still works from its caller, and spends nothing that it could not store', async () => {
