@@ -1,5 +1,6 @@
 /** Ports: as they are typed, and one that nobody listens on. */
 
+import { randomInt } from 'node:crypto'
 import type { AddressInfo } from 'node:net'
 import { createServer } from 'node:net'
 import { InvalidArgumentError } from 'commander'
@@ -10,17 +11,29 @@ export function portOf(text: string): number {
   return port
 }
 
+/** Below what systems take for outgoing connections (32768 on Linux, 49152 elsewhere): there a port that is free may be taken the next moment. */
+const LOWEST = 15_000
+const HIGHEST = 32_000
+const TRIES = 20
+
 /**
  * The one that is preferred, if it is free, or any. Links and caller tokens carry the port, so it must be known before anything is built
  * that could listen on it.
  */
 export async function freePort(host: string, preferred = 0): Promise<number> {
-  try {
-    return await heldFor(host, preferred)
-  } catch (error) {
-    if (preferred === 0) throw error
-    return heldFor(host, 0)
+  if (preferred !== 0 && (await isFree(host, preferred))) return preferred
+  for (let tries = 0; tries < TRIES; tries++) {
+    const port = randomInt(LOWEST, HIGHEST)
+    if (await isFree(host, port)) return port
   }
+  return heldFor(host, 0)
+}
+
+async function isFree(host: string, port: number): Promise<boolean> {
+  return heldFor(host, port).then(
+    () => true,
+    () => false,
+  )
 }
 
 async function heldFor(host: string, port: number): Promise<number> {

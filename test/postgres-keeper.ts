@@ -8,12 +8,12 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, chownSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Client } from 'pg'
+import { freePort } from '../cli/port.ts'
 
 const [program = ''] = process.argv.slice(2)
 const PATIENCE_MS = 60_000
@@ -32,7 +32,7 @@ const lines = createInterface(process.stdin)
 const ended = once(lines, 'close')
 lines.on('line', () => void start())
 initialise()
-const port = await freePort()
+const port = await freePort('127.0.0.1')
 await start()
 await ended
 await end(server)
@@ -104,12 +104,4 @@ async function answers(): Promise<boolean> {
 
 function idOf(what: '-u' | '-g'): number {
   return Number(execFileSync('id', [what, 'nobody'], { encoding: 'utf8' }))
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer()
-  await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve))
-  const address = probe.address()
-  await new Promise((resolve) => probe.close(resolve))
-  return typeof address === 'object' && address ? address.port : 0
 }
