@@ -1,4 +1,4 @@
-/** `latchstring migrate`: moves a stopped broker's data from SQLite to PostgreSQL. */
+/** `latchstring migrate`: moves a broker's data from SQLite to PostgreSQL. */
 
 import type { Command } from 'commander'
 import { databaseOf } from '../src/config.ts'
@@ -9,19 +9,18 @@ import { print, printJson, remark, table } from './terminal.ts'
 
 interface Options {
   readonly from: string
-  readonly to: string
+  readonly to?: string
+  readonly abandon?: boolean
   readonly json?: boolean
 }
 
 export function addMigrate(program: Command): void {
   const command = program
     .command('migrate')
-    .description('move everything from SQLite to PostgreSQL and compare it row by row; stop the broker first')
-    .requiredOption('--from <url>', 'sqlite:PATH; it is left as it is')
-    .requiredOption(
-      '--to <url>',
-      'postgres://…, a database with nothing in it; PGPASSWORD keeps its password off the command line',
-    )
+    .description('move everything from SQLite to PostgreSQL and compare it row by row')
+    .requiredOption('--from <url>', 'sqlite:PATH; a broker on it goes on handing out tokens, and writes nothing from then on')
+    .option('--to <url>', 'postgres://…, a database with nothing in it; PGPASSWORD keeps its password off the command line')
+    .option('--abandon', 'instead: let the file be written to again. Never once a broker has run on the new database')
     .option('--json', 'for programs')
     .action(migrate)
   withExamples(command, {
@@ -30,8 +29,18 @@ export function addMigrate(program: Command): void {
   })
 }
 
-async function migrate({ from, to, json }: Options): Promise<void> {
-  const [source, target] = [named('--from', from), named('--to', to)]
+async function migrate({ from, to, abandon = false, json }: Options): Promise<void> {
+  const source = named('--from', from)
+  if (abandon) {
+    if (to !== undefined) throw new UsageError('--abandon takes --from alone')
+    if (source.kind !== 'sqlite') throw new UsageError('--from is sqlite:PATH')
+    const { abandonTransfer } = await import('../src/store/transfer.ts')
+    const abandoned = abandonTransfer(source.path)
+    if (json) return printJson({ abandoned })
+    return print(abandoned ? `${from} can be written to again` : `nothing to do: ${from} was not moved`)
+  }
+  if (to === undefined) throw new UsageError('--to is missing: postgres://…, a database with nothing in it')
+  const target = named('--to', to)
   if (source.kind !== 'sqlite' || target.kind !== 'postgres') throw new UsageError('it goes from sqlite:PATH to postgres://…')
   const { transfer } = await import('../src/store/transfer.ts')
   const progress = (name: string, rows: number, of: number) => remark(`${name}: ${rows} of ${of}`)
@@ -46,7 +55,9 @@ async function migrate({ from, to, json }: Options): Promise<void> {
       { title: 'SHA-256 ON BOTH SIDES', cell: ({ digest }) => digest },
     ]),
   )
-  print('all of it is there; set LATCHSTRING_DATABASE_URL to the new database, keep the master key, and start the broker')
+  print(
+    'all of it is there; set LATCHSTRING_DATABASE_URL to the new database, keep the master key and the journal folder, and restart the broker',
+  )
 }
 
 function named(option: string, url: string): ReturnType<typeof databaseOf> {

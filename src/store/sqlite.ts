@@ -1,6 +1,7 @@
 /** The store in one SQLite file, which several processes of one machine may share. `docs/storage.md` tells what stands in it. */
 
 import type { Store } from '../core/ports.ts'
+import { isClosed, MOVED } from './moved.ts'
 import { sqliteAttempts } from './sqlite-attempts.ts'
 import { sqliteConnections } from './sqlite-connections.ts'
 import { openSqliteFile } from './sqlite-file.ts'
@@ -17,6 +18,11 @@ const PASSING = new Set([5, 6, 7, 8, 10, 13, 14, 15])
 /** `:memory:` makes one that ends with the process. SQLite answers at once: the methods are asynchronous for the port's sake. */
 export async function openSqliteStore(path: string): Promise<Store> {
   const file = openSqliteFile(path)
+  if (isClosed(file)) {
+    file.close()
+    const remedy = `set LATCHSTRING_DATABASE_URL to that one; if nothing ran there yet, latchstring migrate --abandon --from sqlite:${path} takes it back`
+    throw new Error(`${path} was moved to another database, or is on its way there: ${remedy}`)
+  }
   // Only a write that reaches the disk proves that the next one can.
   const ping = file.prepare(`update counters set value = value + 1 where name = 'pings'`)
   const store: Store = {
@@ -37,8 +43,8 @@ export async function openSqliteStore(path: string): Promise<Store> {
   return withTypedFailures(store, mayPass)
 }
 
-/** The file is locked, its disk is full or failing, or it cannot be opened, written or mapped any more. */
+/** The file is locked, its disk is full or failing, it cannot be opened, written or mapped any more, or it is moved just now. */
 function mayPass(error: unknown): boolean {
   const code = (error as { errcode?: unknown }).errcode
-  return typeof code === 'number' && PASSING.has(code & PRIMARY)
+  return typeof code === 'number' && (code === MOVED || PASSING.has(code & PRIMARY))
 }

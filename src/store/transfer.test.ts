@@ -22,7 +22,7 @@ import {
   sampleWebhook,
 } from './samples.ts'
 import { openSqliteStore } from './sqlite.ts'
-import { transfer } from './transfer.ts'
+import { abandonTransfer, transfer } from './transfer.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'latchstring-transfer-'))
 after(() => rmSync(folder, { recursive: true }))
@@ -91,6 +91,12 @@ async function everything({ attempts, connections, records, webhooks, history, e
 }
 
 async function assertMoved(path: string, url: string): Promise<void> {
+  await assert.rejects(
+    openSqliteStore(path),
+    /was moved to another database, or is on its way there: set LATCHSTRING_DATABASE_URL/,
+  )
+  assert.equal(abandonTransfer(path), true)
+  assert.equal(abandonTransfer(path), false)
   const [there, here] = [await openSqliteStore(path), await openPostgresStore(url)]
   const expected = await everything(there)
   assert.equal(expected.connections.length, MANY + 2)
@@ -156,11 +162,32 @@ test('a target with anything in it is refused, also when it came from another fi
   )
 })
 
-test('nobody can write to the file meanwhile, and a file that is not there is not made', async () => {
+test('whoever runs on the file meanwhile reads, and writes nothing that would be left behind', async () => {
   const [path, url] = [await filled(), await (await postgres()).fresh()]
-  const other = new DatabaseSync(path, { timeout: 0 })
-  const progress = () => assert.throws(() => other.exec('begin immediate'), /locked/)
-  await transfer({ from: path, to: url, progress })
-  other.close()
+  const running = await openSqliteStore(path)
+  const seen = (await running.connections.find('acme', 'plain')) ?? assert.fail('gone')
+  const unavailable = { code: 'STORE_UNAVAILABLE' }
+  const tried: Promise<void>[] = []
+  const refused = async () => {
+    await assert.rejects(running.connections.claim(seen, { holder: 'p', now: 0, until: 1 }), unavailable)
+    await assert.rejects(running.connections.save(seen, seen, []), unavailable)
+    await assert.rejects(running.connections.remove('acme', 'plain', []), unavailable)
+    await assert.rejects(running.record([sampleFact()]), unavailable)
+    await assert.rejects(running.records.change([], []), unavailable)
+    assert.deepEqual(await running.connections.find('acme', 'plain'), seen)
+    await running.ping()
+  }
+  await transfer({ from: path, to: url, progress: () => void tried.push(refused()) })
+  await Promise.all([...tried, refused()])
+  assert(tried.length > 5)
+  await running.close()
   await assert.rejects(transfer({ from: join(folder, 'none.db'), to: url, ...quiet }), /there is no database/)
+})
+
+test('a file whose target is refused is left as it is', async () => {
+  const url = await (await postgres()).fresh()
+  await transfer({ from: await filled(), to: url, ...quiet })
+  const path = await filled()
+  await assert.rejects(transfer({ from: path, to: url, ...quiet }))
+  await (await openSqliteStore(path)).close()
 })

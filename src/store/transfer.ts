@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import type { Client } from 'pg'
+import { closeForWriting, openForWriting } from './moved.ts'
 import { preparePostgres } from './postgres.ts'
 import { explainOpening } from './postgres-failure.ts'
 import { openSqliteFile, type SqliteFile } from './sqlite-file.ts'
@@ -36,7 +37,7 @@ export interface TransferOptions {
 }
 
 /**
- * Holds the file's write lock all the while, so a broker that still runs on it cannot write what would be left behind. Killed at any
+ * From when the target is known to be good, nobody can write to the file any more: a broker that still runs on it reads. Killed at any
  * moment it can be started again; until it is done, no broker starts on the target. Once it is done, doing it again changes nothing.
  */
 export async function transfer({ from, to, progress }: TransferOptions): Promise<Transferred[] | 'done before'> {
@@ -48,11 +49,21 @@ export async function transfer({ from, to, progress }: TransferOptions): Promise
     })
     try {
       await client.query('set statement_timeout = 0')
-      source.prepare('begin immediate').run()
       return await move(source, client, progress)
     } finally {
       await client.end()
     }
+  } finally {
+    source.close()
+  }
+}
+
+/** The file is written to again, as if it had not been moved. Says whether it had. */
+export function abandonTransfer(from: string): boolean {
+  if (!existsSync(from)) throw new Error(`there is no database ${from}`)
+  const source = openSqliteFile(from)
+  try {
+    return openForWriting(source)
   } finally {
     source.close()
   }
@@ -66,6 +77,10 @@ async function move(
   const mark = fingerprint(source)
   if ((await markOf(client, 'moved')) === mark) return 'done before'
   await claim(client, mark)
+  closeForWriting(
+    source,
+    TABLES.map(({ name }) => name),
+  )
   for (const table of TABLES) await copy(source, client, table, progress)
   const transferred: Transferred[] = []
   for (const table of TABLES) transferred.push(await compare(source, client, table))
