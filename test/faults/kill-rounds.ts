@@ -28,6 +28,7 @@ const PATIENCE_MS = 150
 const TICK_MS = 15
 /** Once the lease of who died is over, what still waits is being worked on, and no window may close just because this machine is slow. */
 const SLOW_TICK_MS = 250
+const PORT_TRIES = 60
 const WAIT_S_MAX = 300
 
 /** Where the renewal that is aimed at is when its broker dies. */
@@ -241,8 +242,17 @@ class KillStage {
     return broker.ask(TOKEN + session, { bearer: this.#bearer })
   }
 
-  #start(port: number): Promise<BrokerProcess> {
-    return BrokerProcess.start(this.#setupFile, { ...this.#variables, LATCHSTRING_PORT: String(port) }, this.#clock.aheadMs)
+  /** Its address stays the same. Whoever on this machine took its port while it was dead is waited for. */
+  async #start(port: number): Promise<BrokerProcess> {
+    const variables = { ...this.#variables, LATCHSTRING_PORT: String(port) }
+    for (let tries = 1; ; tries++) {
+      try {
+        return await BrokerProcess.start(this.#setupFile, variables, this.#clock.aheadMs)
+      } catch (error) {
+        if (tries === PORT_TRIES || !/port \d+ is taken/.test(String(error))) throw error
+        await pause(500)
+      }
+    }
   }
 
   /** Time goes by, for brokers and provider alike. */
