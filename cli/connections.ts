@@ -1,7 +1,7 @@
 /** `latchstring connections`: whose there are, how they are, and ending them. */
 
 import { type Command, Option } from 'commander'
-import type { ConnectionItem, ConnectionState } from '../sdk/src/wire.ts'
+import type { ConnectionItem, ConnectionState, RevocationItem } from '../sdk/src/wire.ts'
 import { deleteConnection, type Listed, listConnections, PAGE_SIZE_MAX, readConnection, relabel } from '../src/core/browse.ts'
 import type { Caller } from '../src/core/caller.ts'
 import type { Upstream } from '../src/core/connection.ts'
@@ -166,19 +166,29 @@ async function itemOf(found: Listed): Promise<ConnectionItem> {
 }
 
 function fieldsOf(item: ConnectionItem): Record<string, string | null> {
-  const { granted_scopes, missing_scopes, account, ...rest } = item
+  const { granted_scopes, missing_scopes, account, revocation, ...rest } = item
   return {
     ...rest,
     account: account && (account.label === null ? account.id : `${account.label} (${account.id})`),
     granted_scopes: granted_scopes.join(' '),
     missing_scopes: missing_scopes.join(' '),
+    ...(revocation && { revocation: toldOf(revocation) }),
   }
+}
+
+/** In a line: what the provider said, and what comes next. */
+function toldOf({ upstream, proved_at, attempts, reason, retry_at }: RevocationItem): string {
+  if (proved_at) return `confirmed, and proved at ${proved_at}: the dead token was refused`
+  if (upstream === 'confirmed') return "confirmed, by the provider's word"
+  if (upstream !== 'failed') return upstream
+  const next = retry_at ? `asked again at ${retry_at}` : 'not asked any more'
+  return `failed after ${attempts} attempts (${reason}); ${next}`
 }
 
 const AT_THE_PROVIDER: Readonly<Record<Upstream, string>> = {
   confirmed: 'the provider has confirmed it',
   pending: 'the provider has not answered yet',
-  failed: 'the provider did not take it back: revoke it again later, or in the account there',
+  failed: 'the provider did not take it back; a running server asks it again, and `connections show` says how that goes',
   unsupported: 'there was nothing to revoke at the provider',
   superseded: 'what it held went over to a newer connection of the same owner',
 }
