@@ -13,7 +13,7 @@ import type { Fact, Liveness, Mode, Ports, Revoked } from './ports.ts'
 import { registrationOf } from './registration.ts'
 import { openCredentials } from './vault.ts'
 
-/** Longer than finding the endpoint, two requests to it and a look at the probe may take. */
+/** Longer than finding the endpoint, two requests to it and two to the probe may take. */
 const LEASE_MS = 60_000
 const RETRY = { min: 10_000, max: 6 * 3_600_000 }
 /** Whoever wants to know waits that long for somebody else's attempt: it may be in the hands of a process that died. */
@@ -114,11 +114,13 @@ async function ask(ports: Ports, connection: Connection): Promise<Asked> {
 
 type Probe = () => Promise<Liveness>
 
+/** Dead afterwards proves something only of a token that was alive before: to some probes a token without the right scope is dead as well. */
 async function askedFirst(revoke: () => ReturnType<Mode['revoke']>, probe: Probe): Promise<Asked> {
+  const before = await probe()
   const said = await revoke()
   if (said.outcome === 'unsupported') return said
   if (said.outcome === 'failed') return { ...said, accepted: false }
-  const found = await probe()
+  const found = before === 'alive' ? await probe() : 'unknown'
   return found === 'alive' ? aliveStill(null) : { outcome: 'confirmed', proved: found === 'dead' }
 }
 
