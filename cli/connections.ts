@@ -70,7 +70,7 @@ function addList(connections: Command): void {
           { title: 'ACCOUNT', cell: (item) => item.account?.label ?? item.account?.id ?? null },
           { title: 'LABEL', cell: (item) => item.label },
           { title: 'CREATED', cell: (item) => item.created_at.slice(0, 16) },
-          { title: 'USED', cell: (item) => item.last_used_on },
+          ...(options.dormant === undefined ? [] : [{ title: 'LAST USED', cell: (item: ConnectionItem) => item.last_used_on }]),
           { title: 'REASON', cell: (item) => item.reason },
         ]),
       )

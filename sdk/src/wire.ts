@@ -224,7 +224,7 @@ export type ConnectionDeleteAnswer = ResultAnswer
 
 /**
  * connected: the user has consented, for the first time or again · renewal_failing: renewals do not work at the moment · recovered: they work again
- * · broken: only the user can help · revoked: over · revocation_ended: what became of it at the provider.
+ * · broken: only the user can help · revoked: over · revocation_failed: its provider did not take it back, and is not asked any more.
  */
 export type EventType =
   | 'connection.connected'
@@ -232,7 +232,7 @@ export type EventType =
   | 'connection.recovered'
   | 'connection.broken'
   | 'connection.revoked'
-  | 'connection.revocation_ended'
+  | 'connection.revocation_failed'
 
 /** One change of one connection. A webhook is sent the same. */
 export interface EventItem {

@@ -88,6 +88,7 @@ export type FactAction =
   | 'attempt.binding_mismatch'
   | 'connection.relabelled'
   | 'connection.deleted'
+  | 'connection.revocation_ended'
   | 'connection.integrity_failure'
   | 'provider.applied'
   | 'provider.removed'

@@ -213,8 +213,12 @@ function tell(ports: Ports, { tenant, id, app, provider }: Connection, asked: As
   ports.log('error', 'a grant was not taken back by its provider, and it is not asked any more', told)
 }
 
-function fact({ now }: Ports, connection: Connection, ended: RevocationEnd): Fact {
-  return connectionFact(connection, { at: now(), actor: 'broker', action: 'connection.revocation_ended', reason: ended })
+/** That it did not work is for the application to act on; that it did is the history's to tell. */
+function fact({ now }: Ports, connection: Judged['connection'], ended: RevocationEnd): Fact {
+  const told = { at: now(), actor: 'broker' }
+  const { tenant, id: subject, health } = connection
+  if (ended !== 'failed') return { ...told, tenant, action: 'connection.revocation_ended', subject, reason: ended }
+  return connectionFact(connection, { ...told, action: 'connection.revocation_failed', reason: health.revocation?.reason ?? null })
 }
 
 function revocationOf({ health }: Connection): Revocation | null {

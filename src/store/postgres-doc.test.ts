@@ -105,6 +105,8 @@ async function queriesOf(): Promise<Map<string, string>> {
   await connections.list('x', { userId: 'x', app: 'x', state: 'broken' }, { after: { createdAt: NOW, id: 'x' }, limit: 1 })
   await connections.count({})
   await connections.due(NOW, NOW, 1)
+  await connections.toTakeBack(NOW, 1, [])
+  await connections.walk({ tenant: 'x', id: 'x' }, 1)
   await attempts.find('x', 'x')
   await attempts.findByHandle('x')
   await attempts.findByState('x')
