@@ -194,7 +194,7 @@ function tell(report: Report, file: string): void {
     table(told, [
       { title: 'OUTCOME', cell: ([outcome]) => outcome },
       { title: 'CONNECTIONS', cell: ([, count]) => String(count) },
-      { title: '', cell: ([outcome]) => MEANINGS[outcome] },
+      { title: 'MEANING', cell: ([outcome]) => MEANINGS[outcome] },
     ]),
   )
   print(`${counted(report.connections.length)} in ${file}`)

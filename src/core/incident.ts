@@ -56,6 +56,8 @@ export interface Means {
 const ENDED_AT_ONCE = 8
 /** A provider that is down is not waited for once for each of its connections; those are asked again by the clock. */
 const OUTAGES_MAX = 20
+/** What a server is at just now is most likely done by then; what a dead process was at is the clock's. */
+const HELD_MS = 2000
 
 export async function revokeAll(ports: Ports, found: readonly Found[], means: Means): Promise<void> {
   await endAll(ports, found, means)
@@ -83,7 +85,7 @@ async function askAll(ports: Ports, found: readonly Found[], concurrency: number
   let outages = 0
   await atOnce(concurrency, found, async (one) => {
     if (outages < OUTAGES_MAX) {
-      const ended = await takeBack(ports, one)
+      const ended = await takeBack(ports, one, HELD_MS)
       outages = ended && isOutage(ended) ? outages + 1 : 0
     }
     told()

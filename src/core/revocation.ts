@@ -49,7 +49,11 @@ function pending(revocation: Revocation): Ended {
 /**
  * Resolves to how it stands with the provider. Whoever else is asking just now is waited for. null: the connection is gone.
  */
-export async function takeBack(ports: Ports, { tenant, id }: Pick<Connection, 'tenant' | 'id'>): Promise<Ended | null> {
+export async function takeBack(
+  ports: Ports,
+  { tenant, id }: Pick<Connection, 'tenant' | 'id'>,
+  waitMs = WAIT_MS,
+): Promise<Ended | null> {
   const { connections } = ports.store
   const began = ports.now()
   let attempts: number | null = null
@@ -67,7 +71,7 @@ export async function takeBack(ports: Ports, { tenant, id }: Pick<Connection, 't
       : await connections.claim(current, { holder: ports.process, now, until: now + LEASE_MS })
     const ended = claim && (await askOnce(ports, claim.connection))
     if (ended) return ended
-    if (now - began > WAIT_MS) return current.health
+    if (now - began > waitMs) return current.health
     await ports.pause(25)
   }
 }
