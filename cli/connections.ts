@@ -53,7 +53,11 @@ function addList(connections: Command): void {
     .option('--app <key_code_ref>', 'only those made with this app')
     .addOption(new Option('--state <state>', 'only those in this state').choices(STATES))
     .option('--label <label>', 'only those with this label')
-    .option('--dormant <days>', 'only those that are not over and that nobody was handed a token of for so long, such as 90d', daysOf)
+    .option(
+      '--dormant <days>',
+      'only those that are not over and that nobody was handed a token of for so long, such as 90d',
+      daysOf,
+    )
     .option('--limit <n>', 'as many as this', countOf, LIMIT)
     .option('--json', 'for programs')
     .action(async ({ json, limit, ...options }: ListOptions) => {

@@ -2,7 +2,7 @@
 
 import type { KeyObject } from 'node:crypto'
 import { CompactSign, compactVerify, createLocalJWKSet, type JSONWebKeySet } from 'jose'
-import { type Outcome, OUTCOMES, type Told } from '../src/core/incident.ts'
+import { OUTCOMES, type Outcome, type Told } from '../src/core/incident.ts'
 
 /**
  * Says what it is, in its header. The same key signs callers' tokens: without an audience, an end and a caller in it, a report is refused
@@ -66,12 +66,15 @@ export async function signed(report: Report, privateKey: KeyObject): Promise<Sig
 export async function verified(file: unknown, keySet: JSONWebKeySet): Promise<Report> {
   const { jws, report: shown } = (file ?? {}) as Partial<SignedReport>
   if (typeof jws !== 'string') throw new Error('there is no signature in it')
-  const { payload, protectedHeader } = await compactVerify(jws, createLocalJWKSet(keySet), { algorithms: ['RS256'] }).catch(() => {
-    throw new Error('the signature is not that of one of these keys')
-  })
+  const { payload, protectedHeader } = await compactVerify(jws, createLocalJWKSet(keySet), { algorithms: ['RS256'] }).catch(
+    () => {
+      throw new Error('the signature is not that of one of these keys')
+    },
+  )
   if (protectedHeader.typ !== TYPE) throw new Error('what was signed is no report')
   const text = new TextDecoder().decode(payload)
-  if (shown !== undefined && JSON.stringify(shown) !== text) throw new Error('the report beside the signature is not the one that was signed')
+  if (shown !== undefined && JSON.stringify(shown) !== text)
+    throw new Error('the report beside the signature is not the one that was signed')
   return JSON.parse(text) as Report
 }
 

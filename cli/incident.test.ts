@@ -16,7 +16,10 @@ interface Summary {
 }
 
 /** Connections of three users, on a file that a stopped broker has left behind; and a shell beside it. */
-async function leftBehind(t: TestContext, users = 3): Promise<{ world: World; here: Shell; sessions: string[]; tokens: string[] }> {
+async function leftBehind(
+  t: TestContext,
+  users = 3,
+): Promise<{ world: World; here: Shell; sessions: string[]; tokens: string[] }> {
   const world = await untilDone(t, startWorld({ store: 'sqlite' }))
   const sessions: string[] = []
   const tokens: string[] = []
@@ -28,14 +31,18 @@ async function leftBehind(t: TestContext, users = 3): Promise<{ world: World; he
   return { world, here: shell(t, { LATCHSTRING_DATABASE_URL, LATCHSTRING_MASTER_KEY, LATCHSTRING_PUBLIC_URL }), sessions, tokens }
 }
 
-const reportIn = ({ folder }: Shell, file: string): SignedReport => JSON.parse(readFileSync(join(folder, file), 'utf8')) as SignedReport
+const reportIn = ({ folder }: Shell, file: string): SignedReport =>
+  JSON.parse(readFileSync(join(folder, file), 'utf8')) as SignedReport
 
 test('S-78 what fits is revoked and proved, the report says so, and anybody with the key set can verify it', async (t) => {
   const { world, here, sessions, tokens } = await leftBehind(t)
   const kept = await world.connect('confirm', 'user-9')
   const plan = await here.run('incident', 'revoke', '--provider', 'sandbox', '--app', 'none', '--dry-run')
   assert.deepEqual([plan.code, plan.stderr], [0, ''])
-  assert.match(plan.stdout, /^TENANT +PROVIDER +APP +TO REVOKE +TO ASK AGAIN +OVER\ndefault +sandbox +none +3 +0 +0\nnothing was changed\n$/)
+  assert.match(
+    plan.stdout,
+    /^TENANT +PROVIDER +APP +TO REVOKE +TO ASK AGAIN +OVER\ndefault +sandbox +none +3 +0 +0\nnothing was changed\n$/,
+  )
   const unasked = await here.run('incident', 'revoke', '--app', 'none')
   assert.equal(unasked.code, 2)
   assert.match(unasked.stderr, /revoking 3 connections cannot be taken back: say --yes/)
@@ -43,7 +50,10 @@ test('S-78 what fits is revoked and proved, the report says so, and anybody with
 
   const done = await here.run('incident', 'revoke', '--provider', 'sandbox', '--app', 'none', '--yes', '--report', 'report.json')
   assert.equal(done.code, 0, done.stderr)
-  assert.match(done.stdout, /^OUTCOME +CONNECTIONS +MEANING\nproved +3 +the dead token was shown to the provider, and was refused\n3 connections in report\.json\n$/)
+  assert.match(
+    done.stdout,
+    /^OUTCOME +CONNECTIONS +MEANING\nproved +3 +the dead token was shown to the provider, and was refused\n3 connections in report\.json\n$/,
+  )
   assert.match(done.stderr, /ended here: 3 of 3\nproviders asked: 3 of 3/)
   for (const token of tokens) assert(!world.sandbox.control.alive(token))
   for (const session of sessions) assert.equal((await world.token(session)).code, 'INVALID_SESSION')
@@ -63,13 +73,22 @@ test('S-78 what fits is revoked and proved, the report says so, and anybody with
     JSON.stringify({ jws, report: { ...report, totals: { ...report.totals, proved: 4 } } }),
   )
   const [elsewhere, own, forged] = await Promise.all([
-    shell(t, { LATCHSTRING_MASTER_KEY: '' }).run('incident', 'verify', join(here.folder, 'report.json'), '--jwks', join(here.folder, 'jwks.json')),
+    shell(t, { LATCHSTRING_MASTER_KEY: '' }).run(
+      'incident',
+      'verify',
+      join(here.folder, 'report.json'),
+      '--jwks',
+      join(here.folder, 'jwks.json'),
+    ),
     here.json<Report>('incident', 'verify', 'report.json'),
     here.run('incident', 'verify', 'forged.json'),
   ])
   assert.match(elsewhere.stdout, new RegExp(`\\nsigned by ${world.url} with its key ${report.key}\\n$`), elsewhere.stderr)
   assert.deepEqual(own, report)
-  assert.deepEqual([forged.code, forged.stderr], [1, 'latchstring: the report beside the signature is not the one that was signed\n'])
+  assert.deepEqual(
+    [forged.code, forged.stderr],
+    [1, 'latchstring: the report beside the signature is not the one that was signed\n'],
+  )
   const asBearer = await world.ask('GET', '/api/v1/connections', { as: null, headers: { authorization: `Bearer ${jws}` } })
   assert.equal(asBearer.status, 403, 'what the key signed for a report lets nobody in')
 })

@@ -72,7 +72,8 @@ async function revokeIncident(options: Options): Promise<void> {
     if (options.dryRun) return tellPlan(found, options.json ?? false)
     const open = found.filter(({ stands }) => stands !== 'over')
     if (!options.json && open.length > 0) remark(planOf(found))
-    const agreed = open.length === 0 || (await confirmed(`revoking ${counted(open.length)}`, { ...(options.yes && { yes: true }) }))
+    const agreed =
+      open.length === 0 || (await confirmed(`revoking ${counted(open.length)}`, { ...(options.yes && { yes: true }) }))
     if (agreed) await carryOut(broker, scope, found, options)
   })
 }
@@ -123,7 +124,8 @@ function scopeOf({ provider, tenant, app, before, lastUsedBefore, all }: Options
     ...(lastUsedBefore !== undefined && { lastUsedBefore }),
   }
   const filters = Object.keys(scope).length
-  if (filters === 0 && !all) throw new UsageError('say which: --provider, --tenant, --app, --before, --last-used-before, or --all')
+  if (filters === 0 && !all)
+    throw new UsageError('say which: --provider, --tenant, --app, --before, --last-used-before, or --all')
   if (filters > 0 && all) throw new UsageError('say either --all or which')
   return scope
 }
@@ -144,7 +146,8 @@ async function assertKnown({ ports }: Broker, { provider, app }: IncidentScope):
 
 function earlier(text: string): number {
   const at = momentOf(text)
-  if (at === null) throw new InvalidArgumentError('It must be a day, such as 2026-11-20, or a moment, such as 2026-11-20T12:00:00Z.')
+  if (at === null)
+    throw new InvalidArgumentError('It must be a day, such as 2026-11-20, or a moment, such as 2026-11-20T12:00:00Z.')
   return at
 }
 
@@ -166,7 +169,8 @@ function tellPlan(found: readonly Found[], json: boolean): void {
 
 function planOf(found: readonly Found[]): string {
   const groups = [...Map.groupBy(found, ({ tenant, provider, app }) => JSON.stringify([tenant, provider, app])).values()]
-  const number = (group: readonly Found[], wanted: Found['stands']) => String(group.filter(({ stands }) => stands === wanted).length)
+  const number = (group: readonly Found[], wanted: Found['stands']) =>
+    String(group.filter(({ stands }) => stands === wanted).length)
   return table(groups, [
     { title: 'TENANT', cell: ([first]) => first?.tenant ?? null },
     { title: 'PROVIDER', cell: ([first]) => first?.provider ?? null },

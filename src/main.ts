@@ -159,7 +159,9 @@ export async function serve(
     clearInterval(idle)
     await dispatcher.stop()
     await jobs.stop()
-    await noteUsage(ports, ports.usage).catch((error: unknown) => ports.log('warn', 'what was used could not be noted', { error }))
+    await noteUsage(ports, ports.usage).catch((error: unknown) =>
+      ports.log('warn', 'what was used could not be noted', { error }),
+    )
     await broker.close()
   }
   let stopped: Promise<void> | null = null

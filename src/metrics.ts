@@ -15,10 +15,7 @@ export interface Metrics {
 }
 
 /** `revocationsWaiting` is asked of the store whenever somebody looks. */
-export function createMetrics(
-  renewalsRunning: () => number,
-  revocationsWaiting: () => Promise<number> = async () => 0,
-): Metrics {
+export function createMetrics(renewalsRunning: () => number, revocationsWaiting: () => Promise<number> = async () => 0): Metrics {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry, prefix: 'latchstring_' })
   const registers = [registry]

@@ -35,7 +35,10 @@ export async function survey(ports: Ports, scope: IncidentScope): Promise<Found[
   return found
 }
 
-export function isMeant(connection: Connection, { provider, tenant, app, createdBefore, lastUsedBefore }: IncidentScope): boolean {
+export function isMeant(
+  connection: Connection,
+  { provider, tenant, app, createdBefore, lastUsedBefore }: IncidentScope,
+): boolean {
   return (
     (provider === undefined || connection.provider === provider) &&
     (tenant === undefined || connection.tenant === tenant) &&

@@ -27,7 +27,10 @@ export async function withHint({ store }: Pick<Ports, 'store'>, current: Connect
     const { tenant, app, owner } = current
     const page = { after: null, limit: NEWEST_MAX }
     const theirs = owner.userId === null ? {} : { userId: owner.userId }
-    const others = [await store.connections.list(tenant, { app, ...theirs }, page), await store.connections.list(tenant, { app }, page)]
+    const others = [
+      await store.connections.list(tenant, { app, ...theirs }, page),
+      await store.connections.list(tenant, { app }, page),
+    ]
     if (!mayBeSuperseded(current, others.flat())) return answer
     return { ...answer, detail: answer.detail === null ? SUPERSEDED : `${answer.detail} [${SUPERSEDED}]` }
   } catch {

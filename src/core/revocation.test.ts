@@ -65,7 +65,10 @@ test('F-50 it is tried for a week and once at its end, then it has failed for go
   const last = after(failed(), revokedSince(since, { attempts: 30 }))
   assert.deepEqual([last.retryAt, last.ended], [since + TRIED_MS, null], 'never later than the end')
   const over = after(failed(), revokedSince(NOW - TRIED_MS, { attempts: 31 }))
-  assert.deepEqual([over.ended, over.upstream, over.retryAt, over.kept, over.reason], ['failed', 'failed', null, false, 'http_503'])
+  assert.deepEqual(
+    [over.ended, over.upstream, over.retryAt, over.kept, over.reason],
+    ['failed', 'failed', null, false, 'http_503'],
+  )
 })
 
 test('F-50 a refusal that time does not mend ends it at once; one that an operator can mend does not', () => {

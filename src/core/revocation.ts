@@ -31,7 +31,8 @@ export type RevocationEnd = 'proved' | 'confirmed' | 'unsupported' | 'failed'
 export type Ended = Extract<Health, { readonly state: 'revoked' }>
 
 /** What meets every connection of a provider alike. */
-const OUTAGES = /^(http_(408|425|429|5\d\d)|timeout|unreachable|reset|provider_unavailable|.*rate_?limit.*|slow_down|too_many_requests)$/
+const OUTAGES =
+  /^(http_(408|425|429|5\d\d)|timeout|unreachable|reset|provider_unavailable|.*rate_?limit.*|slow_down|too_many_requests)$/
 
 export function isOutage({ upstream, revocation }: Ended): boolean {
   return upstream === 'failed' && OUTAGES.test(revocation?.reason ?? '')
@@ -222,7 +223,11 @@ function fact({ now }: Ports, connection: Judged['connection'], ended: Revocatio
   const told = { at: now(), actor: 'broker' }
   const { tenant, id: subject, health } = connection
   if (ended !== 'failed') return { ...told, tenant, action: 'connection.revocation_ended', subject, reason: ended }
-  return connectionFact(connection, { ...told, action: 'connection.revocation_failed', reason: health.revocation?.reason ?? null })
+  return connectionFact(connection, {
+    ...told,
+    action: 'connection.revocation_failed',
+    reason: health.revocation?.reason ?? null,
+  })
 }
 
 function revocationOf({ health }: Connection): Revocation | null {
@@ -236,4 +241,3 @@ function hasLife({ expiresAt }: Connection, now: number): boolean {
 function isHeld({ lease }: Connection, now: number): boolean {
   return lease !== null && lease.until > now
 }
-

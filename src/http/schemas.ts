@@ -204,7 +204,9 @@ const RevocationItem = Type.Object({
     Type.Literal('failed'),
     Type.Literal('superseded'),
   ]),
-  proved_at: nullable(Type.String({ description: 'When the dead token was shown to the provider and was dead; null: it only said so.' })),
+  proved_at: nullable(
+    Type.String({ description: 'When the dead token was shown to the provider and was dead; null: it only said so.' }),
+  ),
   attempts: Type.Integer(),
   reason: nullable(Type.String({ description: 'Why the last attempt failed.' })),
   retry_at: nullable(Type.String({ description: 'When the provider is asked again; null: not by itself any more.' })),

@@ -9,11 +9,7 @@ import { apiRequest } from './api-request.ts'
 import { accountAt } from './oauth2-answer.ts'
 
 /** null when the provider's file does not say how, and when it does not work: a connection is worth having without a name to it. */
-export async function askAccount(
-  net: Net,
-  registration: Registration,
-  accessToken: Secret,
-): Promise<Account | null> {
+export async function askAccount(net: Net, registration: Registration, accessToken: Secret): Promise<Account | null> {
   const { identity } = registration.provider
   if (!identity) return null
   try {

@@ -188,9 +188,18 @@ test('F-50 a provider that cannot be reached has revoked nothing', async (t) => 
 test('F-50 why a revocation failed is told, how long the server wants to be left alone, and whether asking again can help', async (t) => {
   const world = await untilDone(t, worldWith())
   const cases: [Answer, object][] = [
-    [{ status: 503, headers: { 'retry-after': '120' } }, { reason: 'http_503', retryAfterMs: 120_000, final: false }],
-    [{ status: 429, headers: { 'retry-after': '999999' } }, { reason: 'http_429', retryAfterMs: 3_600_000, final: false }],
-    [{ status: 401, json: { error: 'invalid_client' } }, { reason: 'invalid_client', retryAfterMs: null, final: false }],
+    [
+      { status: 503, headers: { 'retry-after': '120' } },
+      { reason: 'http_503', retryAfterMs: 120_000, final: false },
+    ],
+    [
+      { status: 429, headers: { 'retry-after': '999999' } },
+      { reason: 'http_429', retryAfterMs: 3_600_000, final: false },
+    ],
+    [
+      { status: 401, json: { error: 'invalid_client' } },
+      { reason: 'invalid_client', retryAfterMs: null, final: false },
+    ],
     ['break', { reason: 'reset', retryAfterMs: null, final: false }],
     [UNSUPPORTED, { reason: 'unsupported_token_type', retryAfterMs: null, final: true }],
   ]

@@ -81,29 +81,32 @@ export function checkRevocations(check: Check): void {
     assert.deepEqual(await store.connections.walk({ tenant: 'zeta', id: 'c6' }, 9), [])
   })
 
-  check('S-81 the day of the last use is noted beside everything else: no version is counted and no lease is lost', async (store) => {
-    const { connections } = store
-    const seen = await connect(store, { id: 'a' })
-    await connect(store, { id: 'b' })
-    await connect(store, { id: 'a', tenant: 'other' })
-    const claim = await connections.claim(seen, { holder: 'p', now: NOW, until: NOW + 10 })
-    assert(claim)
-    const used = [
-      { tenant: 'acme', id: 'a' },
-      { tenant: 'other', id: 'a' },
-      { tenant: 'acme', id: 'nothing' },
-    ]
-    await connections.noteUsed(used, 2 * DAY)
-    await connections.noteUsed(used, DAY)
-    await connections.noteUsed([], 9 * DAY)
-    assert.deepEqual(await connections.find('acme', 'a'), { ...claim.connection, usedAt: 2 * DAY })
-    assert.equal((await connections.find('other', 'a'))?.usedAt, 2 * DAY)
-    assert.equal((await connections.find('acme', 'b'))?.usedAt, null)
-    assert.equal(await connections.settle(claim.connection, { ...claim.connection, label: 'renewed', usedAt: null }, []), true)
-    await connections.noteUsed(used, 3 * DAY)
-    const settled = (await connections.find('acme', 'a')) as Connection
-    assert.deepEqual([settled.label, settled.usedAt, settled.version], ['renewed', 3 * DAY, seen.version + 2])
-    assert.equal(await connections.save(settled, { ...settled, usedAt: 0 }, [sampleFact()]), true)
-    assert.equal((await connections.find('acme', 'a'))?.usedAt, 3 * DAY, 'and whoever writes anything else leaves it')
-  })
+  check(
+    'S-81 the day of the last use is noted beside everything else: no version is counted and no lease is lost',
+    async (store) => {
+      const { connections } = store
+      const seen = await connect(store, { id: 'a' })
+      await connect(store, { id: 'b' })
+      await connect(store, { id: 'a', tenant: 'other' })
+      const claim = await connections.claim(seen, { holder: 'p', now: NOW, until: NOW + 10 })
+      assert(claim)
+      const used = [
+        { tenant: 'acme', id: 'a' },
+        { tenant: 'other', id: 'a' },
+        { tenant: 'acme', id: 'nothing' },
+      ]
+      await connections.noteUsed(used, 2 * DAY)
+      await connections.noteUsed(used, DAY)
+      await connections.noteUsed([], 9 * DAY)
+      assert.deepEqual(await connections.find('acme', 'a'), { ...claim.connection, usedAt: 2 * DAY })
+      assert.equal((await connections.find('other', 'a'))?.usedAt, 2 * DAY)
+      assert.equal((await connections.find('acme', 'b'))?.usedAt, null)
+      assert.equal(await connections.settle(claim.connection, { ...claim.connection, label: 'renewed', usedAt: null }, []), true)
+      await connections.noteUsed(used, 3 * DAY)
+      const settled = (await connections.find('acme', 'a')) as Connection
+      assert.deepEqual([settled.label, settled.usedAt, settled.version], ['renewed', 3 * DAY, seen.version + 2])
+      assert.equal(await connections.save(settled, { ...settled, usedAt: 0 }, [sampleFact()]), true)
+      assert.equal((await connections.find('acme', 'a'))?.usedAt, 3 * DAY, 'and whoever writes anything else leaves it')
+    },
+  )
 }

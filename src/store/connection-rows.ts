@@ -84,12 +84,17 @@ export const CONNECTION_COLUMNS = [
   'used_at',
 ].join(', ')
 /** Partial, so that what is over weighs nothing. */
-export const TO_TAKE_BACK = `revoke_at is not null and state = 'revoked' and data_key is not null`
+export const TO_TAKE_BACK = 'revoke_at is not null and data_key is not null'
 
 /** Revocations that are due; the names of values in it are as many as there are exceptions. */
 export function dueSql(except: readonly string[]): { readonly where: string; readonly values: Readonly<Record<string, string>> } {
   const values = Object.fromEntries(except.map((provider, i) => [`not${i}`, provider]))
-  const others = except.length === 0 ? '' : ` and provider not in (${Object.keys(values).map((name) => `:${name}`)})`
+  const others =
+    except.length === 0
+      ? ''
+      : ` and provider not in (${Object.keys(values)
+          .map((name) => `:${name}`)
+          .join(', ')})`
   const where = `revoke_at <= :now and ${TO_TAKE_BACK} and (lease_until is null or lease_until <= :now)${others}`
   return { where: `${where} order by revoke_at, tenant, id limit :limit`, values }
 }

@@ -116,7 +116,9 @@ export function postgresConnections(database: PostgresDatabase): ConnectionStore
     async toTakeBack(now, limit, except) {
       const { where, values } = dueSql(except)
       const sql = `select ${CONNECTION_COLUMNS} from connections where ${where}`
-      return (await database.ask(sql, { ...values, now, limit })).rows.map((row) => connectionFrom(row as unknown as ConnectionRow))
+      return (await database.ask(sql, { ...values, now, limit })).rows.map((row) =>
+        connectionFrom(row as unknown as ConnectionRow),
+      )
     },
 
     async countToTakeBack() {

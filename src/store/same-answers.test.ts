@@ -151,10 +151,12 @@ const steps: fc.Arbitrary<Step>[] = [
       (store) =>
         store.connections.list(t, asked, at),
   ),
-  fc.tuple(moment, fc.integer({ min: 1, max: 4 }), fc.constantFrom([], ['sales'], ['post'])).map(
-    ([now, limit, except]) =>
-      async ({ connections }) => [await connections.toTakeBack(now, limit, except), await connections.countToTakeBack()],
-  ),
+  fc
+    .tuple(moment, fc.integer({ min: 1, max: 4 }), fc.constantFrom([], ['sales'], ['post']))
+    .map(([now, limit, except]) => async ({ connections }) => [
+      await connections.toTakeBack(now, limit, except),
+      await connections.countToTakeBack(),
+    ]),
   fc.tuple(fc.option(fc.record({ tenant, id })), fc.integer({ min: 1, max: 4 })).map(
     ([after, limit]) =>
       (store) =>

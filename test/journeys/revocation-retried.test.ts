@@ -50,10 +50,7 @@ for (const store of STORES) {
     world.sandbox.control.script('revoke', 'outage', 'reset')
     assert.equal((await world.revoke(session)).body['result'], 'revoked; upstream: failed')
     const first = await shown(world, session)
-    assert.deepEqual(
-      [first.upstream, first.attempts, first.reason, first.proved_at],
-      ['failed', 1, 'http_503', null],
-    )
+    assert.deepEqual([first.upstream, first.attempts, first.reason, first.proved_at], ['failed', 1, 'http_503', null])
     assert(first.retry_at !== null && Date.parse(first.retry_at) <= world.now() + 10 * SECOND)
     assert.notEqual((await stored(world, session))?.sealed, null, 'without it nothing could be tried again')
     assert.match((await world.ask('GET', '/metrics')).text, /latchstring_revocations_waiting 1/)
@@ -161,7 +158,9 @@ test('F-50 after a week it has failed for good: nothing is kept, the application
   world.pass(DAY)
   await look(world.broker)
   assert.equal(revocations(world), asked)
-  const { body } = await world.ask('GET', '/api/v1/events', { query: { session_id: session, type: 'connection.revocation_failed' } })
+  const { body } = await world.ask('GET', '/api/v1/events', {
+    query: { session_id: session, type: 'connection.revocation_failed' },
+  })
   assert.deepEqual(
     (body['events'] as { data: { reason: string } }[]).map(({ data }) => data.reason),
     ['http_503'],
