@@ -15,7 +15,7 @@ function revokedSince(since: number, changes: Partial<Revocation> = {}, expiresA
     ...{ id: 's', tenant: 't', app: 'a', provider: 'p', owner: { userId: 'u', orgCode: null }, label: null, account: null },
     ...{ requestedScopes: [], grantedScopes: null, sealed: SEALED, tokenType: 'Bearer', issuedAt: 0, expiresAt },
     health: { state: 'revoked', upstream: 'pending', revocation },
-    ...{ version: 1, createdAt: 0, connectedAt: 0, renewedAt: null, usedAt: null },
+    ...{ version: 1, createdAt: 0, connectedAt: 0, renewedAt: null, dueAt: null, usedAt: null },
     lease: { holder: 'p', fence: 1, startedAt: NOW, until: NOW + 1 },
   }
 }
