@@ -132,7 +132,7 @@ test('S-78 a provider that is down is left to the servers: it ends with 1 and sa
   assert.deepEqual([again.code, (JSON.parse(again.stdout) as Summary).totals['proved']], [0, 3])
 })
 
-test('S-78 filters narrow each other; one that was forgotten or mistyped is not everything, nor nothing', async (t) => {
+test('S-78 S-81 filters narrow each other; one that was forgotten or mistyped is not everything, nor nothing', async (t) => {
   const { world, here, tokens } = await leftBehind(t, 1)
   const dry = async (...args: string[]) =>
     (await here.json<{ to_revoke: number }>('incident', 'revoke', '--dry-run', ...args)).to_revoke
@@ -149,6 +149,9 @@ test('S-78 filters narrow each other; one that was forgotten or mistyped is not 
     ]),
     [1, 0, 1, 0, 1, 0],
   )
+  const dormant = async (days: string) =>
+    (await here.json<{ connections: object[] }>('connections', 'list', '--dormant', days)).connections.length
+  assert.deepEqual(await Promise.all([dormant('0d'), dormant('1d')]), [1, 0], 'S-81 what nobody asked for since is listed')
   const [nothing, both, mistyped, noDay] = await Promise.all([
     here.run('incident', 'revoke', '--yes'),
     here.run('incident', 'revoke', '--all', '--tenant', 'acme', '--yes'),

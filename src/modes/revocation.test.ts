@@ -208,3 +208,10 @@ test('F-50 why a revocation failed is told, how long the server wants to be left
     assert.deepEqual(await world.mode.revoke(world.registration, credentials()), { outcome: 'failed', ...told })
   }
 })
+
+test('S-69 a provider that answers with the token where its error code would stand puts it on no record', async (t) => {
+  const world = await untilDone(t, worldWith())
+  world.answer('/revoke', () => ({ status: 400, json: { error: 'canary-refresh' } }))
+  const revoked = await world.mode.revoke(world.registration, credentials())
+  assert.deepEqual(revoked, { outcome: 'failed', reason: 'http_400', retryAfterMs: null, final: false })
+})

@@ -39,13 +39,14 @@ async function revokeGrant(means: Means, registration: Registration, credentials
   const url = endpoints.find('revoke_url')
   if (url === null) return { outcome: 'unsupported' }
   const all = registration.provider.revoke?.token === 'both'
+  const secrets = [credentials.accessToken, ...(credentials.refreshToken ? [credentials.refreshToken] : [])]
   let said: Revoked = KNOWS_NO_SUCH_TOKEN
   for (const kind of kindsToTry(registration, credentials)) {
     const token = kind === 'refresh' ? credentials.refreshToken : credentials.accessToken
     if (!token) continue
     const answer = await net.request(await revocationRequest(registration, endpoints, url, credentials, token, kind, now()))
     const fields = readFields(answer)
-    const refusal = refusalOf(registration.provider, answer, fields, [])
+    const refusal = refusalOf(registration.provider, answer, fields, secrets)
     // With both to be revoked, one of them alone leaves the other alive.
     if (refusal.code === UNSUPPORTED_TYPE) {
       if (all) return KNOWS_NO_SUCH_TOKEN
