@@ -89,6 +89,7 @@ async function seeded({ store, seal }: Ports, i: number): Promise<string> {
     connectedAt: now,
     renewedAt: null,
     dueAt: null,
+    usedAt: null,
   }
   await store.attempts.add(attempt, [])
   await store.attempts.finish('returned', { ...attempt, stage: 'connected', connection: id }, connection, [])

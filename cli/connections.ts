@@ -1,12 +1,13 @@
 /** `latchstring connections`: whose there are, how they are, and ending them. */
 
-import { type Command, Option } from 'commander'
-import type { ConnectionItem, ConnectionState } from '../sdk/src/wire.ts'
+import { type Command, InvalidArgumentError, Option } from 'commander'
+import type { ConnectionItem, ConnectionState, RevocationItem } from '../sdk/src/wire.ts'
 import { deleteConnection, type Listed, listConnections, PAGE_SIZE_MAX, readConnection, relabel } from '../src/core/browse.ts'
 import type { Caller } from '../src/core/caller.ts'
 import type { Upstream } from '../src/core/connection.ts'
 import type { Cursor, Ports } from '../src/core/ports.ts'
 import { revoke } from '../src/core/revoke.ts'
+import { DAY_MS, lastUse } from '../src/core/usage.ts'
 import { type ConfirmOptions, confirmed } from './confirm.ts'
 import { countOf } from './count.ts'
 import { UsageError } from './failure.ts'
@@ -24,6 +25,7 @@ interface ListOptions extends Options {
   readonly app?: string
   readonly state?: ConnectionState
   readonly label?: string
+  readonly dormant?: number
   readonly limit: number
 }
 
@@ -51,6 +53,11 @@ function addList(connections: Command): void {
     .option('--app <key_code_ref>', 'only those made with this app')
     .addOption(new Option('--state <state>', 'only those in this state').choices(STATES))
     .option('--label <label>', 'only those with this label')
+    .option(
+      '--dormant <days>',
+      'only those that are not over and that nobody was handed a token of for so long, such as 90d',
+      daysOf,
+    )
     .option('--limit <n>', 'as many as this', countOf, LIMIT)
     .option('--json', 'for programs')
     .action(async ({ json, limit, ...options }: ListOptions) => {
@@ -67,12 +74,14 @@ function addList(connections: Command): void {
           { title: 'ACCOUNT', cell: (item) => item.account?.label ?? item.account?.id ?? null },
           { title: 'LABEL', cell: (item) => item.label },
           { title: 'CREATED', cell: (item) => item.created_at.slice(0, 16) },
+          ...(options.dormant === undefined ? [] : [{ title: 'LAST USED', cell: (item: ConnectionItem) => item.last_used_on }]),
           { title: 'REASON', cell: (item) => item.reason },
         ]),
       )
     })
   withExamples(command, {
     'latchstring connections list --user u1': "one user's",
+    'latchstring connections list --dormant 90d': 'what nobody would miss',
     'latchstring connections list --state broken --json': 'for a script that writes to their owners',
   })
 }
@@ -139,7 +148,7 @@ function addLabel(connections: Command): void {
 async function listed(
   ports: Ports,
   operator: Caller,
-  { user, org, app, state, label }: Omit<ListOptions, 'limit'>,
+  { user, org, app, state, label, dormant }: Omit<ListOptions, 'limit'>,
   limit: number,
 ): Promise<{ items: ConnectionItem[]; more: boolean }> {
   const filter = {
@@ -152,12 +161,25 @@ async function listed(
   const items: ConnectionItem[] = []
   let after: Cursor | null = null
   do {
-    const size = Math.min(limit - items.length, PAGE_SIZE_MAX)
+    const size = dormant === undefined ? Math.min(limit - items.length, PAGE_SIZE_MAX) : PAGE_SIZE_MAX
     const page = await listConnections(ports, operator, filter, { after, size })
-    items.push(...(await Promise.all(page.items.map(itemOf))))
+    const wanted = page.items.filter((found) => dormant === undefined || isDormant(found, ports.now() - dormant * DAY_MS))
+    const room = limit - items.length
+    items.push(...(await Promise.all(wanted.slice(0, room).map(itemOf))))
+    if (wanted.length > room) return { items, more: true }
     after = page.next
   } while (after && items.length < limit)
   return { items, more: after !== null }
+}
+
+function isDormant(found: Listed, since: number): boolean {
+  return found.kind === 'connection' && found.connection.health.state !== 'revoked' && lastUse(found.connection) < since
+}
+
+function daysOf(text: string): number {
+  const days = Number(/^(\d{1,5})d?$/.exec(text)?.[1] ?? Number.NaN)
+  if (Number.isNaN(days)) throw new InvalidArgumentError('It must be days, such as 90d.')
+  return days
 }
 
 async function itemOf(found: Listed): Promise<ConnectionItem> {
@@ -166,19 +188,29 @@ async function itemOf(found: Listed): Promise<ConnectionItem> {
 }
 
 function fieldsOf(item: ConnectionItem): Record<string, string | null> {
-  const { granted_scopes, missing_scopes, account, ...rest } = item
+  const { granted_scopes, missing_scopes, account, revocation, ...rest } = item
   return {
     ...rest,
     account: account && (account.label === null ? account.id : `${account.label} (${account.id})`),
     granted_scopes: granted_scopes.join(' '),
     missing_scopes: missing_scopes.join(' '),
+    ...(revocation && { revocation: toldOf(revocation) }),
   }
+}
+
+/** In a line: what the provider said, and what comes next. */
+function toldOf({ upstream, proved_at, attempts, reason, retry_at }: RevocationItem): string {
+  if (proved_at) return `confirmed, and proved at ${proved_at}: the dead token was refused`
+  if (upstream === 'confirmed') return "confirmed, by the provider's word"
+  if (upstream !== 'failed') return upstream
+  const next = retry_at ? `asked again at ${retry_at}` : 'not asked any more'
+  return `failed after ${attempts} attempts (${reason}); ${next}`
 }
 
 const AT_THE_PROVIDER: Readonly<Record<Upstream, string>> = {
   confirmed: 'the provider has confirmed it',
   pending: 'the provider has not answered yet',
-  failed: 'the provider did not take it back: revoke it again later, or in the account there',
+  failed: 'the provider did not take it back; a running server asks it again, and `connections show` says how that goes',
   unsupported: 'there was nothing to revoke at the provider',
   superseded: 'what it held went over to a newer connection of the same owner',
 }

@@ -5,6 +5,7 @@ import { readConfig } from '../src/config.ts'
 import { type Caller, SCOPES } from '../src/core/caller.ts'
 import type { Ports } from '../src/core/ports.ts'
 import { DEFAULT_TENANT } from '../src/core/setup.ts'
+import type { Broker } from '../src/main.ts'
 
 export interface TenantOptions {
   readonly tenant: string
@@ -16,12 +17,17 @@ export function withTenant(command: Command): Command {
 
 /** May do everything to one tenant. The history names it `operator`. */
 export async function asOperator<T>({ tenant }: TenantOptions, work: (ports: Ports, operator: Caller) => Promise<T>): Promise<T> {
+  return withBroker(({ ports }) => work(ports, { name: 'operator', tenant, scopes: new Set(SCOPES) }))
+}
+
+/** For what is not of one tenant. */
+export async function withBroker<T>(work: (broker: Broker) => Promise<T>): Promise<T> {
   const config = readConfig()
   // Loaded here and not above, so that --help does not wait for it.
   const { openBroker } = await import('../src/main.ts')
   const broker = await openBroker(config)
   try {
-    return await work(broker.ports, { name: 'operator', tenant, scopes: new Set(SCOPES) })
+    return await work(broker)
   } finally {
     await broker.close()
   }

@@ -10,6 +10,7 @@ import { addConnections } from './connections.ts'
 import { addDemo } from './demo.ts'
 import { addEvents } from './events.ts'
 import { withExamples, withVariables } from './help.ts'
+import { addIncident } from './incident.ts'
 import { addMigrate } from './migrate.ts'
 import { addProviders } from './providers.ts'
 import { addSandbox } from './sandbox.ts'
@@ -43,6 +44,7 @@ export function createProgram(): Command {
     addEvents,
     addWebhooks,
     addCallers,
+    addIncident,
     addMigrate,
     addSandbox,
   ])

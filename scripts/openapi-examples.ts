@@ -22,6 +22,8 @@ const connection: JsonObject = {
   label: null,
   state: 'connected',
   reason: null,
+  detail: null,
+  revocation: null,
   granted_scopes: ['repo'],
   missing_scopes: [],
   account: { id: '583231', label: 'octocat' },
@@ -29,6 +31,7 @@ const connection: JsonObject = {
   created_at: AT,
   connected_at: AT,
   last_renewed_at: null,
+  last_used_on: null,
 }
 
 const app: JsonObject = {
@@ -41,6 +44,7 @@ const app: JsonObject = {
   callback_url: 'https://app.example.com/connected',
   allowed_callback_urls: [],
   user_binding: 'complete',
+  revoke_when_unused: '180d',
   redirect_uri: 'https://connect.example.com/connected_apps/callback/kJ2n4pQ6rS8tU0vW1xY3zA',
   created_at: AT,
   updated_at: AT,

@@ -17,6 +17,7 @@ import type { Journal, Mode, Ports, RecordStore, Store } from './core/ports.ts'
 import type { Provider } from './core/provider.ts'
 import { Registry } from './core/registry.ts'
 import { settleJournal } from './core/settle.ts'
+import { noteUsage, Usage } from './core/usage.ts'
 import { createCourier } from './events/courier.ts'
 import { Dispatcher } from './events/dispatcher.ts'
 import { CallerTokens } from './http/caller-token.ts'
@@ -73,7 +74,10 @@ export async function openBroker(
     const registry = new Registry(store.records, catalog)
     const keys = await loadBrokerKeys(store.records, seal, now)
     const flights = new Flights()
-    const metrics = createMetrics(() => flights.size)
+    const metrics = createMetrics(
+      () => flights.size,
+      () => store.connections.countToTakeBack(),
+    )
     const net = createNet()
     const oauth2 = createOAuth2Mode({ net, now })
     const modes = new Map<string, Mode>()
@@ -86,6 +90,8 @@ export async function openBroker(
       modeOf: (provider) => remembered(modes, provider.id, () => metrics.counted(oauth2, provider)),
       flights,
       ahead: new Ahead(Math.random),
+      usage: new Usage(now),
+      revocationEnded: metrics.revocationEnded,
       pacing: new Pacing({ now, chance: Math.random }),
       now,
       pause: (ms) => pause(ms),
@@ -153,6 +159,9 @@ export async function serve(
     clearInterval(idle)
     await dispatcher.stop()
     await jobs.stop()
+    await noteUsage(ports, ports.usage).catch((error: unknown) =>
+      ports.log('warn', 'what was used could not be noted', { error }),
+    )
     await broker.close()
   }
   let stopped: Promise<void> | null = null

@@ -3,16 +3,19 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from '@prometheus-io/client'
 import type { Mode } from './core/ports.ts'
 import type { Provider } from './core/provider.ts'
+import type { RevocationEnd } from './core/revocation.ts'
 
 export interface Metrics {
   answered(route: string, method: string, status: number, seconds: number): void
   /** The same mode, counted. */
   counted(mode: Mode, provider: Provider): Mode
   delivered(outcome: 'delivered' | 'retried' | 'dead'): void
+  revocationEnded(how: RevocationEnd): void
   show(): Promise<{ contentType: string; text: string }>
 }
 
-export function createMetrics(renewalsRunning: () => number): Metrics {
+/** `revocationsWaiting` is asked of the store whenever somebody looks. */
+export function createMetrics(renewalsRunning: () => number, revocationsWaiting: () => Promise<number> = async () => 0): Metrics {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry, prefix: 'latchstring_' })
   const registers = [registry]
@@ -36,6 +39,21 @@ export function createMetrics(renewalsRunning: () => number): Metrics {
     help: 'Events that were sent to webhooks, and how it ended.',
     labelNames: ['outcome'],
     registers,
+  })
+  const revocations = new Counter({
+    name: 'latchstring_revocations_ended_total',
+    help: 'Grants that providers were to take back, and how it ended.',
+    labelNames: ['outcome'],
+    registers,
+  })
+  new Gauge({
+    name: 'latchstring_revocations_waiting',
+    help: 'Grants that their providers have not taken back yet, of all processes.',
+    registers,
+    async collect() {
+      // A store that does not answer keeps nobody from seeing the rest.
+      this.set(await revocationsWaiting().catch(() => Number.NaN))
+    },
   })
   new Gauge({
     name: 'latchstring_renewals_running',
@@ -71,14 +89,22 @@ export function createMetrics(renewalsRunning: () => number): Metrics {
           }
         },
         async revoke(...args) {
-          const upstream = await mode.revoke(...args)
-          count('revoke', upstream)
-          return upstream
+          const revoked = await mode.revoke(...args)
+          count('revoke', revoked.outcome)
+          return revoked
+        },
+        async probe(...args) {
+          const found = await mode.probe(...args)
+          count('probe', found)
+          return found
         },
       }
     },
     delivered(outcome) {
       deliveries.labels(outcome).inc()
+    },
+    revocationEnded(how) {
+      revocations.labels(how).inc()
     },
     async show() {
       return { contentType: registry.contentType, text: await registry.metrics() }

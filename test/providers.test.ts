@@ -11,7 +11,7 @@ import { SignJWT } from 'jose'
 import { loadCatalog } from '../src/catalog/load.ts'
 import type { Registration } from '../src/core/app.ts'
 import type { Account, Credentials } from '../src/core/connection.ts'
-import { type Grant, type Net, NetError, type NetRequest } from '../src/core/ports.ts'
+import { type Grant, type Liveness, type Net, NetError, type NetRequest } from '../src/core/ports.ts'
 import { Secret } from '../src/core/secret.ts'
 import { createOAuth2Mode } from '../src/modes/oauth2.ts'
 
@@ -76,6 +76,8 @@ interface Row {
     readonly answers: readonly Answer[]
     readonly gives: 'confirmed' | 'failed'
   }[]
+  /** What answers of the probe say besides what every probe's do. */
+  readonly probed?: readonly { readonly answer: Answer; readonly says: Liveness }[]
 }
 
 const JSON_WANTED = { accept: 'application/json' }
@@ -191,11 +193,23 @@ const SLACK_REFUSED: Row['refused'] = [
 const slackRevokes = (token: string): Sent[] => [
   { method: 'POST', url: 'https://slack.com/api/auth.revoke', headers: FORM, body: { token } },
 ]
+const SLACK_BOTH = [...slackRevokes('old-refresh'), ...slackRevokes('old-access')]
+const SLACK_YES = { json: { ok: true, revoked: true } }
+const slackNo = (error: string) => ({ json: { ok: false, error } })
 const SLACK_REVOKED: Row['revoked'] = [
-  { sends: slackRevokes('old-refresh'), answers: [{ json: { ok: true, revoked: true } }], gives: 'confirmed' },
-  { sends: slackRevokes('old-refresh'), answers: [{ json: { ok: false, error: 'account_inactive' } }], gives: 'confirmed' },
-  { sends: slackRevokes('old-refresh'), answers: [{ json: { ok: false, error: 'token_revoked' } }], gives: 'confirmed' },
-  { sends: slackRevokes('old-refresh'), answers: [{ json: { ok: false, error: 'invalid_auth' } }], gives: 'failed' },
+  { sends: SLACK_BOTH, answers: [SLACK_YES, SLACK_YES], gives: 'confirmed' },
+  { sends: SLACK_BOTH, answers: [slackNo('account_inactive'), slackNo('account_inactive')], gives: 'confirmed' },
+  { sends: SLACK_BOTH, answers: [slackNo('token_revoked'), slackNo('token_revoked')], gives: 'confirmed' },
+  // The first is gone, the second is not: tried again, both are sent again.
+  { sends: SLACK_BOTH, answers: [SLACK_YES, slackNo('fatal_error')], gives: 'failed' },
+  { sends: slackRevokes('old-refresh'), answers: [slackNo('invalid_auth')], gives: 'failed' },
+]
+const SLACK_PROBED: Row['probed'] = [
+  { answer: slackNo('token_revoked'), says: 'dead' },
+  { answer: slackNo('account_inactive'), says: 'dead' },
+  { answer: slackNo('invalid_auth'), says: 'unknown' },
+  { answer: slackNo('ratelimited'), says: 'unknown' },
+  { answer: { json: { ok: true, user_id: 'U1' } }, says: 'alive' },
 ]
 
 const XERO_PAGES = [
@@ -806,6 +820,7 @@ const ROWS: readonly Row[] = [
     ],
     refused: SLACK_REFUSED,
     revoked: SLACK_REVOKED,
+    probed: SLACK_PROBED,
   },
   {
     id: 'slack-user',
@@ -837,6 +852,7 @@ const ROWS: readonly Row[] = [
     ],
     refused: SLACK_REFUSED,
     revoked: SLACK_REVOKED,
+    probed: SLACK_PROBED,
   },
   {
     id: 'xero',
@@ -912,7 +928,7 @@ test('every file of the catalogue is tried here, by answers that were read on pa
 })
 
 for (const row of ROWS) {
-  const { asks = [], renewed = [], refused = [], revoked } = row
+  const { asks = [], renewed = [], refused = [], revoked, probed = [] } = row
   const name = `${registrationFor(row).provider.name}${row.habit === undefined ? '' : ` (${row.habit})`}`
 
   test(`${name}: the browser is sent where its documentation says, with what it asks for`, async () => {
@@ -985,15 +1001,32 @@ for (const row of ROWS) {
     const held = without === 'refresh' ? { ...credentials(), refreshToken: null } : credentials()
     test(`${name}: revoking ${held.refreshToken ? 'a grant' : 'a lone access token'}, answered with ${answered}, is ${gives}`, async () => {
       const { mode, sent } = speaking(answers)
-      assert.equal(await mode.revoke(registrationFor(row), held), gives)
+      assert.equal((await mode.revoke(registrationFor(row), held)).outcome, gives)
       assert.deepEqual(sent, sends)
     })
   }
 
+  test(`${name}: its probe is shown the access token, and tells a dead one from a living one`, async () => {
+    const registration = registrationFor(row)
+    const dead = (registration.provider.probe?.dead ?? []).map((status) => ({ answer: { status }, says: 'dead' as const }))
+    assert(dead.length > 0, 'there is no way to see whether a token is dead')
+    const always = [
+      { answer: { json: { id: '1' } }, says: 'alive' },
+      { answer: { status: 503 }, says: 'unknown' },
+      { answer: { status: 429 }, says: 'unknown' },
+    ] as const
+    for (const { answer, says } of [...dead, ...always, ...probed]) {
+      const { mode, sent } = speaking([answer])
+      assert.equal(await mode.probe(registration, credentials()), says, JSON.stringify(answer))
+      assert.deepEqual([sent[0]?.method, sent[0]?.headers['authorization']], ['GET', 'Bearer old-access'])
+    }
+    assert.equal(await speaking([]).mode.probe(registration, credentials()), 'unknown', 'nobody answers')
+  })
+
   if (revoked.length === 0) {
     test(`${name}: there is nobody to ask for a revocation, and that is said`, async () => {
       const { mode, sent } = speaking([])
-      assert.equal(await mode.revoke(registrationFor(row), credentials()), 'unsupported')
+      assert.equal((await mode.revoke(registrationFor(row), credentials())).outcome, 'unsupported')
       assert.deepEqual(sent, [])
     })
   }

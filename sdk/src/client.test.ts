@@ -17,6 +17,8 @@ const CONNECTION: ConnectionItem = {
   label: null,
   state: 'connected',
   reason: null,
+  detail: null,
+  revocation: null,
   granted_scopes: ['files.read'],
   missing_scopes: [],
   account: { id: '7', label: 'ann@example.com' },
@@ -24,6 +26,7 @@ const CONNECTION: ConnectionItem = {
   created_at: '2026-01-31T11:00:00.000Z',
   connected_at: '2026-01-31T11:01:00.000Z',
   last_renewed_at: null,
+  last_used_on: null,
 }
 
 async function clientOf(t: TestContext, answering: Answering): Promise<{ api: ConnectedAppsApi; broker: FakeBroker }> {

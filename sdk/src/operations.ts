@@ -58,6 +58,7 @@ const type = oneOf<EventType>(
   'connection.recovered',
   'connection.broken',
   'connection.revoked',
+  'connection.revocation_failed',
 )
 
 export const AUTH_URL: Operation = {

@@ -150,6 +150,10 @@ export interface ConnectionItem {
   readonly state: ConnectionState
   /** Why it is failing or broken; null while all is well. */
   readonly reason: string | null
+  /** The provider's own words for why it broke: show them as text. */
+  readonly detail: string | null
+  /** How it stands with taking the grant back at the provider; null unless revoked. */
+  readonly revocation: RevocationItem | null
   readonly granted_scopes: readonly string[]
   /** Asked for and not granted. */
   readonly missing_scopes: readonly string[]
@@ -161,6 +165,23 @@ export interface ConnectionItem {
   /** null while pending. */
   readonly connected_at: string | null
   readonly last_renewed_at: string | null
+  /** The day (UTC) on which a token was last handed out; null: none since it was connected. */
+  readonly last_used_on: string | null
+}
+
+/**
+ * upstream: pending: the provider is being asked · confirmed: it took the grant back · unsupported: it has no way to · failed: it did not;
+ * with `retry_at` it is asked again · superseded: a newer connection of the same owner has the grant now.
+ */
+export interface RevocationItem {
+  readonly upstream: 'pending' | 'confirmed' | 'unsupported' | 'failed' | 'superseded'
+  /** When the dead token was shown to the provider and was dead; null: there is only the provider's word. */
+  readonly proved_at: string | null
+  readonly attempts: number
+  /** Why the last attempt failed. */
+  readonly reason: string | null
+  /** null: the provider is not asked any more, unless somebody revokes it again. */
+  readonly retry_at: string | null
 }
 
 export interface AccountItem {
@@ -203,7 +224,7 @@ export type ConnectionDeleteAnswer = ResultAnswer
 
 /**
  * connected: the user has consented, for the first time or again · renewal_failing: renewals do not work at the moment · recovered: they work again
- * · broken: only the user can help · revoked: over.
+ * · broken: only the user can help · revoked: over · revocation_failed: its provider did not take it back, and is not asked any more.
  */
 export type EventType =
   | 'connection.connected'
@@ -211,6 +232,7 @@ export type EventType =
   | 'connection.recovered'
   | 'connection.broken'
   | 'connection.revoked'
+  | 'connection.revocation_failed'
 
 /** One change of one connection. A webhook is sent the same. */
 export interface EventItem {
@@ -343,6 +365,8 @@ export interface AppItem {
   readonly callback_url: string | null
   readonly allowed_callback_urls: readonly string[]
   readonly user_binding: UserBinding
+  /** How many days without a hand-out end a connection, such as `180d`; null: none do. */
+  readonly revoke_when_unused: string | null
   /** What to register at the provider as redirect URI. */
   readonly redirect_uri: string
   readonly created_at: string
@@ -367,6 +391,8 @@ export interface AppRequest {
   readonly allowed_callback_urls?: readonly string[]
   /** Left out: `confirm`. */
   readonly user_binding?: UserBinding
+  /** `180d`: connections that nobody was handed a token of for so long are revoked. Left out: none are. */
+  readonly revoke_when_unused?: string
 }
 
 /** A service that can be connected. */

@@ -55,6 +55,7 @@ apps:
     user_binding: complete
     one_per_owner: true
     shared_redirect_uri: true
+    revoke_when_unused: 180d
     tenant: acme
 callers:
   - client_id: backend
@@ -79,6 +80,7 @@ callers:
     config: {},
     onePerOwner: true,
     sharedRedirectUri: true,
+    revokeWhenUnused: 180,
   })
   assert.equal(clientSecret?.reveal(), 'hush-1')
   assert.equal(privateKey, null)
@@ -114,6 +116,7 @@ test('what is left out has a default', () => {
     config: {},
     onePerOwner: false,
     sharedRedirectUri: false,
+    revokeWhenUnused: null,
   })
   assert.deepEqual(callers[0], {
     clientId: 'b',

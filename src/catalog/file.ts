@@ -105,6 +105,7 @@ function appOf(app: AppDefinition, providers: Known): AppSetup {
     config: app.config ?? {},
     onePerOwner: app.one_per_owner ?? false,
     sharedRedirectUri: app.shared_redirect_uri ?? false,
+    revokeWhenUnused: app.revoke_when_unused === undefined ? null : Number.parseInt(app.revoke_when_unused, 10),
   }
 }
 

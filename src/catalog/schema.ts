@@ -102,8 +102,9 @@ const revokeFields = fields(
       }),
     ),
     token: Type.Optional(
-      Type.Enum(['refresh', 'access'], {
-        description: 'Which token is sent. Default: the refresh token if there is one, else the access token.',
+      Type.Enum(['refresh', 'access', 'both'], {
+        description:
+          'Which token is sent. Default: the refresh token if there is one, else the access token. `both`: one after the other, where neither takes the other along.',
       }),
     ),
     ok: Type.Optional(statuses('Statuses that mean it is gone. Default: 200 to 299.')),

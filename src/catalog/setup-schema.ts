@@ -12,6 +12,7 @@ const CLIENT_ID = {
   pattern: '^[\\x21-\\x7E]{1,512}$',
   patternErrorMessage: 'must be printable ASCII without spaces, at most 512',
 }
+const DAYS = { pattern: '^([7-9]|[1-9][0-9]{1,3})d$', patternErrorMessage: 'must be days, at least 7d, such as 180d' }
 /** Some stock clients refuse any other before they send anything. */
 const CALLER_SECRET = { pattern: '^[a-zA-Z0-9]{40,60}$', patternErrorMessage: 'must be 40 to 60 letters and digits' }
 
@@ -49,6 +50,12 @@ export const appSchema = fields(
       Type.Boolean({
         description: 'Whether the provider sends browsers to the plain `/connected_apps/callback`. Default: false.',
       }),
+    ),
+    revoke_when_unused: Type.Optional(
+      text(
+        'How many days without a hand-out end a connection, at the provider too: `180d`. At least `7d`. Left out: it is kept until somebody revokes it.',
+        DAYS,
+      ),
     ),
     tenant,
   },

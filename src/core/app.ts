@@ -23,6 +23,8 @@ export interface App {
   readonly onePerOwner: boolean
   /** Come back to the plain `/connected_apps/callback`, for registrations made with it elsewhere. */
   readonly sharedRedirectUri: boolean
+  /** Days without a hand-out after which its connections are revoked; null: never. */
+  readonly revokeWhenUnused: number | null
   readonly sealed: SealedAppSecrets
   readonly createdAt: number
   readonly updatedAt: number

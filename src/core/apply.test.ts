@@ -44,6 +44,7 @@ function anApp(provider: Provider, changes: Partial<AppSetup> = {}): AppSetup {
     config: { one: '1', two: '2' },
     onePerOwner: false,
     sharedRedirectUri: false,
+    revokeWhenUnused: null,
     ...changes,
   }
 }

@@ -24,7 +24,7 @@ export interface Connection {
   readonly requestedScopes: readonly string[]
   /** null: the provider did not say, so it is what was requested (RFC 6749 section 5.1). */
   readonly grantedScopes: readonly string[] | null
-  /** null once revoked: nothing is left to open. */
+  /** null once the provider has taken it back, or cannot, or will not: nothing is left to open. */
   readonly sealed: SealedCredentials | null
   readonly tokenType: string
   readonly issuedAt: number
@@ -40,6 +40,8 @@ export interface Connection {
   readonly renewedAt: number | null
   /** When the broker itself looks after it, though nobody asks for its token; null: never. `due.ts` says why it would. */
   readonly dueAt: number | null
+  /** The day (its beginning, UTC) on which a token was last handed out; null: none since it was connected. */
+  readonly usedAt: number | null
 }
 
 export interface Account {
@@ -78,7 +80,7 @@ export type Health =
   | { readonly state: 'connected'; readonly trouble: Trouble | null }
   | { readonly state: 'failing'; readonly trouble: Trouble }
   | { readonly state: 'broken'; readonly reason: string; readonly detail: string | null }
-  | { readonly state: 'revoked'; readonly upstream: Upstream }
+  | { readonly state: 'revoked'; readonly upstream: Upstream; readonly revocation?: Revocation }
 
 /** Renewals that did not work and may work later. */
 export interface Trouble {
@@ -92,7 +94,22 @@ export interface Trouble {
   readonly lost?: LostAnswer
 }
 
-/** What became of a revocation at the provider. */
+/** How it went with a provider that is to take a grant back. Absent where nothing was to be taken back. */
+export interface Revocation {
+  readonly attempts: number
+  /** When it was first to be taken back. */
+  readonly since: number
+  /** When the provider is asked, or asked again; null: not by ourselves any more. */
+  readonly retryAt: number | null
+  /** Why the last attempt failed. */
+  readonly reason: string | null
+  /** The provider has said yes before, and the access token lived on. */
+  readonly accepted: boolean
+  /** When a token that had life left was shown to the provider and was dead; null: there is only the provider's word. */
+  readonly provedAt: number | null
+}
+
+/** What became of a revocation at the provider. `failed`: it may be tried again, see `Revocation`. */
 export type Upstream = 'pending' | 'confirmed' | 'unsupported' | 'failed' | 'superseded'
 
 /** What a connection holds, opened. A further mode is a further member. */

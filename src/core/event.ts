@@ -11,6 +11,7 @@ export const EVENT_TYPES = [
   'connection.recovered',
   'connection.broken',
   'connection.revoked',
+  'connection.revocation_failed',
 ] as const
 
 export type EventType = (typeof EVENT_TYPES)[number]

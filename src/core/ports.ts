@@ -4,14 +4,16 @@ import type { Ahead } from './ahead.ts'
 import type { App, Registration } from './app.ts'
 import type { Attempt, Stage } from './attempt.ts'
 import type { CallerRecord } from './caller.ts'
-import type { Account, Connection, Credentials, Glance, Health, Lease, Upstream } from './connection.ts'
+import type { Account, Connection, Credentials, Glance, Health, Lease } from './connection.ts'
 import type { About, ConnectionEvent, EventFilter, EventType, Message } from './event.ts'
 import type { Flights } from './flights.ts'
 import type { Pacing } from './pacing.ts'
 import type { Provider } from './provider.ts'
 import type { Registry } from './registry.ts'
+import type { RevocationEnd } from './revocation.ts'
 import type { Secret } from './secret.ts'
 import type { AppSetup, CallerSetup } from './setup.ts'
+import type { Usage } from './usage.ts'
 import type { Delivery, SealedSigning, Sent, Settled, Webhook } from './webhook.ts'
 
 export interface Ports {
@@ -26,6 +28,10 @@ export interface Ports {
   readonly pacing: Pacing
   /** Tokens that this process handed out, to be renewed before they end. */
   readonly ahead: Ahead
+  /** Which connections were handed out today, as far as the store has not heard of it. */
+  readonly usage: Usage
+  /** For the metrics: how it ended with a grant that was to be taken back. */
+  readonly revocationEnded: (how: RevocationEnd) => void
   /** Milliseconds since the epoch. */
   readonly now: () => number
   /** Waits that many milliseconds. */
@@ -82,6 +88,7 @@ export type FactAction =
   | 'attempt.binding_mismatch'
   | 'connection.relabelled'
   | 'connection.deleted'
+  | 'connection.revocation_ended'
   | 'connection.integrity_failure'
   | 'provider.applied'
   | 'provider.removed'
@@ -147,7 +154,7 @@ export interface AttemptStore {
 
 /**
  * The store counts: `version` goes up by one with every write, fences only rise, and both go on counting when the id of a removed
- * connection is used again. Whatever `next` says of its version and lease is ignored. So is what it says of what a connection is and
+ * connection is used again. Whatever `next` says of its version, lease and use is ignored. So is what it says of what a connection is and
  * whose: `settle` and `save` leave id, tenant, app, provider, owner and `createdAt` as they are.
  */
 export interface ConnectionStore {
@@ -177,6 +184,20 @@ export interface ConnectionStore {
   due(now: number, until: number, limit: number): Promise<Connection[]>
   /** Says whether there was one; only then the facts are written. */
   remove(tenant: string, id: string, facts: readonly Fact[]): Promise<boolean>
+  /**
+   * Revoked ones whose provider is to be asked (`retryAt` is not later than `now`) and that nobody holds a lease of, longest due first; none of
+   * the providers in `except`. In any tenant.
+   */
+  toTakeBack(now: number, limit: number, except: readonly string[]): Promise<Connection[]>
+  /** How many wait to be taken back by their providers, now or later. In any tenant. */
+  countToTakeBack(): Promise<number>
+  /** All of all tenants by tenant and id, going on after the one named. */
+  walk(after: Pick<Connection, 'tenant' | 'id'> | null, limit: number): Promise<Connection[]>
+  /**
+   * Notes the day they were last handed out, unless a later one is noted. No write like the others: it counts no version and takes no
+   * lease, so that it is in nobody's way. Ids of none are passed over.
+   */
+  noteUsed(used: readonly Pick<Connection, 'tenant' | 'id'>[], day: number): Promise<void>
   /** How many there are of each state, for metrics and `apply`. */
   count(filter: { tenant?: string; app?: string; provider?: string }): Promise<Readonly<Record<Health['state'], number>>>
 }
@@ -321,7 +342,9 @@ export interface Mode {
    */
   prepareRenewal(registration: Registration, credentials: Credentials): Promise<() => Promise<Renewed>>
   /** Refresh token first (RFC 7009). Never throws. */
-  revoke(registration: Registration, credentials: Credentials): Promise<Exclude<Upstream, 'pending' | 'superseded'>>
+  revoke(registration: Registration, credentials: Credentials): Promise<Revoked>
+  /** Shows an access token to the provider's `probe`. Never throws. */
+  probe(registration: Registration, credentials: Credentials): Promise<Liveness>
 }
 
 export interface AuthorizationRequest {
@@ -385,6 +408,21 @@ export type Renewed =
  * did not arrive. `unknown`: nobody said.
  */
 export type Fate = 'kept' | 'unknown' | 'spent'
+
+/** What a provider said when it was to take a grant back. */
+export type Revoked =
+  | { readonly outcome: 'confirmed' } // it says that it did, or that there was nothing left
+  | { readonly outcome: 'unsupported' } // there is nobody to ask
+  | {
+      readonly outcome: 'failed'
+      readonly reason: string
+      readonly retryAfterMs: number | null
+      /** Asking again would get the same answer. */
+      readonly final: boolean
+    }
+
+/** `unknown`: the provider's file has no probe, or its answer proves nothing. */
+export type Liveness = 'alive' | 'dead' | 'unknown'
 
 // ── Courier ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -99,8 +99,11 @@ export interface Provider {
     readonly auth?: 'client' | 'bearer' | 'none'
     /** With `auth: client`, how the client authenticates here, where that is not `client_auth` above. */
     readonly client_auth?: ClientAuth
-    /** Which token is sent. Default: the refresh token if there is one, else the access token. */
-    readonly token?: 'refresh' | 'access'
+    /**
+     * Which token is sent. Default: the refresh token if there is one, else the access token. `both`: the one after the other, because neither
+     * takes the other along; it is gone when both are.
+     */
+    readonly token?: 'refresh' | 'access' | 'both'
     /** Statuses that mean it is gone. Default: 200 to 299. */
     readonly ok?: readonly number[]
     /** Error codes of its answer, whatever the status, that mean it was gone already. Any other error code is a failure, even with 200. */

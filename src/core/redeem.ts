@@ -125,5 +125,6 @@ function fresh(
     createdAt: earlier?.createdAt ?? now,
     connectedAt: now,
     renewedAt: null,
+    usedAt: earlier?.usedAt ?? null,
   }
 }

@@ -15,6 +15,7 @@ import { connectionFact, type EventType } from './event.ts'
 import { askingAgain, type LostAnswer, lostAfter, lostBefore, renewalLimits, windowMs } from './lost-answer.ts'
 import type { Fact, Grant, Ports, Renewed, RowSeal } from './ports.ts'
 import type { Provider } from './provider.ts'
+import { withHint } from './reconnected.ts'
 import { registrationOf } from './registration.ts'
 import { settle, settleWaiting, waiting } from './settle.ts'
 import { openCredentials, sealCredentials } from './vault.ts'
@@ -80,7 +81,7 @@ async function attempt(ports: Ports, current: Connection, prepared: Prepared): P
   if (!claim) return null
   if (asking === 'never') return written(ports, claim, broken(claim.connection, 'rotation_response_lost', null, now))
   // ─── From here the refresh token may be spent. Nothing below may throw before the answer is written, and nothing is aborted.
-  const answer = await prepared.spend()
+  const answer = await withHint(ports, claim.connection, await prepared.spend())
   const verdict = ports.pacing.learn(prepared.app, answer)
   const connection = await written(ports, claim, outcome(ports, claim, prepared, answer))
   if (verdict) await tellOfApp(ports, prepared.app, verdict, answer)

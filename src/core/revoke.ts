@@ -2,12 +2,11 @@
 
 import { attemptFact, emptied, PENDING_STAGES, type Stage } from './attempt.ts'
 import { allow, type Caller } from './caller.ts'
-import { type Connection, type Credentials, type Health, sameOwner, type Upstream } from './connection.ts'
+import { type Connection, type Health, sameOwner, type Upstream } from './connection.ts'
 import { BrokerError } from './errors.ts'
 import { connectionFact } from './event.ts'
 import type { Cursor, Fact, Ports } from './ports.ts'
-import { registrationOf } from './registration.ts'
-import { openCredentials } from './vault.ts'
+import { takeBack, toBeTakenBack } from './revocation.ts'
 
 const PAGE_ROWS = 100
 
@@ -22,30 +21,27 @@ export async function revoke(ports: Ports, caller: Caller, session: string): Pro
 }
 
 /**
- * First the row: from the moment it says `revoked` no token is handed out, and a renewal in flight cannot write over it.
- * The sealed refresh token stays in the row until the provider has taken it back, so that a crash or a failure leaves something to go on from:
- * revoking once more asks the provider once more.
+ * First the row: from the moment it says `revoked` no token is handed out, and a renewal in flight cannot write over it. Then the provider.
+ * Revoking once more asks the provider once more, as long as there is something to go on with.
  * null: somebody wrote in between; look again.
  */
-export async function revokeConnection(ports: Ports, actor: string, connection: Connection): Promise<Upstream | null> {
+export async function revokeConnection(
+  ports: Ports,
+  actor: string,
+  connection: Connection,
+  reason: string | null = null,
+): Promise<Upstream | null> {
   const { health, sealed } = connection
   if (health.state === 'revoked' && !sealed) return health.upstream
-  const credentials = await openable(ports, connection)
-  if (health.state !== 'revoked') {
-    const ending: Connection = { ...connection, health: revoked('pending'), lease: null, dueAt: null }
-    if (!(await ports.store.connections.save(connection, ending, [fact(ports, connection, actor, null)]))) return null
-  }
-  const upstream = credentials ? await revokeUpstream(ports, connection, credentials) : 'failed'
-  await noteUpstream(ports, connection, upstream)
-  return upstream
+  if (health.state !== 'revoked' && !(await endHere(ports, actor, connection, reason))) return null
+  return (await takeBack(ports, connection))?.upstream ?? null
 }
 
-/** What the provider did not take back is kept to try again with; everything else is gone. */
-async function noteUpstream(ports: Ports, { tenant, id }: Connection, upstream: Upstream): Promise<void> {
-  const current = await ports.store.connections.find(tenant, id)
-  if (current?.health.state !== 'revoked') return
-  const sealed = upstream === 'failed' ? current.sealed : null
-  await ports.store.connections.save(current, { ...current, sealed, health: revoked(upstream) }, [])
+/** Ends it here, and leaves its provider to whoever comes first. Says whether it did: somebody may have written in between. */
+export async function endHere(ports: Ports, actor: string, connection: Connection, reason: string | null): Promise<boolean> {
+  const health = connection.sealed ? toBeTakenBack(ports.now()) : revoked('unsupported')
+  const ending: Connection = { ...connection, health, lease: null, dueAt: null }
+  return ports.store.connections.save(connection, ending, [fact(ports, connection, actor, reason)])
 }
 
 /**
@@ -109,27 +105,6 @@ async function revokeAttempt(ports: Ports, caller: Caller, session: string): Pro
 
 function invalidSession(): BrokerError {
   return new BrokerError('INVALID_SESSION', 'session_id points to an invalid session')
-}
-
-/** What cannot be opened cannot be revoked at the provider, but must not keep its owner from ending it here. */
-async function openable(ports: Ports, connection: Connection): Promise<Credentials | null> {
-  if (!connection.sealed) return null
-  try {
-    return (await openCredentials(ports, connection)).credentials
-  } catch (error) {
-    if (error instanceof BrokerError && error.code === 'INTEGRITY_FAILURE') return null
-    throw error
-  }
-}
-
-async function revokeUpstream(ports: Ports, { tenant, app }: Connection, credentials: Credentials): Promise<Upstream> {
-  try {
-    const { registration } = await registrationOf(ports, tenant, app)
-    return await ports.modeOf(registration.provider).revoke(registration, credentials)
-  } catch (error) {
-    ports.log('warn', 'a revocation did not reach the provider', { tenant, key_code_ref: app, error })
-    return 'failed'
-  }
 }
 
 function revoked(upstream: Upstream): Health {

@@ -6,8 +6,7 @@
 import type { Connection } from './connection.ts'
 import { BrokerError } from './errors.ts'
 import type { Claimed, JournalEntry, Ports } from './ports.ts'
-import { registrationOf } from './registration.ts'
-import { openCredentials } from './vault.ts'
+import { takeBackLate } from './revocation.ts'
 
 /** What is in the journal is safe, so its caller is not kept waiting for the store as long as one whose answer is nowhere yet. */
 const TRIES_WHEN_KEPT = 4
@@ -80,25 +79,9 @@ async function commit(ports: Ports, entry: JournalEntry, kept: boolean): Promise
 /** The row moved on under us: revoked, reconnected, taken over, or written already. What we got must not stay alive behind a connection that is over. */
 async function overtaken(ports: Ports, { next }: JournalEntry): Promise<Connection | null> {
   const current = await ports.store.connections.find(next.tenant, next.id)
-  if (next.health.state === 'connected' && next.health.trouble === null && isOver(current)) await takeBack(ports, next)
+  const isOver = !current || current.health.state === 'revoked'
+  if (next.health.state === 'connected' && next.health.trouble === null && isOver) await takeBackLate(ports, next)
   return current
-}
-
-/** A grant that was superseded is the newer connection's now at many providers: revoking any token of it would end that one. */
-function isOver(current: Connection | null): boolean {
-  return !current || (current.health.state === 'revoked' && current.health.upstream !== 'superseded')
-}
-
-async function takeBack(ports: Ports, connection: Connection): Promise<void> {
-  const { tenant, id, app } = connection
-  try {
-    const { credentials } = await openCredentials(ports, connection)
-    const { registration } = await registrationOf(ports, tenant, app)
-    const upstream = await ports.modeOf(registration.provider).revoke(registration, credentials)
-    if (upstream === 'failed') ports.log('warn', 'what a late renewal brought was not taken back', { tenant, session: id })
-  } catch (error) {
-    ports.log('warn', 'what a late renewal brought was not taken back', { tenant, session: id, error })
-  }
 }
 
 async function keep({ journal, log }: Ports, entry: JournalEntry): Promise<boolean> {

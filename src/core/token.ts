@@ -30,12 +30,14 @@ export async function token(ports: Ports, caller: Caller, session: string, wante
   const now = ports.now()
   if (glance && judge(glance, now) === 'fresh' && isWanted(glance, now, wanted)) {
     ports.ahead.used(glance)
+    ports.usage.used(glance)
     return { accessToken: await openAccessToken(ports, glance), expiresAt: glance.expiresAt, refreshFailed: false }
   }
   const found =
     (glance && (await ports.store.connections.find(caller.tenant, session))) ?? (await justMade(ports, caller, session))
   const connection = await usable(ports, found, wanted)
   ports.ahead.used(connection)
+  ports.usage.used(connection)
   const { health, expiresAt } = connection
   const refreshFailed = 'trouble' in health && health.trouble !== null
   return { accessToken: await openAccessToken(ports, connection), expiresAt, refreshFailed }

@@ -9,6 +9,7 @@ import { type Connection, missingScopes } from '../core/connection.ts'
 import { messageOf } from '../core/event.ts'
 import type { Ports } from '../core/ports.ts'
 import type { Provider } from '../core/provider.ts'
+import type { Ended } from '../core/revocation.ts'
 import type { Delivery, Webhook } from '../core/webhook.ts'
 
 export function moment(ms: number): string {
@@ -17,6 +18,10 @@ export function moment(ms: number): string {
 
 function momentOrNull(ms: number | null): string | null {
   return ms === null ? null : moment(ms)
+}
+
+function dayOrNull(ms: number | null): string | null {
+  return ms === null ? null : moment(ms).slice(0, 10)
 }
 
 export function connectionItem(connection: Connection): wire.ConnectionItem {
@@ -30,6 +35,8 @@ export function connectionItem(connection: Connection): wire.ConnectionItem {
     label: connection.label,
     state: health.state,
     reason: reasonOf(health),
+    detail: health.state === 'broken' ? health.detail : null,
+    revocation: health.state === 'revoked' ? revocationItem(health) : null,
     granted_scopes: [...(connection.grantedScopes ?? connection.requestedScopes)],
     missing_scopes: missingScopes(connection),
     account: connection.account,
@@ -37,6 +44,17 @@ export function connectionItem(connection: Connection): wire.ConnectionItem {
     created_at: moment(connection.createdAt),
     connected_at: moment(connection.connectedAt),
     last_renewed_at: momentOrNull(connection.renewedAt),
+    last_used_on: dayOrNull(connection.usedAt),
+  }
+}
+
+function revocationItem({ upstream, revocation }: Ended): wire.RevocationItem {
+  return {
+    upstream,
+    proved_at: momentOrNull(revocation?.provedAt ?? null),
+    attempts: revocation?.attempts ?? 0,
+    reason: revocation?.reason ?? null,
+    retry_at: momentOrNull(revocation?.retryAt ?? null),
   }
 }
 
@@ -64,6 +82,8 @@ export function pendingItem(attempt: Attempt): wire.ConnectionItem {
     label: null,
     state: 'pending',
     reason: null,
+    detail: null,
+    revocation: null,
     granted_scopes: [],
     missing_scopes: [...attempt.scopes],
     account: null,
@@ -71,6 +91,7 @@ export function pendingItem(attempt: Attempt): wire.ConnectionItem {
     created_at: moment(attempt.createdAt),
     connected_at: null,
     last_renewed_at: null,
+    last_used_on: null,
   }
 }
 
@@ -85,6 +106,7 @@ export function appItem(ports: Pick<Ports, 'publicUrl'>, app: App): wire.AppItem
     callback_url: app.callbackUrl,
     allowed_callback_urls: app.allowedCallbackUrls,
     user_binding: app.userBinding,
+    revoke_when_unused: app.revokeWhenUnused === null ? null : `${app.revokeWhenUnused}d`,
     redirect_uri: redirectUri(ports, app),
     created_at: moment(app.createdAt),
     updated_at: moment(app.updatedAt),

@@ -158,6 +158,9 @@ export const AppBody = Type.Object(
     config: Type.Optional(Type.Record(Type.String(), Type.String({ maxLength: ID_MAX }))),
     one_per_owner: Type.Optional(Type.Boolean()),
     shared_redirect_uri: Type.Optional(Type.Boolean()),
+    revoke_when_unused: Type.Optional(
+      Type.String({ maxLength: 5, description: 'How many days without a hand-out end a connection: 180d. Left out: none do.' }),
+    ),
   },
   strict,
 )
@@ -193,6 +196,21 @@ export const ErrorAnswer = Type.Object({
   result: Type.String({ description: 'The message again, for the oldest clients.' }),
   errors: Type.Array(Type.Object({ code: Type.String(), message: Type.String() })),
 })
+const RevocationItem = Type.Object({
+  upstream: Type.Union([
+    Type.Literal('pending'),
+    Type.Literal('confirmed'),
+    Type.Literal('unsupported'),
+    Type.Literal('failed'),
+    Type.Literal('superseded'),
+  ]),
+  proved_at: nullable(
+    Type.String({ description: 'When the dead token was shown to the provider and was dead; null: it only said so.' }),
+  ),
+  attempts: Type.Integer(),
+  reason: nullable(Type.String({ description: 'Why the last attempt failed.' })),
+  retry_at: nullable(Type.String({ description: 'When the provider is asked again; null: not by itself any more.' })),
+})
 export const ConnectionItem = Type.Object({
   session_id: Type.String(),
   key_code_ref: Type.String(),
@@ -202,6 +220,8 @@ export const ConnectionItem = Type.Object({
   label: nullable(Type.String()),
   state: ConnectionState,
   reason: nullable(Type.String()),
+  detail: nullable(Type.String({ description: 'The provider’s own words for why it broke, as text.' })),
+  revocation: nullable(RevocationItem),
   granted_scopes: Type.Array(Type.String()),
   missing_scopes: Type.Array(Type.String()),
   account: nullable(Type.Object({ id: Type.String(), label: nullable(Type.String()) })),
@@ -209,6 +229,7 @@ export const ConnectionItem = Type.Object({
   created_at: Type.String(),
   connected_at: nullable(Type.String()),
   last_renewed_at: nullable(Type.String()),
+  last_used_on: nullable(Type.String({ description: 'A day, UTC.' })),
 })
 const next_token = nullable(Type.String({ description: 'null: this is the last page.' }))
 export const ConnectionListAnswer = Type.Object({ connections: Type.Array(ConnectionItem), next_token })
@@ -263,6 +284,7 @@ export const AppItem = Type.Object({
   callback_url: nullable(Type.String()),
   allowed_callback_urls: Type.Array(Type.String()),
   user_binding: Type.Union([Type.Literal('none'), Type.Literal('confirm'), Type.Literal('callback'), Type.Literal('complete')]),
+  revoke_when_unused: nullable(Type.String()),
   redirect_uri: Type.String({ description: 'To be registered at the provider.' }),
   created_at: Type.String(),
   updated_at: Type.String(),

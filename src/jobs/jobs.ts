@@ -1,15 +1,25 @@
-/** What runs by the clock: noticing what other processes changed, writing what waits in the journal, renewing ahead of time, looking after what is due, emptying attempts that are over, and sweeping them away. */
+/**
+ * What runs by the clock: noticing what other processes changed, writing what waits in the journal, renewing ahead of time, looking after what is due,
+ * having providers take back what they did not yet, noting what was in use, revoking what was not, and doing away with old attempts.
+ */
 
 import { renewAhead } from '../core/ahead.ts'
+import { revokeUnused } from '../core/dormant.ts'
 import { lookAfterDue } from '../core/look-after.ts'
 import type { Ports } from '../core/ports.ts'
 import { settleJournal } from '../core/settle.ts'
+import { DAY_MS, noteUsage } from '../core/usage.ts'
+import { Revoking } from './revoking.ts'
 
 /** How long a change by another process, such as a disabled caller, can go unnoticed. */
 const NOTICE_MS = 1000
 const JOURNAL_MS = 1000
 const AHEAD_MS = 1000
 const DUE_MS = 1000
+const REVOKING_MS = 1000
+const USAGE_MS = 60_000
+/** Looked for at every start, too. */
+const UNUSED_MS = DAY_MS
 const SWEEP_MS = 60_000
 /** Attempts stay this long past their end, so that a late question is answered with what happened. */
 const KEPT_MS = 3_600_000
@@ -18,6 +28,7 @@ const SWEEP_ROWS_MAX = 1000
 
 /** Resolves `stop` when nothing runs any more. */
 export function startJobs(ports: Ports, { ahead }: { ahead: boolean }): { stop(): Promise<void> } {
+  const revoking = new Revoking(ports)
   const jobs = [
     every(NOTICE_MS, ports, 'changes by other processes could not be looked for', () => ports.registry.refresh()),
     every(JOURNAL_MS, ports, 'what waits in the journal could not be written', () => settleJournal(ports)),
@@ -29,6 +40,9 @@ export function startJobs(ports: Ports, { ahead }: { ahead: boolean }): { stop()
           every(DUE_MS, ports, 'connections that were due could not be looked after', (stopped) => lookAfterDue(ports, stopped)),
         ]
       : []),
+    every(REVOKING_MS, ports, 'revocations that are due could not be looked for', () => revoking.look()),
+    every(USAGE_MS, ports, 'what was used could not be noted', () => noteUsage(ports, ports.usage)),
+    every(UNUSED_MS, ports, 'connections that nobody uses could not be revoked', (stopped) => revokeUnused(ports, stopped), true),
     every(SWEEP_MS, ports, 'old attempts could not be swept away', async () => {
       const { attempts } = ports.store
       await untilFewer(() => attempts.empty(ports.now(), SWEEP_ROWS_MAX))
@@ -38,6 +52,7 @@ export function startJobs(ports: Ports, { ahead }: { ahead: boolean }): { stop()
   return {
     async stop() {
       await Promise.all(jobs.map((stop) => stop()))
+      await revoking.stop()
     },
   }
 }
@@ -47,15 +62,23 @@ async function untilFewer(batch: () => Promise<number>): Promise<void> {
 }
 
 /** One run at a time; a run that fails is told and the next one comes all the same. */
-function every(ms: number, ports: Ports, failure: string, work: (stopped: AbortSignal) => Promise<void>): () => Promise<void> {
+function every(
+  ms: number,
+  ports: Ports,
+  failure: string,
+  work: (stopped: AbortSignal) => Promise<void>,
+  atOnce = false,
+): () => Promise<void> {
   const stopping = new AbortController()
   let running: Promise<void> | null = null
-  const timer = setInterval(() => {
+  const run = () => {
     running ??= work(stopping.signal)
       .catch((error: unknown) => ports.log('warn', failure, { error }))
       .finally(() => (running = null))
-  }, ms)
+  }
+  const timer = setInterval(run, ms)
   timer.unref()
+  if (atOnce) run()
   return async () => {
     clearInterval(timer)
     stopping.abort()

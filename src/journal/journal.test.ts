@@ -15,7 +15,7 @@ const NEXT: Connection = {
   ...{ label: null, account: { id: '7', label: 'Ada "é" \n' }, requestedScopes: ['a'], grantedScopes: null },
   sealed: { dataKey: Uint8Array.of(0, 255), accessToken: Uint8Array.of(1), refreshToken: new Uint8Array(), extra: null },
   ...{ tokenType: 'Bearer', issuedAt: 1, expiresAt: 2, health: { state: 'connected', trouble: null }, version: 3, lease: null },
-  ...{ createdAt: 1, connectedAt: 1, renewedAt: 1, dueAt: 1 },
+  ...{ createdAt: 1, connectedAt: 1, renewedAt: 1, dueAt: 1, usedAt: null },
 }
 
 function entryOf(fence: number, id = 'session-1'): JournalEntry {

@@ -6,6 +6,7 @@ import { endpointsOf } from './endpoints.ts'
 import { exchangeCode } from './exchange.ts'
 import { createIdTokenJudge } from './id-token.ts'
 import { createMetadataSource } from './metadata.ts'
+import { probe } from './probe.ts'
 import { prepareRenewal } from './renewal.ts'
 import { revoke } from './revocation.ts'
 import type { Means } from './token-endpoint.ts'
@@ -45,5 +46,6 @@ export function createOAuth2Mode({ net, now }: OAuth2Options): Mode {
     exchange: (registration, answer) => exchangeCode(means, registration, answer),
     prepareRenewal: (registration, credentials) => prepareRenewal(means, registration, credentials),
     revoke: (registration, credentials) => revoke(means, registration, credentials),
+    probe: (registration, credentials) => probe(net, registration, credentials),
   }
 }

@@ -30,7 +30,7 @@ test('the issuer alone is enough: connect, renew, and revoke', async (t) => {
   assert.notEqual(reveal(second.credentials.refreshToken), reveal(first.credentials.refreshToken))
   assert.equal(await server.userinfo(reveal(second.credentials.accessToken)), 'ada')
 
-  assert.equal(await mode.revoke(registration, second.credentials), 'confirmed')
+  assert.equal((await mode.revoke(registration, second.credentials)).outcome, 'confirmed')
   assert.equal(await server.userinfo(reveal(second.credentials.accessToken)), null)
   const after = await (await mode.prepareRenewal(registration, second.credentials))()
   assert.deepEqual([after.outcome, after.outcome === 'rejected' && after.reason], ['rejected', 'invalid_grant'])
@@ -147,7 +147,7 @@ for (const { title, client_auth, client, secret, key, alg } of AUTHENTICATIONS) 
     const renewed = await (await mode.prepareRenewal(registration, grant.credentials))()
     assert.equal(renewed.outcome, 'renewed')
     assert(renewed.outcome === 'renewed')
-    assert.equal(await mode.revoke(registration, renewed.grant.credentials), 'confirmed')
+    assert.equal((await mode.revoke(registration, renewed.grant.credentials)).outcome, 'confirmed')
     assert.equal(await server.userinfo(reveal(renewed.grant.credentials.accessToken)), null)
     if (alg === undefined) return
 

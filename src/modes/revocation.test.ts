@@ -47,6 +47,42 @@ const REVOCATIONS: readonly Revocation[] = [
     result: 'failed',
     sent: ['canary-refresh refresh_token', 'canary-access access_token'],
   },
+  {
+    title: 'both, where the file says that neither takes the other along',
+    provider: { revoke: { token: 'both' } },
+    answers: [{}, {}],
+    result: 'confirmed',
+    sent: ['canary-refresh null', 'canary-access null'],
+  },
+  {
+    title: 'both, and there is only one',
+    provider: { revoke: { token: 'both' } },
+    holds: { refreshToken: null },
+    answers: [{}],
+    result: 'confirmed',
+    sent: ['canary-access null'],
+  },
+  {
+    title: 'both, of which the first went before',
+    provider: { revoke: { token: 'both' } },
+    answers: [{ status: 400, json: { error: 'invalid_token' } }, {}],
+    result: 'confirmed',
+    sent: ['canary-refresh null', 'canary-access null'],
+  },
+  {
+    title: 'both, of which the second stays',
+    provider: { revoke: { token: 'both' } },
+    answers: [{}, { status: 500 }],
+    result: 'failed',
+    sent: ['canary-refresh null', 'canary-access null'],
+  },
+  {
+    title: 'both, of which the server knows only one',
+    provider: { revoke: { token: 'both' } },
+    answers: [UNSUPPORTED, {}],
+    result: 'failed',
+    sent: ['canary-refresh null'],
+  },
   { title: 'F-50 a server that is down', answers: [{ status: 503 }], result: 'failed', sent: ['canary-refresh refresh_token'] },
   { title: 'F-50 a connection that breaks', answers: ['break'], result: 'failed', sent: ['canary-refresh refresh_token'] },
   {
@@ -128,7 +164,7 @@ for (const { title, provider, holds, answers, result, sent, expect } of REVOCATI
     const world = await untilDone(t, worldWith({ ...(provider && { provider }) }))
     const queue = [...answers]
     world.answer('/revoke', () => queue.shift() ?? { status: 500 })
-    assert.equal(await world.mode.revoke(world.registration, { ...credentials(), ...holds }), result)
+    assert.equal((await world.mode.revoke(world.registration, { ...credentials(), ...holds })).outcome, result)
     const requests = world.asked('/revoke')
     const named = requests.map(
       ({ body }) => `${new URLSearchParams(body).get('token')} ${new URLSearchParams(body).get('token_type_hint')}`,
@@ -141,10 +177,41 @@ for (const { title, provider, holds, answers, result, sent, expect } of REVOCATI
 test('S-76 a provider without a way to revoke says so', async (t) => {
   const world = await untilDone(t, worldWith())
   const { revoke_url: _, ...provider } = world.registration.provider
-  assert.equal(await world.mode.revoke({ ...world.registration, provider }, credentials()), 'unsupported')
+  assert.equal((await world.mode.revoke({ ...world.registration, provider }, credentials())).outcome, 'unsupported')
 })
 
 test('F-50 a provider that cannot be reached has revoked nothing', async (t) => {
   const world = await untilDone(t, worldWith({ provider: { revoke_url: 'http://127.0.0.1:1/revoke' } }))
-  assert.equal(await world.mode.revoke(world.registration, credentials()), 'failed')
+  assert.equal((await world.mode.revoke(world.registration, credentials())).outcome, 'failed')
+})
+
+test('F-50 why a revocation failed is told, how long the server wants to be left alone, and whether asking again can help', async (t) => {
+  const world = await untilDone(t, worldWith())
+  const cases: [Answer, object][] = [
+    [
+      { status: 503, headers: { 'retry-after': '120' } },
+      { reason: 'http_503', retryAfterMs: 120_000, final: false },
+    ],
+    [
+      { status: 429, headers: { 'retry-after': '999999' } },
+      { reason: 'http_429', retryAfterMs: 3_600_000, final: false },
+    ],
+    [
+      { status: 401, json: { error: 'invalid_client' } },
+      { reason: 'invalid_client', retryAfterMs: null, final: false },
+    ],
+    ['break', { reason: 'reset', retryAfterMs: null, final: false }],
+    [UNSUPPORTED, { reason: 'unsupported_token_type', retryAfterMs: null, final: true }],
+  ]
+  for (const [answer, told] of cases) {
+    world.answer('/revoke', () => answer)
+    assert.deepEqual(await world.mode.revoke(world.registration, credentials()), { outcome: 'failed', ...told })
+  }
+})
+
+test('S-69 a provider that answers with the token where its error code would stand puts it on no record', async (t) => {
+  const world = await untilDone(t, worldWith())
+  world.answer('/revoke', () => ({ status: 400, json: { error: 'canary-refresh' } }))
+  const revoked = await world.mode.revoke(world.registration, credentials())
+  assert.deepEqual(revoked, { outcome: 'failed', reason: 'http_400', retryAfterMs: null, final: false })
 })

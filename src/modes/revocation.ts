@@ -2,55 +2,69 @@
 
 import type { Registration } from '../core/app.ts'
 import type { Credentials } from '../core/connection.ts'
-import type { NetRequest } from '../core/ports.ts'
+import { BrokerError } from '../core/errors.ts'
+import { NetError, type NetRequest, type Revoked } from '../core/ports.ts'
 import type { Secret } from '../core/secret.ts'
 import { type Fields, readFields } from './answer-body.ts'
 import { type ClientProof, clientAuthOf, proveClient } from './client-auth.ts'
 import { type Endpoints, endpointsOf } from './endpoints.ts'
 import { refusalOf, saysError } from './refusal.ts'
+import { retryAfterMs } from './retry-after.ts'
 import type { Means } from './token-endpoint.ts'
 import { carrying, lowerCased, renamed } from './token-request.ts'
 
-export type Revoked = 'confirmed' | 'unsupported' | 'failed'
-
 type Kind = 'refresh' | 'access'
 
+const UNSUPPORTED_TYPE = 'unsupported_token_type'
+
 /** Codes that say: there was nothing left to revoke. */
-const GONE = ['invalid_token', 'token_revoked', 'already_revoked']
+export const GONE: readonly string[] = ['invalid_token', 'token_revoked', 'already_revoked']
 
 /** Never throws: what could not be done can be tried again. */
 export async function revoke(means: Means, registration: Registration, credentials: Credentials): Promise<Revoked> {
   try {
     return await revokeGrant(means, registration, credentials)
-  } catch {
-    return 'failed'
+  } catch (error) {
+    const reason = error instanceof NetError ? error.reason : error instanceof BrokerError ? error.code.toLowerCase() : 'internal'
+    return { outcome: 'failed', reason, retryAfterMs: null, final: false }
   }
 }
 
-async function revokeGrant(
-  { net, now, metadataOf }: Means,
-  registration: Registration,
-  credentials: Credentials,
-): Promise<Revoked> {
+/** Said of every token that we hold. Time does not teach a server another kind. */
+const KNOWS_NO_SUCH_TOKEN: Revoked = { outcome: 'failed', reason: UNSUPPORTED_TYPE, retryAfterMs: null, final: true }
+
+async function revokeGrant(means: Means, registration: Registration, credentials: Credentials): Promise<Revoked> {
+  const { net, metadataOf, now } = means
   const endpoints = await endpointsOf(registration, metadataOf, ['revoke_url'])
   const url = endpoints.find('revoke_url')
-  if (url === null) return 'unsupported'
+  if (url === null) return { outcome: 'unsupported' }
+  const all = registration.provider.revoke?.token === 'both'
+  const secrets = [credentials.accessToken, ...(credentials.refreshToken ? [credentials.refreshToken] : [])]
+  let said: Revoked = KNOWS_NO_SUCH_TOKEN
   for (const kind of kindsToTry(registration, credentials)) {
     const token = kind === 'refresh' ? credentials.refreshToken : credentials.accessToken
     if (!token) continue
-    const request = await revocationRequest(registration, endpoints, url, credentials, token, kind, now())
-    const answer = await net.request(request)
+    const answer = await net.request(await revocationRequest(registration, endpoints, url, credentials, token, kind, now()))
     const fields = readFields(answer)
-    const refusal = refusalOf(registration.provider, answer, fields, [])
-    if (refusal.code === 'unsupported_token_type') continue
-    return isGone(registration, credentials, kind, answer.status, fields, refusal.code) ? 'confirmed' : 'failed'
+    const refusal = refusalOf(registration.provider, answer, fields, secrets)
+    // With both to be revoked, one of them alone leaves the other alive.
+    if (refusal.code === UNSUPPORTED_TYPE) {
+      if (all) return KNOWS_NO_SUCH_TOKEN
+      continue
+    }
+    if (!isGone(registration, credentials, kind, answer.status, fields, refusal.code)) {
+      return { outcome: 'failed', reason: refusal.code, retryAfterMs: retryAfterMs(answer, now()), final: false }
+    }
+    said = { outcome: 'confirmed' }
+    if (!all) return said
   }
-  return 'failed'
+  return said
 }
 
-/** Revoking the refresh token ends the grant with all its access tokens; some servers only know how to revoke the latter. */
+/** Revoking the refresh token ends the grant with all its access tokens; some servers only know how to revoke the latter, and some want each. */
 function kindsToTry({ provider }: Registration, { refreshToken }: Credentials): Kind[] {
-  if (provider.revoke?.token) return [provider.revoke.token]
+  const { token = null } = provider.revoke ?? {}
+  if (token !== null && token !== 'both') return [token]
   return refreshToken ? ['refresh', 'access'] : ['access']
 }
 
@@ -64,8 +78,8 @@ function isGone(
 ): boolean {
   if (fields && saysError(provider, fields)) {
     if (provider.revoke?.gone?.includes(code)) return true
-    // A dead access token does not mean a dead grant: the refresh token may be alive.
-    return GONE.includes(code) && (kind === 'refresh' || !refreshToken)
+    // A dead access token does not mean a dead grant: the refresh token may be alive, unless it went before.
+    return GONE.includes(code) && (kind === 'refresh' || !refreshToken || provider.revoke?.token === 'both')
   }
   return provider.revoke?.ok?.includes(status) ?? (status >= 200 && status <= 299)
 }

@@ -7,6 +7,7 @@ import type { Check } from './conformance.ts'
 import { connect, NOW, ODD_BYTES, ODD_TEXT, sampleConnection, sampleFact } from './samples.ts'
 
 const TROUBLE = { attempts: 3, since: NOW, retryAt: NOW + 9, reason: ODD_TEXT, unclear: true }
+const REVOCATION = { attempts: 3, since: NOW, retryAt: NOW + 9, reason: ODD_TEXT, accepted: true, provedAt: null }
 const HEALTHS: readonly Health[] = [
   { state: 'connected', trouble: null },
   { state: 'connected', trouble: TROUBLE },
@@ -14,6 +15,8 @@ const HEALTHS: readonly Health[] = [
   { state: 'broken', reason: 'invalid_grant', detail: null },
   { state: 'broken', reason: '', detail: ODD_TEXT },
   { state: 'revoked', upstream: 'pending' },
+  { state: 'revoked', upstream: 'failed', revocation: REVOCATION },
+  { state: 'revoked', upstream: 'confirmed', revocation: { ...REVOCATION, retryAt: null, reason: null, provedAt: NOW } },
 ]
 
 export function checkConnections(check: Check): void {

@@ -7,6 +7,7 @@ import { checkConnections } from './conformance-connections.ts'
 import { checkHistory } from './conformance-history.ts'
 import { checkLeases } from './conformance-leases.ts'
 import { checkRecords } from './conformance-records.ts'
+import { checkRevocations } from './conformance-revocations.ts'
 import { checkWebhooks } from './conformance-webhooks.ts'
 
 /** Registers a test that gets an empty store of its own. */
@@ -26,6 +27,7 @@ export function conformance(name: string, open: () => Promise<Store>): void {
   checkConnections(check)
   checkLeases(check)
   checkRecords(check)
+  checkRevocations(check)
   checkHistory(check)
   checkWebhooks(check)
 }

@@ -1,6 +1,6 @@
 /** What stands in a row of `connections`, and how it becomes a connection and back. */
 
-import type { Connection, Glance, Health, Lease, Trouble, Upstream } from '../core/connection.ts'
+import type { Connection, Glance, Health, Lease, Revocation, Trouble, Upstream } from '../core/connection.ts'
 
 /** What a connection is and whose: written once. */
 interface ConnectionIdentity {
@@ -35,6 +35,8 @@ interface ConnectionContents {
   connected_at: number
   renewed_at: number | null
   due_at: number | null
+  revocation: string | null
+  revoke_at: number | null
 }
 
 /** What only the store writes. */
@@ -44,6 +46,7 @@ interface ConnectionCounts {
   lease_holder: string | null
   lease_started_at: number | null
   lease_until: number | null
+  used_at: number | null
 }
 
 export type ConnectionRow = ConnectionIdentity & ConnectionContents & ConnectionCounts
@@ -66,6 +69,8 @@ export const CONTENTS_COLUMNS = [
     'connected_at',
     'renewed_at',
     'due_at',
+    'revocation',
+    'revoke_at',
   ],
 ]
 export const WRITTEN_COLUMNS = [...IDENTITY_COLUMNS, ...CONTENTS_COLUMNS]
@@ -76,7 +81,24 @@ export const CONNECTION_COLUMNS = [
   'lease_holder',
   'lease_started_at',
   'lease_until',
+  'used_at',
 ].join(', ')
+/** Partial, so that what is over weighs nothing. */
+export const TO_TAKE_BACK = 'revoke_at is not null and data_key is not null'
+
+/** Revocations that are due; the names of values in it are as many as there are exceptions. */
+export function dueSql(except: readonly string[]): { readonly where: string; readonly values: Readonly<Record<string, string>> } {
+  const values = Object.fromEntries(except.map((provider, i) => [`not${i}`, provider]))
+  const others =
+    except.length === 0
+      ? ''
+      : ` and provider not in (${Object.keys(values)
+          .map((name) => `:${name}`)
+          .join(', ')})`
+  const where = `revoke_at <= :now and ${TO_TAKE_BACK} and (lease_until is null or lease_until <= :now)${others}`
+  return { where: `${where} order by revoke_at, tenant, id limit :limit`, values }
+}
+
 export const GIVE_BACK = 'lease_holder = null, lease_started_at = null, lease_until = null'
 
 export function glanceFrom(tenant: string, id: string, row: GlanceRow): Glance {
@@ -110,6 +132,7 @@ export function connectionFrom(row: ConnectionRow): Connection {
     connectedAt: row.connected_at,
     renewedAt: row.renewed_at,
     dueAt: row.due_at,
+    usedAt: row.used_at,
   }
 }
 
@@ -140,11 +163,18 @@ export function connectionContents(connection: Connection): ConnectionContents {
     connected_at: connection.connectedAt,
     renewed_at: connection.renewedAt,
     due_at: connection.dueAt,
+    ...revocationColumns(health),
   }
 }
 
+function revocationColumns(health: Health): Pick<ConnectionContents, 'revocation' | 'revoke_at'> {
+  if (health.state !== 'revoked' || !health.revocation) return { revocation: null, revoke_at: null }
+  const { retryAt, ...rest } = health.revocation
+  return { revocation: JSON.stringify(rest), revoke_at: retryAt }
+}
+
 /** The table's checks hold that each state has what it needs. */
-function healthFrom({ state, trouble, reason, detail, upstream }: ConnectionRow): Health {
+function healthFrom({ state, trouble, reason, detail, upstream, revocation, revoke_at: retryAt }: ConnectionRow): Health {
   switch (state) {
     case 'connected':
       return { state, trouble: trouble === null ? null : (JSON.parse(trouble) as Trouble) }
@@ -153,7 +183,11 @@ function healthFrom({ state, trouble, reason, detail, upstream }: ConnectionRow)
     case 'broken':
       return { state, reason: reason as string, detail }
     case 'revoked':
-      return { state, upstream: upstream as Upstream }
+      return {
+        state,
+        upstream: upstream as Upstream,
+        ...(revocation !== null && { revocation: { ...(JSON.parse(revocation) as Omit<Revocation, 'retryAt'>), retryAt } }),
+      }
   }
 }
 

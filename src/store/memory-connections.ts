@@ -79,6 +79,31 @@ export class Connections implements ConnectionStore {
     return true
   }
 
+  async toTakeBack(now: number, limit: number, except: readonly string[]) {
+    const due = this.#toTakeBack().filter(
+      ({ revokeAt, connection: { provider, lease } }) =>
+        revokeAt <= now && (!lease || lease.until <= now) && !except.includes(provider),
+    )
+    due.sort((a, b) => a.revokeAt - b.revokeAt || byKey(a.connection, b.connection))
+    return copy(due.slice(0, limit).map(({ connection }) => connection))
+  }
+
+  async countToTakeBack() {
+    return this.#toTakeBack().length
+  }
+
+  async walk(after: Pick<Connection, 'tenant' | 'id'> | null, limit: number) {
+    const onwards = this.#all().filter((one) => after === null || byKey(one, after) > 0)
+    return copy(onwards.sort(byKey).slice(0, limit))
+  }
+
+  async noteUsed(used: readonly Pick<Connection, 'tenant' | 'id'>[], day: number) {
+    for (const { tenant, id } of used) {
+      const row = this.#rows.get(key(tenant, id))
+      if (row && (row.connection.usedAt ?? -1) < day) this.#put({ ...row.connection, usedAt: day }, row.fence)
+    }
+  }
+
   async count({ tenant, app, provider }: { tenant?: string; app?: string; provider?: string }) {
     const counts = { connected: 0, failing: 0, broken: 0, revoked: 0 }
     for (const one of this.#all()) {
@@ -93,19 +118,29 @@ export class Connections implements ConnectionStore {
   replace(connection: Connection): void {
     const row = this.#rows.get(key(connection.tenant, connection.id))
     const version = (row?.connection.version ?? this.#removed) + 1
-    this.#put({ ...connection, version, lease: null }, row ? row.fence + 1 : this.#removed)
+    const usedAt = row?.connection.usedAt ?? null
+    this.#put({ ...connection, version, lease: null, usedAt }, row ? row.fence + 1 : this.#removed)
   }
 
   #change(current: Connection, next: Connection, fence: number, facts: readonly Fact[]): boolean {
     const told = copy(facts)
-    const { tenant, id, app, provider, owner, createdAt } = current
-    this.#put({ ...copy(next), tenant, id, app, provider, owner, createdAt, version: current.version + 1, lease: null }, fence)
+    const { tenant, id, app, provider, owner, createdAt, usedAt } = current
+    const fixed = { tenant, id, app, provider, owner, createdAt, usedAt }
+    this.#put({ ...copy(next), ...fixed, version: current.version + 1, lease: null }, fence)
     this.#tell(told)
     return true
   }
 
   #put(connection: Connection, fence: number): void {
     this.#rows.set(key(connection.tenant, connection.id), { connection, fence })
+  }
+
+  #toTakeBack(): { readonly revokeAt: number; readonly connection: Connection }[] {
+    return this.#all().flatMap((connection) => {
+      const { health, sealed } = connection
+      const revokeAt = health.state === 'revoked' && sealed ? (health.revocation?.retryAt ?? null) : null
+      return revokeAt === null ? [] : [{ revokeAt, connection }]
+    })
   }
 
   #all(): Connection[] {
@@ -130,4 +165,10 @@ function longestDueFirst(a: Connection, b: Connection): number {
 
 export function newestFirst(a: Cursor, b: Cursor): number {
   return b.createdAt - a.createdAt || (a.id < b.id ? 1 : a.id > b.id ? -1 : 0)
+}
+
+/** As databases order texts that are collated by their bytes, as far as ids are ASCII. */
+function byKey(a: Pick<Connection, 'tenant' | 'id'>, b: Pick<Connection, 'tenant' | 'id'>): number {
+  const [x, y] = a.tenant === b.tenant ? [a.id, b.id] : [a.tenant, b.tenant]
+  return x < y ? -1 : x > y ? 1 : 0
 }

@@ -9,9 +9,11 @@ import {
   connectionContents,
   connectionFrom,
   connectionIdentity,
+  dueSql,
   GIVE_BACK,
   type GlanceRow,
   glanceFrom,
+  TO_TAKE_BACK,
   WRITTEN_COLUMNS,
 } from './connection-rows.ts'
 import { listing, NEWEST_FIRST } from './listing.ts'
@@ -44,6 +46,11 @@ const SAVE = `update connections set ${CONTENTS}, version = version + 1, fence =
 const DUE = `update connections set due_at = :until
   where (tenant, id) in (select tenant, id from connections where due_at <= :now order by due_at, tenant, id limit :limit for update skip locked)
   returning ${CONNECTION_COLUMNS}`
+const WALK = `select ${CONNECTION_COLUMNS} from connections order by tenant, id limit :limit`
+const WALK_ON = `select ${CONNECTION_COLUMNS} from connections where (tenant, id) > (:tenant, :id) order by tenant, id limit :limit`
+/** One row after the other would be as many round trips. */
+const NOTE_USED = `update connections set used_at = :day where tenant = :tenant and (used_at is null or used_at < :day)
+  and id in (select value from json_array_elements_text(cast(:ids as json)))`
 
 const REMOVE = 'delete from connections where tenant = :tenant and id = :id returning version'
 const REMEMBER = `update counters set value = greatest(value, :version) where name = 'removed'`
@@ -106,6 +113,32 @@ export function postgresConnections(database: PostgresDatabase): ConnectionStore
       })
     },
 
+    async toTakeBack(now, limit, except) {
+      const { where, values } = dueSql(except)
+      const sql = `select ${CONNECTION_COLUMNS} from connections where ${where}`
+      return (await database.ask(sql, { ...values, now, limit })).rows.map((row) =>
+        connectionFrom(row as unknown as ConnectionRow),
+      )
+    },
+
+    async countToTakeBack() {
+      const { rows } = await database.ask(`select count(*) as count from connections where ${TO_TAKE_BACK}`)
+      return rows[0]?.['count'] as number
+    },
+
+    async walk(after, limit) {
+      const { rows } = await (after === null
+        ? database.ask(WALK, { limit })
+        : database.ask(WALK_ON, { tenant: after.tenant, id: after.id, limit }))
+      return rows.map((row) => connectionFrom(row as unknown as ConnectionRow))
+    },
+
+    async noteUsed(used, day) {
+      for (const [tenant, ids] of byTenant(used)) {
+        await database.ask(NOTE_USED, { tenant, ids: JSON.stringify(ids), day })
+      }
+    },
+
     async count(filter) {
       const named = Object.entries(filter).filter((entry): entry is [string, string] => entry[1] !== undefined)
       const where = named.length === 0 ? '' : `where ${named.map(([column]) => `${column} = :${column}`).join(' and ')}`
@@ -133,6 +166,12 @@ export async function countsOfRemoved(ask: Ask): Promise<number> {
 export async function replaceConnection(ask: Ask, connection: Connection, removed: number): Promise<void> {
   const values = { ...connectionIdentity(connection), ...connectionContents(connection) }
   await ask(REPLACE, { ...values, version: removed + 1, fence: removed })
+}
+
+function byTenant(used: readonly Pick<Connection, 'tenant' | 'id'>[]): Map<string, string[]> {
+  const ids = new Map<string, string[]>()
+  for (const { tenant, id } of used) ids.set(tenant, [...(ids.get(tenant) ?? []), id])
+  return ids
 }
 
 interface EarlierLease {

@@ -20,6 +20,7 @@ export interface AppRow {
   config: string
   one_per_owner: Flag
   shared_redirect_uri: Flag
+  revoke_when_unused: number | null
   data_key: Uint8Array
   client_secret: Uint8Array | null
   private_key: Uint8Array | null
@@ -39,7 +40,8 @@ export const APP_COLUMNS = [
     'allowed_callback_urls',
     'user_binding',
   ],
-  ...['config', 'one_per_owner', 'shared_redirect_uri', 'data_key', 'client_secret', 'private_key', 'created_at', 'updated_at'],
+  ...['config', 'one_per_owner', 'shared_redirect_uri', 'revoke_when_unused'],
+  ...['data_key', 'client_secret', 'private_key', 'created_at', 'updated_at'],
 ]
 
 export function appFrom(row: AppRow): App {
@@ -56,6 +58,7 @@ export function appFrom(row: AppRow): App {
     config: JSON.parse(row.config),
     onePerOwner: row.one_per_owner === 1,
     sharedRedirectUri: row.shared_redirect_uri === 1,
+    revokeWhenUnused: row.revoke_when_unused,
     sealed: { dataKey: row.data_key, clientSecret: row.client_secret, privateKey: row.private_key },
     createdAt: row.created_at,
     updatedAt: row.updated_at,
@@ -76,6 +79,7 @@ export function appValues(app: App): AppRow {
     config: JSON.stringify(app.config),
     one_per_owner: flag(app.onePerOwner),
     shared_redirect_uri: flag(app.sharedRedirectUri),
+    revoke_when_unused: app.revokeWhenUnused,
     data_key: app.sealed.dataKey,
     client_secret: app.sealed.clientSecret,
     private_key: app.sealed.privateKey,

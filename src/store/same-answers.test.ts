@@ -28,11 +28,20 @@ const facts = fc.array(
   { maxLength: 2 },
 )
 const trouble = fc.record({ attempts: fc.nat(), since: moment, retryAt: moment, reason: fc.string(), unclear: fc.boolean() })
+const revocation = fc.record({
+  attempts: fc.nat(),
+  since: moment,
+  retryAt: fc.option(moment),
+  reason: text,
+  accepted: fc.boolean(),
+  provedAt: fc.option(moment),
+})
 const health: fc.Arbitrary<Health> = fc.oneof(
   fc.record({ state: fc.constant('connected' as const), trouble: fc.option(trouble) }),
   fc.record({ state: fc.constant('failing' as const), trouble }),
   fc.record({ state: fc.constant('broken' as const), reason: fc.string(), detail: text }),
   fc.record({ state: fc.constant('revoked' as const), upstream: fc.constantFrom('pending', 'failed') }),
+  fc.record({ state: fc.constant('revoked' as const), upstream: fc.constant('failed' as const), revocation }),
 )
 const owner = fc.record({ userId: user, orgCode: org })
 const connection = fc
@@ -141,6 +150,22 @@ const steps: fc.Arbitrary<Step>[] = [
     ([t, asked, at]) =>
       (store) =>
         store.connections.list(t, asked, at),
+  ),
+  fc
+    .tuple(moment, fc.integer({ min: 1, max: 4 }), fc.constantFrom([], ['sales'], ['post']))
+    .map(([now, limit, except]) => async ({ connections }) => [
+      await connections.toTakeBack(now, limit, except),
+      await connections.countToTakeBack(),
+    ]),
+  fc.tuple(fc.option(fc.record({ tenant, id })), fc.integer({ min: 1, max: 4 })).map(
+    ([after, limit]) =>
+      (store) =>
+        store.connections.walk(after, limit),
+  ),
+  fc.tuple(fc.array(fc.record({ tenant, id }), { maxLength: 3 }), moment).map(
+    ([used, day]) =>
+      (store) =>
+        store.connections.noteUsed(used, day),
   ),
   fc
     .record({ tenant, provider: fc.constant('sales') }, { requiredKeys: [] })

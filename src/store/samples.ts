@@ -66,6 +66,7 @@ export function sampleConnection(changes: Partial<Connection> = {}): Connection 
     connectedAt: NOW,
     renewedAt: null,
     dueAt: null,
+    usedAt: null,
     ...changes,
   }
 }
@@ -84,6 +85,7 @@ export function sampleApp(changes: Partial<App> = {}): App {
     config: { subdomain: 'acme' },
     onePerOwner: true,
     sharedRedirectUri: false,
+    revokeWhenUnused: 180,
     sealed: { dataKey: Uint8Array.of(1), clientSecret: Uint8Array.of(2), privateKey: null },
     createdAt: NOW,
     updatedAt: NOW,

@@ -9,9 +9,11 @@ import {
   connectionContents,
   connectionFrom,
   connectionIdentity,
+  dueSql,
   GIVE_BACK,
   type GlanceRow,
   glanceFrom,
+  TO_TAKE_BACK,
   WRITTEN_COLUMNS,
 } from './connection-rows.ts'
 import { listing, NEWEST_FIRST } from './listing.ts'
@@ -46,6 +48,14 @@ export function sqliteConnections(file: SqliteFile): ConnectionStore {
      returning ${CONNECTION_COLUMNS}`,
   )
   const remove = file.prepare('delete from connections where tenant = ? and id = ? returning version')
+  const waiting = file.prepare(`select count(*) as count from connections where ${TO_TAKE_BACK}`)
+  const walk = file.prepare(`select ${CONNECTION_COLUMNS} from connections order by tenant, id limit :limit`)
+  const walkOn = file.prepare(
+    `select ${CONNECTION_COLUMNS} from connections where (tenant, id) > (:tenant, :id) order by tenant, id limit :limit`,
+  )
+  const noteUsed = file.prepare(
+    'update connections set used_at = :day where tenant = :tenant and id = :id and (used_at is null or used_at < :day)',
+  )
   const remember = file.prepare(`update counters set value = max(value, ?) where name = 'removed'`)
 
   return {
@@ -107,6 +117,27 @@ export function sqliteConnections(file: SqliteFile): ConnectionStore {
         remember.run(removed['version'] as number)
         writeFacts(file, facts)
         return true
+      })
+    },
+
+    async toTakeBack(now, limit, except) {
+      const { where, values } = dueSql(except)
+      const rows = file.prepare(`select ${CONNECTION_COLUMNS} from connections where ${where}`).all({ ...values, now, limit })
+      return rows.map((row) => connectionFrom(row as unknown as ConnectionRow))
+    },
+
+    async countToTakeBack() {
+      return Number(waiting.get()?.['count'])
+    },
+
+    async walk(after, limit) {
+      const rows = after === null ? walk.all({ limit }) : walkOn.all({ tenant: after.tenant, id: after.id, limit })
+      return rows.map((row) => connectionFrom(row as unknown as ConnectionRow))
+    },
+
+    async noteUsed(used, day) {
+      file.transaction(() => {
+        for (const { tenant, id } of used) noteUsed.run({ tenant, id, day })
       })
     },
 

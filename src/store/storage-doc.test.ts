@@ -97,6 +97,7 @@ async function queriesOf(file: ReturnType<typeof openSqliteFile>): Promise<Map<s
   await connections.list('x', {}, further)
   await connections.list('x', { userId: 'x', app: 'x', state: 'broken' }, further)
   await connections.count({})
+  await connections.toTakeBack(NOW, 1, [])
   for (const filter of [{}, { session: 'x', type: 'connection.broken', since: NOW }] as const)
     await history.events('x', filter, { after: 0, limit: 1 })
   await attempts.pending('x', {}, NOW, first)

@@ -119,7 +119,11 @@ for (const store of STORES) {
       assert.equal((await world.token(session)).code, 'INVALID_SESSION')
       assert.equal((await world.revoke(session)).code, 'INVALID_SESSION')
       assert.equal((await world.ask('DELETE', `/api/v1/connections/${session}`)).status, 404)
-      assert.deepEqual((await world.told(session)).slice(2), ['connection.revoked', 'connection.deleted confirmed'])
+      assert.deepEqual((await world.told(session)).slice(2), [
+        'connection.revoked',
+        'connection.revocation_ended proved',
+        'connection.deleted confirmed',
+      ])
     })
 
     test('deleting what the provider did not take back asks it once more', async () => {
@@ -128,7 +132,11 @@ for (const store of STORES) {
       await world.revoke(session)
       await world.ask('DELETE', `/api/v1/connections/${session}`)
       assert.equal(revocations(), 2)
-      assert.deepEqual((await world.told(session)).slice(2), ['connection.revoked', 'connection.deleted confirmed'])
+      assert.deepEqual((await world.told(session)).slice(2), [
+        'connection.revoked',
+        'connection.revocation_ended proved',
+        'connection.deleted confirmed',
+      ])
     })
 
     test('a broken connection can be revoked, and stays revoked', async () => {
