@@ -11,6 +11,7 @@ import { addDemo } from './demo.ts'
 import { addEvents } from './events.ts'
 import { withExamples, withVariables } from './help.ts'
 import { addIncident } from './incident.ts'
+import { addKeys } from './keys.ts'
 import { addMigrate } from './migrate.ts'
 import { addProviders } from './providers.ts'
 import { addSandbox } from './sandbox.ts'
@@ -45,6 +46,7 @@ export function createProgram(): Command {
     addWebhooks,
     addCallers,
     addIncident,
+    addKeys,
     addMigrate,
     addSandbox,
   ])

@@ -187,6 +187,7 @@ const MESSAGES: Readonly<Record<ErrorCode, string>> = {
   APP_CREDENTIALS_REJECTED:
     "the provider refuses this app's client id or secret; an operator must correct it, then this connection works again",
   STORE_UNAVAILABLE: 'the store cannot be read or written at the moment',
+  KEY_SERVICE_UNAVAILABLE: 'the key service arn:aws:kms:eu-central-1:111122223333:key/1a2b does not answer at the moment',
   INTEGRITY_FAILURE: `access_token of connections ${SESSION} is damaged or belongs elsewhere`,
   INTERNAL: 'something went wrong on our side',
 }

@@ -21,6 +21,7 @@ const ALWAYS: readonly ErrorCode[] = [
   'INSUFFICIENT_SCOPE',
   'TOO_MANY_REQUESTS',
   'STORE_UNAVAILABLE',
+  'KEY_SERVICE_UNAVAILABLE',
   'INTERNAL',
 ]
 /** And any but a GET, which may come with a body. */

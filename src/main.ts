@@ -31,7 +31,8 @@ import { createOAuth2Mode } from './modes/oauth2.ts'
 import { createNet } from './net/fetch.ts'
 import { type BrokerKeys, loadBrokerKeys } from './seal/broker-keys.ts'
 import { createSeal } from './seal/envelope.ts'
-import { type MasterKey, parseMasterKeys } from './seal/keyring.ts'
+import type { KeyFile } from './seal/key-file.ts'
+import { type Keyring, type KeyServices, parseMasterKeys } from './seal/keyring.ts'
 import { memoryStore } from './store/memory.ts'
 import { openSqliteStore } from './store/sqlite.ts'
 
@@ -45,6 +46,8 @@ export interface Broker {
   readonly ports: Ports
   readonly keys: BrokerKeys
   readonly metrics: Metrics
+  /** Where the master keys are read from; null: from the environment. */
+  readonly keyFile: KeyFile | null
   /**
    * Makes the setup file so; null: none is configured. Throws `CatalogError` with every mistake before anything is changed.
    * `dryRun` only tells what would change.
@@ -70,9 +73,10 @@ export async function openBroker(
   const log = createLog(config.logLevel, logTo)
   const store = await openStore(config)
   try {
-    const seal = createSeal({ masterKeys })
+    const seal = createSeal({ masterKeys, now })
     const registry = new Registry(store.records, catalog)
     const keys = await loadBrokerKeys(store.records, seal, now)
+    registry.watch(() => keys.refresh())
     const flights = new Flights()
     const metrics = createMetrics(
       () => flights.size,
@@ -107,6 +111,7 @@ export async function openBroker(
       ports,
       keys,
       metrics,
+      keyFile: config.masterKeyFile === null ? null : { path: config.masterKeyFile, services: KEY_SERVICES },
       async applySetup(path = config.setupFile ?? undefined, { dryRun = false } = {}) {
         if (path === undefined) return null
         const setup = await readSetup(path, config.environment, catalog)
@@ -174,9 +179,11 @@ export async function serve(
   }
 }
 
-function masterKeysOf({ masterKeys }: Config): MasterKey[] {
+const KEY_SERVICES: KeyServices = () => null
+
+function masterKeysOf({ masterKeys }: Config): Keyring {
   try {
-    return parseMasterKeys(masterKeys)
+    return parseMasterKeys(masterKeys, KEY_SERVICES)
   } catch (error) {
     throw new ConfigError([(error as Error).message])
   }
@@ -193,6 +200,7 @@ function withoutPen(records: RecordStore): RecordStore {
     caller: (clientId) => records.caller(clientId),
     keys: () => records.keys(),
     addKey: (key) => records.addKey(key),
+    rotateKey: async () => {},
     change: async () => {},
   }
 }

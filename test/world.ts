@@ -36,6 +36,8 @@ export interface WorldOptions {
   /** Further providers and apps for latchstring.yaml; the sandbox's address is known by now. */
   readonly further?: (sandbox: Sandbox) => { readonly providers?: readonly object[]; readonly apps?: readonly object[] }
   readonly failedGuessesPerMinute?: number
+  /** As the environment gives them. Default: one key. */
+  readonly masterKeys?: string
   /** Renew ahead of time, by the clock. Default: false, so that a test alone says when there is a renewal. */
   readonly ahead?: boolean
 }
@@ -72,7 +74,7 @@ export interface Answer {
 export class World implements AsyncDisposable {
   readonly sandbox: Sandbox
   readonly folder: string
-  readonly config: Config
+  config: Config
   readonly log: string[]
   broker!: Broker
   #server!: RunningServer
@@ -123,8 +125,9 @@ export class World implements AsyncDisposable {
     await this.#server.stop()
   }
 
-  async restart(): Promise<void> {
+  async restart(changes: Partial<Config> = {}): Promise<void> {
     await this.stop()
+    this.config = { ...this.config, ...changes }
     await this.start()
   }
 
@@ -252,6 +255,7 @@ export async function startWorld({
   provider,
   further,
   failedGuessesPerMinute = 100_000,
+  masterKeys = randomBytes(32).toString('base64'),
   ahead: renewsAhead = false,
 }: WorldOptions = {}): Promise<World> {
   const ahead = { ms: 0 }
@@ -297,7 +301,7 @@ export async function startWorld({
       LATCHSTRING_PUBLIC_URL: `http://127.0.0.1:${port}`,
       LATCHSTRING_DATABASE_URL: await databaseUrl(store, folder),
       ...(store === 'postgres' && { LATCHSTRING_JOURNAL_DIR: join(folder, 'journal') }),
-      LATCHSTRING_MASTER_KEY: randomBytes(32).toString('base64'),
+      LATCHSTRING_MASTER_KEY: masterKeys,
       LATCHSTRING_FAILED_GUESSES_PER_MINUTE: String(failedGuessesPerMinute),
     },
   )

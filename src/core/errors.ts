@@ -31,6 +31,7 @@ export type ErrorCode =
   | 'PROVIDER_UNAVAILABLE' // retrying later may help
   | 'APP_CREDENTIALS_REJECTED' // the provider refuses the app's client id or secret: the operator must act
   | 'STORE_UNAVAILABLE' // what the broker keeps cannot be read or written: retrying soon may help
+  | 'KEY_SERVICE_UNAVAILABLE' // the service that holds the master key does not answer, or refuses: nothing is opened meanwhile
   | 'INTEGRITY_FAILURE' // what is stored does not open: the operator must act
   | 'INTERNAL'
 

@@ -104,6 +104,8 @@ export type FactAction =
   | 'webhook.rotated'
   | 'webhook.replayed'
   | 'webhook.removed'
+  | 'keys.resealed'
+  | 'keys.signing_rotated'
 
 /** Every write is durable before its promise resolves, and lands whole with its facts or not at all. */
 export interface Store {
@@ -111,6 +113,7 @@ export interface Store {
   readonly connections: ConnectionStore
   readonly records: RecordStore
   readonly webhooks: WebhookStore
+  readonly sealed: SealedStore
 
   /** Facts that change nothing else: refusals. */
   record(facts: readonly Fact[]): Promise<void>
@@ -232,6 +235,8 @@ export interface RecordStore {
   keys(): Promise<BrokerKey[]>
   /** Adds the key unless there is one of its purpose already; resolves to the one that stands. */
   addKey(key: BrokerKey): Promise<BrokerKey>
+  /** Adds the key beside those of its purpose, and removes others of its purpose. */
+  rotateKey(key: BrokerKey, remove: readonly string[], facts: readonly Fact[]): Promise<void>
 }
 
 /** Where events go, and those on their way there. An event becomes a delivery of a webhook once, and stays one until it is delivered. */
@@ -259,6 +264,30 @@ export interface WebhookStore {
   deliveries(webhook: Webhook, state: Delivery['state'], page: { after: number; limit: number }): Promise<Delivery[]>
   /** Makes deliveries once more of events that the webhook was given, dead ones included; those that wait go on waiting. Resolves to how many. */
   replay(webhook: Webhook, from: { after: number; since?: number }, now: number, facts: readonly Fact[]): Promise<number>
+}
+
+/** Rows with sealed columns, whatever they hold: what it takes to put them under another master key. */
+export interface SealedStore {
+  /** Those of a table that have a data key, in the order of their keys, going on after one. */
+  page(table: SealedTable, page: { after: Pick<Row, 'tenant' | 'id'> | null; limit: number }): Promise<WrappedRow[]>
+  /** null: there is no such row, or nothing sealed in it. */
+  find(row: Row): Promise<SealedRow | null>
+  /** Writes other bytes for the same secrets if the row, as far as they go, is what was seen; says whether it did. A lease and its fence stay as they are. */
+  replace(seen: SealedRow, next: Pick<SealedRow, 'dataKey' | 'fields'>): Promise<boolean>
+}
+
+export interface WrappedRow {
+  readonly row: Row
+  readonly dataKey: Uint8Array
+}
+
+export interface SealedRow extends WrappedRow {
+  /** By the name that each was sealed for. */
+  readonly fields: Readonly<Record<string, Uint8Array | null>>
+  /** Of a connection; null of all else. */
+  readonly version: number | null
+  /** Until when somebody is, or was, spending its refresh token; null: nobody. */
+  readonly leaseUntil: number | null
 }
 
 export type RecordChange =
@@ -304,14 +333,30 @@ export interface Journal {
 /** A row that sealed fields belong to. What is sealed for one row, tenant or field does not open for another. */
 export interface Row {
   readonly tenant: string
-  readonly table: 'connections' | 'attempts' | 'apps' | 'webhooks' | 'broker_keys'
+  readonly table: SealedTable
   readonly id: string
 }
 
+/** Every table with sealed columns. */
+export const SEALED_TABLES = ['connections', 'attempts', 'apps', 'webhooks', 'broker_keys'] as const
+export type SealedTable = (typeof SEALED_TABLES)[number]
+
+/** Says nothing of the key itself. */
+export interface MasterKeyInfo {
+  readonly id: string
+  /** What the operator calls it, of a key in a service; null: the process holds it. */
+  readonly service: string | null
+  /** The primary seals what is new. A staged one is here to be known everywhere before it becomes the primary. */
+  readonly role: 'primary' | 'staged' | 'opens'
+}
+
 export interface Seal {
-  /** A new data key for a row, wrapped by the newest master key. */
+  readonly masterKeys: readonly MasterKeyInfo[]
+  /** Id of the master key that a data key is wrapped by; null: this is no wrapped data key. */
+  masterKeyOf(dataKey: Uint8Array): string | null
+  /** A new data key for a row, wrapped by the primary master key. Throws `KEY_SERVICE_UNAVAILABLE` when the service that holds it does not answer. */
   create(row: Row): Promise<RowSeal>
-  /** The data key a row has. Throws `INTEGRITY_FAILURE` when it is not that row's, or its master key is not here. */
+  /** The data key a row has. Throws `INTEGRITY_FAILURE` when it is not that row's, or its master key is not here; `KEY_SERVICE_UNAVAILABLE` as `create`. */
   load(row: Row, dataKey: Uint8Array): RowSeal | Promise<RowSeal>
 }
 

@@ -5,14 +5,15 @@ import { errors, jwtVerify, SignJWT } from 'jose'
 import type { Caller, CallerRecord, Scope } from '../core/caller.ts'
 import { BrokerError } from '../core/errors.ts'
 import type { Registry } from '../core/registry.ts'
+import { dutiesOf, TOKEN_LIFE_S } from '../core/signing-keys.ts'
 
 export interface SigningKey {
   readonly kid: string
+  readonly createdAt: number
   readonly privateKey: KeyObject
   readonly publicKey: KeyObject
 }
 
-export const TOKEN_LIFE_S = 3600
 /** Verified tokens remembered; past it, the oldest half is forgotten. */
 const REMEMBERED_MAX = 10_000
 
@@ -33,27 +34,27 @@ export interface CallerTokensOptions {
 }
 
 export class CallerTokens {
-  readonly #key: SigningKey
+  readonly #keys: () => readonly SigningKey[]
   readonly #issuer: string
   readonly #registry: Registry
   readonly #now: () => number
   readonly #rememberedMax: number
   readonly #verified = new Map<string, Verified>()
+  /** Which keys there were when they were verified. */
+  #verifiedBy: readonly SigningKey[] = []
 
-  constructor(key: SigningKey, { issuer, registry, now, rememberedMax = REMEMBERED_MAX }: CallerTokensOptions) {
-    this.#key = key
+  /** `keys` in the order they were made; another list once they are others. */
+  constructor(keys: () => readonly SigningKey[], { issuer, registry, now, rememberedMax = REMEMBERED_MAX }: CallerTokensOptions) {
+    this.#keys = keys
     this.#rememberedMax = rememberedMax
     this.#issuer = issuer
     this.#registry = registry
     this.#now = now
   }
 
-  get kid(): string {
-    return this.#key.kid
-  }
-
-  get publicKey(): KeyObject {
-    return this.#key.publicKey
+  /** Those that whoever verifies our tokens needs. */
+  get published(): readonly Pick<SigningKey, 'kid' | 'publicKey'>[] {
+    return dutiesOf(this.#keys(), this.#now()).verify
   }
 
   get audience(): string {
@@ -74,11 +75,13 @@ export class CallerTokens {
       gty: ['client_credentials'],
       v: '2',
     }
-    return new SignJWT(claims).setProtectedHeader({ alg: 'RS256', kid: this.#key.kid, typ: 'JWT' }).sign(this.#key.privateKey)
+    const { kid, privateKey } = dutiesOf(this.#keys(), this.#now()).signs
+    return new SignJWT(claims).setProtectedHeader({ alg: 'RS256', kid, typ: 'JWT' }).sign(privateKey)
   }
 
   /** Answers without a promise when it knows the token and its caller. Throws `INVALID_CREDENTIALS`, always with the same words. */
   verify(token: string): Caller | Promise<Caller> {
+    this.#forgetWithKeys()
     // The token itself is not kept, only what it hashes to.
     const key = createHash('sha256').update(token).digest('base64')
     const known = this.#verified.get(key)
@@ -97,7 +100,7 @@ export class CallerTokens {
 
   async #checked(token: string): Promise<Verified> {
     try {
-      const { payload, protectedHeader } = await jwtVerify(token, this.#key.publicKey, {
+      const { payload } = await jwtVerify(token, ({ kid }) => this.#keyOf(kid), {
         algorithms: ['RS256'],
         issuer: this.#issuer,
         audience: this.audience,
@@ -105,12 +108,26 @@ export class CallerTokens {
         currentDate: new Date(this.#now()),
       })
       const { azp, exp, scp } = payload
-      if (protectedHeader.kid !== this.#key.kid || typeof azp !== 'string' || !Array.isArray(scp)) throw refused()
+      if (typeof azp !== 'string' || !Array.isArray(scp)) throw refused()
       return { clientId: azp, scopes: scp.map(String), expiresAt: (exp ?? 0) * 1000, record: null, caller: null }
     } catch (error) {
       if (error instanceof errors.JOSEError || error instanceof TypeError) throw refused()
       throw error
     }
+  }
+
+  #keyOf(kid: string | undefined): KeyObject {
+    const key = this.published.find((known) => known.kid === kid)
+    if (!key) throw refused()
+    return key.publicKey
+  }
+
+  /** A key that leaked and is gone takes with it what it signed. */
+  #forgetWithKeys(): void {
+    const keys = this.#keys()
+    if (keys === this.#verifiedBy) return
+    this.#verified.clear()
+    this.#verifiedBy = keys
   }
 
   /** A caller that is gone, disabled or past its date is refused whatever its token says; what it lost since is lost at once. */

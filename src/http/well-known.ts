@@ -8,9 +8,8 @@ import type { CallerTokens } from './caller-token.ts'
 import { sendJson } from './reply.ts'
 
 export function wellKnown(app: FastifyInstance, { publicUrl }: Ports, tokens: CallerTokens): void {
-  const keySet = exportJWK(tokens.publicKey).then((jwk) => ({ keys: [{ ...jwk, kid: tokens.kid, alg: 'RS256', use: 'sig' }] }))
   for (const path of ['/.well-known/jwks', '/.well-known/jwks.json'])
-    app.get(path, async (_request, reply) => sendJson(reply, 200, await keySet))
+    app.get(path, async (_request, reply) => sendJson(reply, 200, { keys: await keySetOf(tokens) }))
 
   const discovery = {
     issuer: publicUrl,
@@ -24,4 +23,13 @@ export function wellKnown(app: FastifyInstance, { publicUrl }: Ports, tokens: Ca
     scopes_supported: SCOPES,
   }
   app.get('/.well-known/openid-configuration', async (_request, reply) => sendJson(reply, 200, discovery))
+}
+
+/** The newest first: it is the one that is asked for most, or soon will be. */
+async function keySetOf({ published }: CallerTokens): Promise<object[]> {
+  return Promise.all(
+    published
+      .toReversed()
+      .map(async ({ kid, publicKey }) => ({ ...(await exportJWK(publicKey)), kid, alg: 'RS256', use: 'sig' })),
+  )
 }

@@ -8,8 +8,8 @@ import { parseMasterKeys } from './keyring.ts'
 
 const [A, B, C] = [1, 2, 3].map((byte) => Buffer.alloc(32, byte).toString('base64')) as [string, string, string]
 
-test('several keys are read newest first, apart by comma, space or newline', () => {
-  const [a, b, c] = [A, B, C].map((key) => parseMasterKeys(key)[0]?.id)
+test('several keys are read, the primary first, apart by comma, space or newline', () => {
+  const [a, b, c] = [A, B, C].map((key) => parseMasterKeys(key).primary.id)
   for (const text of [
     new Secret(`${A} ${B} ${C}`),
     `${A},${B},${C}`,
@@ -18,7 +18,7 @@ test('several keys are read newest first, apart by comma, space or newline', () 
     ` ${A} ,\n\t${B},, ${C} `,
   ]) {
     assert.deepEqual(
-      parseMasterKeys(text).map(({ id }) => id),
+      parseMasterKeys(text).all.map(({ id }) => id),
       [a, b, c],
     )
   }
@@ -27,10 +27,10 @@ test('several keys are read newest first, apart by comma, space or newline', () 
 test('the id of a key is the same everywhere, tells keys apart and is not part of the key', () => {
   const key = randomBytes(32)
   const text = key.toString('base64')
-  const id = parseMasterKeys(text)[0]?.id ?? ''
+  const id = parseMasterKeys(text).primary.id
   assert.match(id, /^[0-9a-f]{16}$/)
-  assert.equal(parseMasterKeys(text)[0]?.id, id)
-  assert.notEqual(parseMasterKeys(A)[0]?.id, parseMasterKeys(B)[0]?.id)
+  assert.equal(parseMasterKeys(text).primary.id, id)
+  assert.notEqual(parseMasterKeys(A).primary.id, parseMasterKeys(B).primary.id)
   assert(!key.toString('hex').includes(id))
 })
 

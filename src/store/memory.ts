@@ -5,16 +5,19 @@ import { attemptStore } from './memory-attempts.ts'
 import { Connections } from './memory-connections.ts'
 import { memoryHistory } from './memory-history.ts'
 import { recordStore } from './memory-records.ts'
+import { memorySealed } from './memory-sealed.ts'
 import { webhookStore } from './memory-webhooks.ts'
 
 export function memoryStore(): Store {
   const { tell, recorded, record, history, events } = memoryHistory()
-  const connections = new Connections(tell)
+  const { shelves, sealed } = memorySealed()
+  const connections = new Connections(tell, shelves)
   return {
-    attempts: attemptStore(connections, tell),
+    attempts: attemptStore(connections, tell, shelves),
     connections,
-    records: recordStore(tell),
-    webhooks: webhookStore(tell, recorded),
+    records: recordStore(tell, shelves),
+    webhooks: webhookStore(tell, recorded, shelves),
+    sealed,
     record,
     history,
     events,

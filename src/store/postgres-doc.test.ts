@@ -11,6 +11,7 @@ import { postgresAttempts } from './postgres-attempts.ts'
 import { postgresConnections } from './postgres-connections.ts'
 import { PostgresDatabase } from './postgres-database.ts'
 import { postgresHistory } from './postgres-history.ts'
+import { postgresSealed } from './postgres-sealed.ts'
 import { type Asked, statement, type Values } from './postgres-statement.ts'
 import { NOW } from './samples.ts'
 import { openSqliteFile } from './sqlite-file.ts'
@@ -113,6 +114,7 @@ async function queriesOf(): Promise<Map<string, string>> {
   await attempts.pending('x', {}, NOW, page)
   await attempts.empty(NOW, 1)
   await attempts.sweep(NOW, 1)
+  await postgresSealed(database).page('connections', { after: { tenant: 'x', id: 'x' }, limit: 1 })
   const history = postgresHistory(database)
   await history.history('x', { before: null, limit: 1 })
   await history.events('x', {}, { after: 0, limit: 1 })

@@ -11,6 +11,7 @@ import { explainOpening, mayPass } from './postgres-failure.ts'
 import { postgresHistory } from './postgres-history.ts'
 import { migratePostgres } from './postgres-migrate.ts'
 import { postgresRecords } from './postgres-records.ts'
+import { postgresSealed } from './postgres-sealed.ts'
 import { postgresWebhooks } from './postgres-webhooks.ts'
 import { withTypedFailures } from './stored-failure.ts'
 
@@ -27,6 +28,7 @@ export async function openPostgresStore(url: string): Promise<Store> {
     connections: postgresConnections(database),
     records: postgresRecords(database),
     webhooks: postgresWebhooks(database),
+    sealed: postgresSealed(database),
     ...postgresHistory(database),
 
     // Only a write that reaches the disk proves that the next one can.

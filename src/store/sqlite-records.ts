@@ -28,12 +28,14 @@ export function sqliteRecords(file: SqliteFile): RecordStore {
   const app = file.prepare('select * from apps where tenant = ? and key_code_ref = ?')
   const callers = file.prepare('select * from callers where :tenant is null or tenant = :tenant order by client_id')
   const caller = file.prepare('select * from callers where client_id = ?')
-  const keys = file.prepare('select * from broker_keys order by purpose')
+  const keys = file.prepare('select * from broker_keys order by purpose, created_at, id')
   const addKey = file.prepare(
-    `insert into broker_keys (purpose, id, data_key, sealed, created_at) values (:purpose, :id, :data_key, :sealed, :created_at)
-     on conflict do nothing`,
+    'insert into broker_keys (purpose, id, data_key, sealed, created_at) values (:purpose, :id, :data_key, :sealed, :created_at)',
   )
-  const key = file.prepare(`select * from broker_keys where tenant = '*' and purpose = ?`)
+  const key = file.prepare(
+    `select * from broker_keys where tenant = '*' and purpose = ? order by created_at desc, id desc limit 1`,
+  )
+  const removeKey = file.prepare(`delete from broker_keys where tenant = '*' and purpose = ? and id = ?`)
   const make = changer(file)
 
   return {
@@ -77,8 +79,20 @@ export function sqliteRecords(file: SqliteFile): RecordStore {
 
     async addKey(candidate) {
       return file.transaction(() => {
-        if (addKey.run({ ...brokerKeyValues(candidate) }).changes > 0) bump.run()
-        return brokerKeyFrom(key.get(candidate.purpose) as unknown as BrokerKeyRow)
+        const standing = key.get(candidate.purpose)
+        if (standing) return brokerKeyFrom(standing as unknown as BrokerKeyRow)
+        addKey.run({ ...brokerKeyValues(candidate) })
+        bump.run()
+        return candidate
+      })
+    },
+
+    async rotateKey(next, remove, facts) {
+      file.transaction(() => {
+        for (const id of remove) removeKey.run(next.purpose, id)
+        addKey.run({ ...brokerKeyValues(next) })
+        writeFacts(file, facts)
+        bump.run()
       })
     },
   }

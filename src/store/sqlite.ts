@@ -7,6 +7,7 @@ import { sqliteConnections } from './sqlite-connections.ts'
 import { openSqliteFile } from './sqlite-file.ts'
 import { sqliteHistory } from './sqlite-history.ts'
 import { sqliteRecords } from './sqlite-records.ts'
+import { sqliteSealed } from './sqlite-sealed.ts'
 import { sqliteWebhooks } from './sqlite-webhooks.ts'
 import { withTypedFailures } from './stored-failure.ts'
 
@@ -30,6 +31,7 @@ export async function openSqliteStore(path: string): Promise<Store> {
     connections: sqliteConnections(file),
     records: sqliteRecords(file),
     webhooks: sqliteWebhooks(file),
+    sealed: sqliteSealed(file),
     ...sqliteHistory(file),
 
     async ping() {

@@ -9,6 +9,7 @@ import { sqliteAttempts } from './sqlite-attempts.ts'
 import { sqliteConnections } from './sqlite-connections.ts'
 import { openSqliteFile } from './sqlite-file.ts'
 import { sqliteHistory } from './sqlite-history.ts'
+import { sqliteSealed } from './sqlite-sealed.ts'
 import { sqliteWebhooks } from './sqlite-webhooks.ts'
 
 const doc = readFileSync(join(import.meta.dirname, '../../docs/storage.md'), 'utf8')
@@ -101,6 +102,7 @@ async function queriesOf(file: ReturnType<typeof openSqliteFile>): Promise<Map<s
   for (const filter of [{}, { session: 'x', type: 'connection.broken', since: NOW }] as const)
     await history.events('x', filter, { after: 0, limit: 1 })
   await attempts.pending('x', {}, NOW, first)
+  await sqliteSealed(file).page('connections', { after: { tenant: 'x', id: 'x' }, limit: 1 })
   file.prepare = prepare
   return own
 }
