@@ -5,6 +5,7 @@ import { randomBytes } from 'node:crypto'
 import { chmodSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
+import { transitFake } from '../test/key-services/fake.ts'
 import { type Shell, shell } from './shell.ts'
 
 interface Status {
@@ -21,8 +22,11 @@ interface Status {
 const newKey = () => randomBytes(32).toString('base64')
 
 /** With the keys in a file, as few should see it. */
-function withKeyFile(t: TestContext): Shell & { readonly lines: () => string[]; readonly path: string } {
-  const here = shell(t, { LATCHSTRING_MASTER_KEY: '', LATCHSTRING_MASTER_KEY_FILE: 'master.key' })
+function withKeyFile(
+  t: TestContext,
+  variables: Readonly<Record<string, string>> = {},
+): Shell & { readonly lines: () => string[]; readonly path: string } {
+  const here = shell(t, { LATCHSTRING_MASTER_KEY: '', LATCHSTRING_MASTER_KEY_FILE: 'master.key', ...variables })
   const path = join(here.folder, 'master.key')
   writeFileSync(path, `${newKey()}\n`, { mode: 0o644 })
   chmodSync(path, 0o644)
@@ -96,6 +100,27 @@ describe('latchstring keys', { concurrency: 2 }, () => {
     assert.match((await run('keys', 'rotate', '--promote')).stderr, /no key is staged/)
     const unknown = await run('keys', 'retire', '0123456789abcdef', '--yes')
     assert.deepEqual([unknown.code, unknown.stderr.includes('latchstring keys status lists them')], [2, true])
+  })
+
+  test('S-54 a key in a key service is staged when it seals and opens, and not otherwise', async (t) => {
+    const fake = await transitFake()
+    t.after(() => fake[Symbol.asyncDispose]())
+    const { run, json, lines } = withKeyFile(t, fake.environment)
+    fake.order = 'denied'
+    const { code, stderr } = await run('keys', 'rotate', '--to', fake.reference)
+    assert.deepEqual([code, lines().length], [1, 1])
+    assert.match(stderr, /the key service transit:.* cannot be used at the moment: http_403/)
+    fake.order = 'well'
+    const { staged } = await json<{ staged: string }>('keys', 'rotate', '--to', fake.reference)
+    assert.equal(lines()[1], `staged:${fake.reference}`)
+    const { master_keys } = await json<Status>('keys', 'status')
+    assert.deepEqual(
+      master_keys.map(({ id, service, role }) => [id === staged, service, role]),
+      [
+        [false, null, 'primary'],
+        [true, fake.reference, 'staged'],
+      ],
+    )
   })
 
   test('what goes together with nothing is refused, and a draft that was left behind is named', async (t) => {

@@ -17,6 +17,8 @@ export interface Config {
   readonly masterKeys: Secret
   /** Where they were read from; null: from the environment. */
   readonly masterKeyFile: string | null
+  /** A certificate authority (PEM) of key services, besides the usual ones. */
+  readonly keyServiceCa: string | null
   /** `latchstring.yaml`, if there is one to apply at the start. */
   readonly setupFile: string | null
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error'
@@ -114,6 +116,7 @@ export function readConfig(flags: Flags = {}, environment: Environment = process
     journalFolder: said('LATCHSTRING_JOURNAL_DIR') ?? null,
     masterKeys: masterKeysOf(said('LATCHSTRING_MASTER_KEY'), said('LATCHSTRING_MASTER_KEY_FILE'), mistakes),
     masterKeyFile: said('LATCHSTRING_MASTER_KEY_FILE') ?? null,
+    keyServiceCa: keyServiceCaOf(environment, mistakes),
     setupFile: said('LATCHSTRING_CONFIG') ?? null,
     logLevel: checked('LATCHSTRING_LOG_LEVEL', 'info', logLevelOf),
     failedGuessesPerMinute: checked('LATCHSTRING_FAILED_GUESSES_PER_MINUTE', 60, (value) => wholeNumber(value, 1, 1_000_000)),
@@ -186,6 +189,19 @@ function masterKeysOf(value: string | undefined, file: string | undefined, mista
       `LATCHSTRING_MASTER_KEY_FILE cannot be read (${(error as NodeJS.ErrnoException).code ?? 'unknown error'}); ${HOW_TO_MAKE}`,
     )
     return new Secret('')
+  }
+}
+
+/** Where the tools of Vault and OpenBao look for it. */
+function keyServiceCaOf(environment: Environment, mistakes: string[]): string | null {
+  const name = environment['VAULT_CACERT']?.trim() ? 'VAULT_CACERT' : 'BAO_CACERT'
+  const file = environment[name]?.trim()
+  if (!file) return null
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (error) {
+    mistakes.push(`${name} cannot be read (${(error as NodeJS.ErrnoException).code ?? 'unknown error'})`)
+    return null
   }
 }
 

@@ -28,11 +28,17 @@ import { memoryJournal } from './journal/memory.ts'
 import { createLog } from './log.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 import { createOAuth2Mode } from './modes/oauth2.ts'
-import { createNet } from './net/fetch.ts'
+import { createNet, type NetOptions } from './net/fetch.ts'
+import { AWS_METADATA } from './seal/aws-credentials.ts'
+import { awsKmsKey } from './seal/aws-kms.ts'
 import { type BrokerKeys, loadBrokerKeys } from './seal/broker-keys.ts'
 import { createSeal } from './seal/envelope.ts'
+import { gcpKmsKey } from './seal/gcp-kms.ts'
 import type { KeyFile } from './seal/key-file.ts'
+import type { KeyServiceParts } from './seal/key-service.ts'
 import { type Keyring, type KeyServices, parseMasterKeys } from './seal/keyring.ts'
+import type { MasterKey } from './seal/master-key.ts'
+import { transitKey } from './seal/transit.ts'
 import { memoryStore } from './store/memory.ts'
 import { openSqliteStore } from './store/sqlite.ts'
 
@@ -68,7 +74,9 @@ export async function openBroker(
   { now = Date.now, logTo = process.stderr }: BrokerOptions = {},
 ): Promise<Broker> {
   // What can be wrong with the set-up is found before the store is opened, and so before it is made.
-  const masterKeys = masterKeysOf(config)
+  const keyNet = createNet(keyNetOptions(config))
+  const services = keyServices({ net: keyNet, environment: config.environment, now })
+  const masterKeys = masterKeysOf(config, services)
   const catalog = await loadCatalog(PROVIDERS_FOLDER)
   const log = createLog(config.logLevel, logTo)
   const store = await openStore(config)
@@ -111,7 +119,7 @@ export async function openBroker(
       ports,
       keys,
       metrics,
-      keyFile: config.masterKeyFile === null ? null : { path: config.masterKeyFile, services: KEY_SERVICES },
+      keyFile: config.masterKeyFile === null ? null : { path: config.masterKeyFile, services },
       async applySetup(path = config.setupFile ?? undefined, { dryRun = false } = {}) {
         if (path === undefined) return null
         const setup = await readSetup(path, config.environment, catalog)
@@ -122,12 +130,33 @@ export async function openBroker(
       async close() {
         await flights.landed()
         await net.close()
+        await keyNet.close()
         await store.close()
       },
     }
   } catch (error) {
+    await keyNet.close()
     await store.close()
     throw error
+  }
+}
+
+/** Each makes a master key of what follows its name. */
+const KEY_SERVICES: Readonly<Record<string, (reference: string, parts: KeyServiceParts) => MasterKey>> = {
+  'aws-kms': awsKmsKey,
+  'gcp-kms': gcpKmsKey,
+  transit: transitKey,
+}
+
+function keyServices(parts: KeyServiceParts): KeyServices {
+  return (scheme, reference) => KEY_SERVICES[scheme]?.(reference, parts) ?? null
+}
+
+/** A way out of its own, since it leads where no provider may: to what hands out this machine's credentials. Callers wait for it, so it is not given long. */
+function keyNetOptions({ keyServiceCa }: Config): NetOptions {
+  return {
+    ...{ beyond: AWS_METADATA, connectTimeoutMs: 2_000, timeoutMs: 5_000 },
+    ...(keyServiceCa !== null && { ca: keyServiceCa }),
   }
 }
 
@@ -179,11 +208,9 @@ export async function serve(
   }
 }
 
-const KEY_SERVICES: KeyServices = () => null
-
-function masterKeysOf({ masterKeys }: Config): Keyring {
+function masterKeysOf({ masterKeys }: Config, services: KeyServices): Keyring {
   try {
-    return parseMasterKeys(masterKeys, KEY_SERVICES)
+    return parseMasterKeys(masterKeys, services)
   } catch (error) {
     throw new ConfigError([(error as Error).message])
   }

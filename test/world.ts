@@ -38,6 +38,8 @@ export interface WorldOptions {
   readonly failedGuessesPerMinute?: number
   /** As the environment gives them. Default: one key. */
   readonly masterKeys?: string
+  /** What else stands in the environment. */
+  readonly environment?: Readonly<Record<string, string>>
   /** Renew ahead of time, by the clock. Default: false, so that a test alone says when there is a renewal. */
   readonly ahead?: boolean
 }
@@ -256,6 +258,7 @@ export async function startWorld({
   further,
   failedGuessesPerMinute = 100_000,
   masterKeys = randomBytes(32).toString('base64'),
+  environment = {},
   ahead: renewsAhead = false,
 }: WorldOptions = {}): Promise<World> {
   const ahead = { ms: 0 }
@@ -297,6 +300,7 @@ export async function startWorld({
   const config = readConfig(
     { config: setupFile },
     {
+      ...environment,
       LATCHSTRING_PORT: String(port),
       LATCHSTRING_PUBLIC_URL: `http://127.0.0.1:${port}`,
       LATCHSTRING_DATABASE_URL: await databaseUrl(store, folder),

@@ -103,6 +103,7 @@ function configOn({ folder, masterKey, clientSecret }: Ground, port: number): Co
     journalFolder: join(folder, 'journal'),
     masterKeys: new Secret(masterKey),
     masterKeyFile: null,
+    keyServiceCa: null,
     setupFile: join(folder, 'latchstring.yaml'),
     logLevel: 'error',
     failedGuessesPerMinute: 60,

@@ -58,3 +58,24 @@ test('S-47 no key at all is refused with how to make one', () => {
 test('a key given twice is refused, because somebody meant another', () => {
   assert.throws(() => parseMasterKeys(`${A} ${B} ${A}`), { message: 'master key 3 of 3 is given twice' })
 })
+
+test('S-53 a key that is marked as staged opens and does not seal, wherever it stands', () => {
+  const [a, b] = [parseMasterKeys(A).primary.id, parseMasterKeys(B).primary.id]
+  for (const text of [`staged:${A} ${B}`, `${B} staged:${A}`]) {
+    const { primary, all, staged } = parseMasterKeys(text)
+    assert.deepEqual([primary.id, all.map(({ id }) => id).sort(), [...staged]], [b, [a, b].sort(), [a]])
+  }
+  assert.throws(() => parseMasterKeys(`staged:${A} staged:${B}`), /every master key is marked `staged:`/)
+  assert.throws(() => parseMasterKeys(`${A} staged:${A}`), { message: 'master key 2 of 2 is given twice' })
+})
+
+test('a key in a service that is not known, or is named wrongly, is refused without being quoted', () => {
+  const services = (scheme: string) => {
+    if (scheme === 'vault') throw new Error('must name a key')
+    return null
+  }
+  assert.throws(() => parseMasterKeys(`${A} other:hunter2`, services), {
+    message: 'master key 2 of 2 is in no key service that is known here: say aws-kms:…, gcp-kms:… or transit:…',
+  })
+  assert.throws(() => parseMasterKeys('vault:hunter2', services), { message: 'master key 1 of 1 must name a key' })
+})
