@@ -13,9 +13,11 @@ import { type Applied, apply } from './core/apply.ts'
 import { BrokerError } from './core/errors.ts'
 import { Flights } from './core/flights.ts'
 import { Pacing } from './core/pacing.ts'
-import type { Journal, Mode, Ports, RecordStore, Store } from './core/ports.ts'
+import type { Journal, Mark, Mode, Ports, RecordStore, Store } from './core/ports.ts'
 import type { Provider } from './core/provider.ts'
 import { Registry } from './core/registry.ts'
+import { lookForRestore, noteLife } from './core/restored.ts'
+import { Secret } from './core/secret.ts'
 import { settleJournal } from './core/settle.ts'
 import { noteUsage, Usage } from './core/usage.ts'
 import { createCourier } from './events/courier.ts'
@@ -24,6 +26,7 @@ import { CallerTokens } from './http/caller-token.ts'
 import { createServer } from './http/server.ts'
 import { startJobs } from './jobs/jobs.ts'
 import { openJournal } from './journal/journal.ts'
+import { markIn } from './journal/mark.ts'
 import { memoryJournal } from './journal/memory.ts'
 import { createLog } from './log.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
@@ -93,9 +96,15 @@ export async function openBroker(
     const net = createNet()
     const oauth2 = createOAuth2Mode({ net, now })
     const modes = new Map<string, Mode>()
+    const journal = openJournalFor(config, log)
+    const mark = openMarkFor(config, keys.installation, keys.hashOf)
+    const restored = await lookForRestore(store, mark, now())
+    if (restored.newly) log('error', 'the database was put back from a backup: refresh tokens in it may have been spent since')
     const ports: Ports = {
       store,
-      journal: openJournalFor(config, log),
+      journal,
+      mark,
+      restored: restored.at,
       seal,
       registry,
       courier: createCourier({ net, seal, now }),
@@ -181,6 +190,9 @@ export async function serve(
   await settleJournal(ports).catch((error: unknown) =>
     ports.log('error', 'what waits in the journal could not be written', { error }),
   )
+  await noteLife(ports.store, ports.mark, ports.now()).catch((error: unknown) =>
+    ports.log('warn', 'the database was not told that it is worked on', { error }),
+  )
   const server = await createServer(ports, { tokens, readiness, meter: metrics, failedGuessesPerMinute })
   const address = await server.listen({ host: config.host, port: config.port })
   const jobs = startJobs(ports, { ahead })
@@ -238,13 +250,24 @@ async function openStore({ database }: Config): Promise<Store> {
   return database.kind === 'memory' ? memoryStore() : openSqliteStore(database.path)
 }
 
-/** What a process that is told to stop, or dies, could not write is on the same disk as the SQLite file, or in `data` where the database is elsewhere, unless told otherwise. */
-function openJournalFor({ database, journalFolder }: Config, log: Ports['log']): Journal {
-  if (journalFolder === null && database.kind === 'memory') return memoryJournal()
-  const beside = database.kind === 'sqlite' ? dirname(database.path) : 'data'
-  const folder = journalFolder ?? join(beside, 'journal')
+function openJournalFor(config: Config, log: Ports['log']): Journal {
+  const folder = journalFolderOf(config)
+  if (folder === null) return memoryJournal()
   const damaged = (file: string) => log('error', 'a file in the journal is damaged and left alone', { reason: file })
   return openJournal(folder, { damaged })
+}
+
+/** Beside the journal, whose folder is there by now. */
+function openMarkFor(config: Config, store: string, hashOf: Ports['hashOf']): Mark {
+  const folder = journalFolderOf(config)
+  if (folder === null) return { read: async () => null, write: async () => {} }
+  return markIn(folder, { store, proofOf: (text) => hashOf(new Secret(text)) })
+}
+
+/** What a process that is told to stop, or dies, could not write is on the same disk as the SQLite file, or in `data` where the database is elsewhere, unless told otherwise. */
+function journalFolderOf({ database, journalFolder }: Config): string | null {
+  if (journalFolder === null && database.kind === 'memory') return null
+  return journalFolder ?? join(database.kind === 'sqlite' ? dirname(database.path) : 'data', 'journal')
 }
 
 async function providersById(registry: Registry): Promise<ReadonlyMap<string, Provider>> {

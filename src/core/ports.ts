@@ -43,6 +43,9 @@ export interface Ports {
   readonly checkCaller: (definition: unknown) => Promise<CallerSetup>
   /** 0 up to 1, for jitter. */
   readonly chance: () => number
+  readonly mark: Mark
+  /** What was written before that moment, and not since, came with a backup that the store was put back from; null: no backup is known of. */
+  readonly restored: number | null
   /** Names this process in leases. */
   readonly process: string
   /** No trailing slash. */
@@ -105,6 +108,7 @@ export type FactAction =
   | 'webhook.replayed'
   | 'webhook.removed'
   | 'keys.resealed'
+  | 'store.restored'
   | 'keys.signing_rotated'
 
 /** Every write is durable before its promise resolves, and lands whole with its facts or not at all. */
@@ -121,6 +125,11 @@ export interface Store {
   history(tenant: string | null, page: { before: number | null; limit: number }): Promise<(Fact & { readonly seq: number })[]>
   /** Oldest first, those after a sequence number. One that is written later never stands before one that was read: who goes on from the last misses none. */
   events(tenant: string, filter: EventFilter, page: { after: number; limit: number }): Promise<ConnectionEvent[]>
+
+  /** Until when servers worked on it, and until when they had when it was last put back from a backup (0: it never was). */
+  life(): Promise<{ readonly lived: number; readonly restored: number }>
+  /** Neither moment goes back. */
+  live(moments: { readonly lived?: number; readonly restored?: number }, facts: readonly Fact[]): Promise<void>
 
   /** Resolves when the store can be read and written; rejects with why not. */
   ping(): Promise<void>
@@ -326,6 +335,14 @@ export interface Journal {
   entries(): Promise<JournalEntry[]>
   /** That it is gone already is no failure. */
   remove(claimed: Claimed): Promise<void>
+}
+
+/** On this machine, apart from the store: until when servers were seen to work on it. */
+export interface Mark {
+  /** null: they never were, or it was another store. */
+  read(): Promise<number | null>
+  /** Durable when it resolves. */
+  write(lived: number): Promise<void>
 }
 
 // ── Seal ─────────────────────────────────────────────────────────────────────────────────────────────────────────────

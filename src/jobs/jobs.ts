@@ -7,6 +7,7 @@ import { renewAhead } from '../core/ahead.ts'
 import { revokeUnused } from '../core/dormant.ts'
 import { lookAfterDue } from '../core/look-after.ts'
 import type { Ports } from '../core/ports.ts'
+import { noteLife } from '../core/restored.ts'
 import { settleJournal } from '../core/settle.ts'
 import { DAY_MS, noteUsage } from '../core/usage.ts'
 import { Revoking } from './revoking.ts'
@@ -21,6 +22,7 @@ const USAGE_MS = 60_000
 /** Looked for at every start, too. */
 const UNUSED_MS = DAY_MS
 const SWEEP_MS = 60_000
+const LIFE_MS = 10_000
 /** Attempts stay this long past their end, so that a late question is answered with what happened. */
 const KEPT_MS = 3_600_000
 /** Rows in one transaction: others want to write too. */
@@ -40,6 +42,7 @@ export function startJobs(ports: Ports, { ahead }: { ahead: boolean }): { stop()
           every(DUE_MS, ports, 'connections that were due could not be looked after', (stopped) => lookAfterDue(ports, stopped)),
         ]
       : []),
+    every(LIFE_MS, ports, 'the database was not told that it is worked on', () => noteLife(ports.store, ports.mark, ports.now())),
     every(REVOKING_MS, ports, 'revocations that are due could not be looked for', () => revoking.look()),
     every(USAGE_MS, ports, 'what was used could not be noted', () => noteUsage(ports, ports.usage)),
     every(UNUSED_MS, ports, 'connections that nobody uses could not be revoked', (stopped) => revokeUnused(ports, stopped), true),

@@ -17,6 +17,8 @@ export interface BrokerKeys {
   readonly signing: () => readonly SigningKey[]
   /** HMAC-SHA256 under a key that only this installation has, base64url: the store alone does not let anybody try secrets. */
   readonly hashOf: (secret: Secret) => string
+  /** Names this installation: no other has a key of this id. */
+  readonly installation: string
   /** Reads which signing keys there are now. */
   refresh(): Promise<void>
 }
@@ -31,7 +33,8 @@ export async function loadBrokerKeys(records: RecordStore, seal: Seal, now: () =
     known.find((candidate) => candidate.purpose === purpose) ??
     (await records.addKey(await made(seal, purpose, await make(), now())))
   await keyOf('sign', makeSigningKey)
-  const pepper = Buffer.from((await opened(seal, await keyOf('hash', makeHashKey))).reveal(), 'base64')
+  const hashKey = await keyOf('hash', makeHashKey)
+  const pepper = Buffer.from((await opened(seal, hashKey)).reveal(), 'base64')
 
   let signing: readonly SigningKey[] = []
   const refresh = async (): Promise<void> => {
@@ -44,6 +47,7 @@ export async function loadBrokerKeys(records: RecordStore, seal: Seal, now: () =
   await refresh()
   return {
     signing: () => signing,
+    installation: hashKey.id,
     hashOf: (secret) => createHmac('sha256', pepper).update(secret.reveal()).digest('base64url'),
     refresh,
   }

@@ -3,7 +3,17 @@
 import assert from 'node:assert/strict'
 import type { RecordChange } from '../core/ports.ts'
 import type { Check } from './conformance.ts'
-import { NOW, ODD_BYTES, ODD_TEXT, sampleApp, sampleCaller, sampleFact, sampleKey, sampleProvider } from './samples.ts'
+import {
+  brokenFact,
+  NOW,
+  ODD_BYTES,
+  ODD_TEXT,
+  sampleApp,
+  sampleCaller,
+  sampleFact,
+  sampleKey,
+  sampleProvider,
+} from './samples.ts'
 
 export function checkRecords(check: Check): void {
   check('providers, apps and callers come back exactly as they were put, in order', async ({ records }) => {
@@ -158,6 +168,22 @@ export function checkRecords(check: Check): void {
     ])
     assert.equal(await records.version(), versions.at(-1))
   })
+
+  check(
+    'F-49 the store knows until when it was worked on, and neither that nor what it was put back to goes back',
+    async (store) => {
+      assert.deepEqual(await store.life(), { lived: 0, restored: 0 })
+      await store.live({ lived: NOW }, [])
+      await store.live({ lived: NOW - 1 }, [])
+      assert.deepEqual(await store.life(), { lived: NOW, restored: 0 })
+      await store.live({ restored: NOW }, [sampleFact()])
+      await store.live({ lived: NOW + 5, restored: 1 }, [])
+      assert.deepEqual(await store.life(), { lived: NOW + 5, restored: NOW })
+      assert.equal((await store.history(null, { before: null, limit: 9 })).length, 1)
+      await assert.rejects(store.live({ lived: NOW + 9 }, [brokenFact()]))
+      assert.deepEqual(await store.life(), { lived: NOW + 5, restored: NOW })
+    },
+  )
 
   check('of 32 keys added at once for one purpose one stands, and everybody gets it', async ({ records }) => {
     const added = await Promise.all(

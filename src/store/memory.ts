@@ -3,7 +3,7 @@
 import type { Store } from '../core/ports.ts'
 import { attemptStore } from './memory-attempts.ts'
 import { Connections } from './memory-connections.ts'
-import { memoryHistory } from './memory-history.ts'
+import { copy, memoryHistory } from './memory-history.ts'
 import { recordStore } from './memory-records.ts'
 import { memorySealed } from './memory-sealed.ts'
 import { webhookStore } from './memory-webhooks.ts'
@@ -11,6 +11,7 @@ import { webhookStore } from './memory-webhooks.ts'
 export function memoryStore(): Store {
   const { tell, recorded, record, history, events } = memoryHistory()
   const { shelves, sealed } = memorySealed()
+  let life = { lived: 0, restored: 0 }
   const connections = new Connections(tell, shelves)
   return {
     attempts: attemptStore(connections, tell, shelves),
@@ -21,6 +22,11 @@ export function memoryStore(): Store {
     record,
     history,
     events,
+    life: async () => ({ ...life }),
+    live: async ({ lived = 0, restored = 0 }, facts) => {
+      tell(copy(facts))
+      life = { lived: Math.max(life.lived, lived), restored: Math.max(life.restored, restored) }
+    },
     ping: async () => {},
     close: async () => {},
   }

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { SEALED_TABLES } from '../core/ports.ts'
 import { NOW } from './samples.ts'
 import { sqliteAttempts } from './sqlite-attempts.ts'
 import { sqliteConnections } from './sqlite-connections.ts'
@@ -30,6 +31,16 @@ test('the document names every table and every column of the schema, in order, a
     told[table] = [...text.matchAll(/^\| `(\w+)` +\|/gm)].map(([, column]) => column)
   }
   assert.deepEqual(told, real)
+})
+
+test('S-53 every table with wrapped data keys is among those that are put under another master key', () => {
+  const file = openSqliteFile(':memory:')
+  const tables = file.prepare(`select name from sqlite_schema where type = 'table'`).all()
+  const sealed = tables.filter(({ name }) =>
+    file.prepare(`select 1 from pragma_table_info('${String(name)}') where name = 'data_key'`).get(),
+  )
+  file.close()
+  assert.deepEqual(sealed.map(({ name }) => String(name)).sort(), [...SEALED_TABLES].sort())
 })
 
 test('the document tells the primary key of every table', () => {

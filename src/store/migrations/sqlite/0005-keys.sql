@@ -13,3 +13,6 @@ create table broker_keys_next (
 insert into broker_keys_next select tenant, purpose, id, data_key, sealed, created_at from broker_keys;
 drop table broker_keys;
 alter table broker_keys_next rename to broker_keys;
+
+-- lived: the latest moment that a server said it was working on this database. restored: what that was when it was found to be put back.
+insert into counters (name, value) values ('lived', 0), ('restored', 0);
