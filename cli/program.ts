@@ -5,12 +5,14 @@ import { join } from 'node:path'
 import { Command } from 'commander'
 import { addApply } from './apply.ts'
 import { addApps } from './apps.ts'
+import { addAudit } from './audit.ts'
 import { addCallers } from './callers.ts'
 import { addConnections } from './connections.ts'
 import { addDemo } from './demo.ts'
 import { addEvents } from './events.ts'
 import { withExamples, withVariables } from './help.ts'
 import { addMigrate } from './migrate.ts'
+import { addOwner } from './owner.ts'
 import { addProviders } from './providers.ts'
 import { addSandbox } from './sandbox.ts'
 import { addServe } from './serve.ts'
@@ -43,6 +45,8 @@ export function createProgram(): Command {
     addEvents,
     addWebhooks,
     addCallers,
+    addAudit,
+    addOwner,
     addMigrate,
     addSandbox,
   ])

@@ -12,6 +12,7 @@ import { Ahead } from './core/ahead.ts'
 import { type Applied, apply } from './core/apply.ts'
 import { BrokerError } from './core/errors.ts'
 import { Flights } from './core/flights.ts'
+import { HandOuts } from './core/hand-outs.ts'
 import { Pacing } from './core/pacing.ts'
 import type { Journal, Mode, Ports, RecordStore, Store } from './core/ports.ts'
 import type { Provider } from './core/provider.ts'
@@ -86,6 +87,8 @@ export async function openBroker(
       modeOf: (provider) => remembered(modes, provider.id, () => metrics.counted(oauth2, provider)),
       flights,
       ahead: new Ahead(Math.random),
+      handOuts: new HandOuts(),
+      notary: keys.notary,
       pacing: new Pacing({ now, chance: Math.random }),
       now,
       pause: (ms) => pause(ms),
