@@ -227,8 +227,11 @@ for (const [name, open] of Object.entries(GROUNDS)) {
         const child = fork(join(import.meta.dirname, 'audit-writer.ts'), [url, pem, `${round}-${one}`])
         let [mine, sealed] = [0, 0]
         child.on('message', (message: { acknowledged?: string }) => {
-          if (message.acknowledged !== undefined) acknowledged.add(message.acknowledged)
-          message.acknowledged === undefined ? (sealed += 1) : (mine += 1)
+          if (message.acknowledged === undefined) sealed += 1
+          else {
+            acknowledged.add(message.acknowledged)
+            mine += 1
+          }
           // In the middle of both loops, and never of the same thing.
           if (mine > 20 + 7 * one && sealed > 20 + 5 * one) child.kill('SIGKILL')
         })
