@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { Command } from 'commander'
 import { addApply } from './apply.ts'
 import { addApps } from './apps.ts'
+import { addAudit } from './audit.ts'
 import { addCallers } from './callers.ts'
 import { addConnections } from './connections.ts'
 import { addDemo } from './demo.ts'
@@ -12,6 +13,7 @@ import { addEvents } from './events.ts'
 import { withExamples, withVariables } from './help.ts'
 import { addIncident } from './incident.ts'
 import { addMigrate } from './migrate.ts'
+import { addOwner } from './owner.ts'
 import { addProviders } from './providers.ts'
 import { addSandbox } from './sandbox.ts'
 import { addServe } from './serve.ts'
@@ -45,6 +47,8 @@ export function createProgram(): Command {
     addWebhooks,
     addCallers,
     addIncident,
+    addAudit,
+    addOwner,
     addMigrate,
     addSandbox,
   ])

@@ -1,14 +1,16 @@
-/** Secrets of the broker's own: what it signs caller tokens with, and what it hashes caller secrets with. Made at the first start, sealed in the store. */
+/** Secrets of the broker's own: what it signs caller tokens with, what it hashes caller secrets with, and what it signs checkpoints with. Made at the first start, sealed in the store. */
 
 import { createHmac, createPrivateKey, createPublicKey, generateKeyPair, type KeyObject, randomBytes } from 'node:crypto'
 import { promisify } from 'node:util'
-import type { BrokerKey, RecordStore, Row, Seal } from '../core/ports.ts'
+import type { BrokerKey, Notary, RecordStore, Row, Seal } from '../core/ports.ts'
 import { Secret } from '../core/secret.ts'
+import { createNotary } from './notary.ts'
 
 export interface BrokerKeys {
   readonly signing: { readonly kid: string; readonly privateKey: KeyObject; readonly publicKey: KeyObject }
   /** HMAC-SHA256 under a key that only this installation has, base64url: the store alone does not let anybody try secrets. */
   readonly hashOf: (secret: Secret) => string
+  readonly notary: Notary
 }
 
 /** Belongs to no tenant. */
@@ -26,12 +28,14 @@ export async function loadBrokerKeys(records: RecordStore, seal: Seal, now: () =
   }
   const sign = await keyOf('sign', makeSigningKey)
   const hash = await keyOf('hash', async () => new Secret(randomBytes(32).toString('base64')))
+  const audit = await keyOf('audit', makeNotaryKey)
 
   const privateKey = createPrivateKey(sign.secret.reveal())
   const pepper = Buffer.from(hash.secret.reveal(), 'base64')
   return {
     signing: { kid: sign.id, privateKey, publicKey: createPublicKey(privateKey) },
     hashOf: (secret) => createHmac('sha256', pepper).update(secret.reveal()).digest('base64url'),
+    notary: createNotary(audit.id, createPrivateKey(audit.secret.reveal())),
   }
 }
 
@@ -44,6 +48,11 @@ async function made(seal: Seal, purpose: BrokerKey['purpose'], secret: Secret, c
 /** RS256 with 2048 bits, which is what stock clients verify. */
 async function makeSigningKey(): Promise<Secret> {
   const { privateKey } = await promisify(generateKeyPair)('rsa', { modulusLength: 2048 })
+  return new Secret(privateKey.export({ type: 'pkcs8', format: 'pem' }) as string)
+}
+
+async function makeNotaryKey(): Promise<Secret> {
+  const { privateKey } = await promisify(generateKeyPair)('ed25519')
   return new Secret(privateKey.export({ type: 'pkcs8', format: 'pem' }) as string)
 }
 

@@ -5,6 +5,7 @@ import type { Client } from 'pg'
 import type { Store } from '../core/ports.ts'
 import { readMigrations } from './migrate.ts'
 import { postgresAttempts } from './postgres-attempts.ts'
+import { postgresAudit } from './postgres-audit.ts'
 import { postgresConnections } from './postgres-connections.ts'
 import { connectTo, PostgresDatabase } from './postgres-database.ts'
 import { explainOpening, mayPass } from './postgres-failure.ts'
@@ -27,6 +28,7 @@ export async function openPostgresStore(url: string): Promise<Store> {
     connections: postgresConnections(database),
     records: postgresRecords(database),
     webhooks: postgresWebhooks(database),
+    audit: postgresAudit(database),
     ...postgresHistory(database),
 
     // Only a write that reaches the disk proves that the next one can.
