@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import type { Scope } from '../../src/core/caller.ts'
+import { noteUsage } from '../../src/core/usage.ts'
 import { ROUTES, type Route } from '../../src/http/routes.ts'
 import { Browser } from '../browser-stand-in.ts'
 import { type Answer, type AskOptions, answerOf, MINUTE, startWorld, type World } from '../world.ts'
@@ -86,6 +87,8 @@ function requestTo(route: Route, about: Targets): Request {
 
 /** Everything that an operation could have changed. */
 async function everything(): Promise<string> {
+  // What was handed out before is noted by the clock, once a minute: not in the middle of a comparison.
+  await noteUsage(world.broker.ports, world.broker.ports.usage)
   const [connections, pending, apps, callers, webhooks] = await Promise.all([
     world.ask('GET', '/api/v1/connections', { query: { page_size: '500' } }),
     world.ask('GET', '/api/v1/connections', { query: { page_size: '500', state: 'pending' } }),
