@@ -4,17 +4,24 @@ import { readConfig } from '../src/config.ts'
 import type { Attempt } from '../src/core/attempt.ts'
 import { attemptRow } from '../src/core/attempt.ts'
 import type { Connection } from '../src/core/connection.ts'
+import { HandOuts } from '../src/core/hand-outs.ts'
 import { mintId } from '../src/core/one-time.ts'
 import type { Ports } from '../src/core/ports.ts'
 import { Secret } from '../src/core/secret.ts'
 import { connectionRow, sealCredentials } from '../src/core/vault.ts'
 import { openBroker, serve } from '../src/main.ts'
 
+/** What the token path costs without its audit; no broker can be told to be so. */
+class Forgetful extends HandOuts {
+  override note(): void {}
+}
+
 const HOUR = 3_600_000
 const connections = Number(process.argv[2] ?? 0)
 
 const config = readConfig()
-const broker = await openBroker(config)
+const opened = await openBroker(config)
+const broker = process.argv[3] === 'unaudited' ? { ...opened, ports: { ...opened.ports, handOuts: new Forgetful() } } : opened
 await broker.applySetup()
 const sessions: string[] = []
 for (let i = 0; i < connections; i++) sessions.push(await seeded(broker.ports, i))

@@ -40,14 +40,14 @@ describe('latchstring keys', { concurrency: 2 }, () => {
     const { run, json, lines, path } = withKeyFile(t)
     await json('callers', 'create', 'backend', '--scope', 'read:connected_apps', '--owner', 'ops')
     const first = await json<Status>('keys', 'status')
-    assert.deepEqual(rolesOf(first), ['primary 2'])
+    assert.deepEqual(rolesOf(first), ['primary 3'])
     const old = first.master_keys[0]!.id
 
     const { staged } = await json<{ staged: string }>('keys', 'rotate')
     assert.equal(lines().length, 2)
     assert.match(lines()[1] ?? '', /^staged:[A-Za-z0-9+/]{43}=$/)
     assert.equal(statSync(path).mode & 0o777, 0o600)
-    assert.deepEqual(rolesOf(await json('keys', 'status')), ['primary 2', 'staged 0'])
+    assert.deepEqual(rolesOf(await json('keys', 'status')), ['primary 3', 'staged 0'])
     const twice = await run('keys', 'rotate')
     assert.deepEqual([twice.code, lines().length], [2, 2])
     assert.match(twice.stderr, new RegExp(`${staged} is staged already: .*keys rotate --promote`))
@@ -58,14 +58,14 @@ describe('latchstring keys', { concurrency: 2 }, () => {
       promoted.master_keys.map(({ id }) => id),
       [staged, old],
     )
-    assert.deepEqual(rolesOf(promoted), ['primary 0', 'opens 2'])
+    assert.deepEqual(rolesOf(promoted), ['primary 0', 'opens 3'])
     const early = await run('keys', 'retire', old, '--yes')
     assert.equal(early.code, 1)
-    assert.match(early.stderr, new RegExp(`${old} cannot be retired: it still seals 2 broker_keys; latchstring keys reseal`))
+    assert.match(early.stderr, new RegExp(`${old} cannot be retired: it still seals 3 broker_keys; latchstring keys reseal`))
 
-    assert.deepEqual(await json('keys', 'reseal'), { resealed: 2, left: 0, damaged: [], stopped: false })
+    assert.deepEqual(await json('keys', 'reseal'), { resealed: 3, left: 0, damaged: [], stopped: false })
     assert.deepEqual(await json('keys', 'reseal'), { resealed: 0, left: 0, damaged: [], stopped: false })
-    assert.deepEqual(rolesOf(await json('keys', 'status')), ['primary 2', 'retirable 0'])
+    assert.deepEqual(rolesOf(await json('keys', 'status')), ['primary 3', 'retirable 0'])
     assert.match((await run('keys', 'retire', staged, '--yes')).stderr, /it is the primary key/)
     assert.equal((await run('keys', 'retire', old)).code, 2, 'nobody is there to say yes')
     assert.deepEqual(await json('keys', 'retire', old, '--yes'), { retired: old })

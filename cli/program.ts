@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { Command } from 'commander'
 import { addApply } from './apply.ts'
 import { addApps } from './apps.ts'
+import { addAudit } from './audit.ts'
 import { addCallers } from './callers.ts'
 import { addConnections } from './connections.ts'
 import { addDemo } from './demo.ts'
@@ -13,6 +14,7 @@ import { withExamples, withVariables } from './help.ts'
 import { addIncident } from './incident.ts'
 import { addKeys } from './keys.ts'
 import { addMigrate } from './migrate.ts'
+import { addOwner } from './owner.ts'
 import { addProviders } from './providers.ts'
 import { addSandbox } from './sandbox.ts'
 import { addServe } from './serve.ts'
@@ -47,6 +49,8 @@ export function createProgram(): Command {
     addCallers,
     addIncident,
     addKeys,
+    addAudit,
+    addOwner,
     addMigrate,
     addSandbox,
   ])

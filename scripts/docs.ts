@@ -9,6 +9,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createProgram } from '../cli/program.ts'
 import { VARIABLES } from '../src/config.ts'
+import { FACT_ACTIONS } from '../src/core/audit.ts'
 import { PAGE_ROUTES } from '../src/http/connect-pages.ts'
 import { STATUS } from '../src/http/reply.ts'
 import { ROUTES } from '../src/http/routes.ts'
@@ -55,6 +56,7 @@ export async function problems(): Promise<string[]> {
     ...outOfStep('README.md', 'variable', tableRows(read('README.md'), /^LATCHSTRING_/).keys(), variables),
     ...outOfStep('docs/decisions/', 'dependency', decided, Object.keys(manifest.dependencies)),
     ...errors(),
+    ...outOfStep('docs/audit.md', 'action', tableRows(section(read('docs/audit.md'), 'What is in it'), /^/).keys(), FACT_ACTIONS),
     ...(await operating()),
     ...unproved('SECURITY.md', read('SECURITY.md'), [
       ...filesNamed('.test.ts'),

@@ -103,6 +103,29 @@ export const EXAMPLES: Readonly<Record<string, Example>> = {
   relabel_connection: { body: { label: 'work account' }, answer: { ...connection, label: 'work account' } },
   delete_connection: { answer: { result: 'deleted', ...DONE } },
   list_events: { query: { after: 'evt_4710' }, answer: { events: [event], next_token: null } },
+  list_audit: {
+    query: { action: 'token.handed_out' },
+    answer: {
+      entries: [
+        {
+          id: 'aud_4712.3',
+          timestamp: '2026-11-23T09:30:00.000Z',
+          actor: 'backend',
+          action: 'token.handed_out',
+          subject: SESSION,
+          reason: null,
+          key_code_ref: 'github',
+          provider: null,
+          user_id: null,
+          org_code: null,
+          scopes: ['repo'],
+          purpose: 'nightly sync',
+        },
+      ],
+      head: 'eyJhbGciOiJFZERTQSIs…',
+      next_token: 'aud_4712.3',
+    },
+  },
   list_webhooks: { answer: { webhooks: [webhook], next_token: null } },
   create_webhook: {
     body: { url: 'https://app.example.com/latchstring', types: ['connection.broken', 'connection.revoked'] },

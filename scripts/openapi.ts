@@ -37,6 +37,7 @@ const TAGS: Readonly<Record<string, string>> = {
   connected_apps: 'Connecting, tokens, revoking: what every stock client of the Connected Apps API speaks, and `complete`.',
   connections: 'Which connections there are, and how they are.',
   events: 'What happened to connections.',
+  audit: 'Who did what.',
   webhooks: 'Where events are sent, as Standard Webhooks.',
   apps: 'Registrations at providers.',
   providers: 'What can be connected.',

@@ -12,6 +12,7 @@ import { Ahead } from './core/ahead.ts'
 import { type Applied, apply } from './core/apply.ts'
 import { BrokerError } from './core/errors.ts'
 import { Flights } from './core/flights.ts'
+import { HandOuts } from './core/hand-outs.ts'
 import { Pacing } from './core/pacing.ts'
 import type { Journal, Mark, Mode, Ports, RecordStore, Store } from './core/ports.ts'
 import type { Provider } from './core/provider.ts'
@@ -113,6 +114,8 @@ export async function openBroker(
       ahead: new Ahead(Math.random),
       usage: new Usage(now),
       revocationEnded: metrics.revocationEnded,
+      handOuts: new HandOuts(),
+      notary: keys.notary,
       pacing: new Pacing({ now, chance: Math.random }),
       now,
       pause: (ms) => pause(ms),

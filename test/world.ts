@@ -10,6 +10,7 @@ import { startSandbox } from '../sandbox/sandbox.ts'
 import { type Config, readConfig } from '../src/config.ts'
 import type { UserBinding } from '../src/core/app.ts'
 import { SCOPES } from '../src/core/caller.ts'
+import type { Fact } from '../src/core/ports.ts'
 import { type Broker, openBroker, type RunningServer, serve } from '../src/main.ts'
 import { Browser } from './browser-stand-in.ts'
 import { postgres } from './postgres.ts'
@@ -59,7 +60,7 @@ export const CALLERS = {
 export type CallerName = keyof typeof CALLERS
 
 /** All but what stays for a caller to want in vain. */
-export const MOST_SCOPES = SCOPES.filter((scope) => !scope.endsWith(':audit'))
+export const MOST_SCOPES = SCOPES.filter((scope) => scope !== 'write:audit')
 
 export const BINDINGS = ['none', 'confirm', 'callback', 'complete'] as const satisfies readonly UserBinding[]
 
@@ -187,6 +188,12 @@ export class World implements AsyncDisposable {
   /** How often a code was sent to the provider. */
   get redeemed(): number {
     return this.sandbox.control.count('token')
+  }
+
+  /** What was written into the history last, but for tokens that were handed out, which are written when they are. */
+  async toldLast(): Promise<Fact | undefined> {
+    const facts = await this.broker.ports.store.history('default', { before: null, limit: 20 })
+    return facts.find(({ action }) => action !== 'token.handed_out')
   }
 
   /** What the history tells of a session, oldest first: `action reason`. */

@@ -75,7 +75,7 @@ export const TOKEN: Operation = {
   method: 'GET',
   path: '/api/v1/connected_apps/token',
   carry: 'query',
-  takes: { ...session, min_ttl: positiveInteger, force_refresh: flag },
+  takes: { ...session, min_ttl: positiveInteger, force_refresh: flag, purpose: text },
   promises: ['access_token'],
 }
 

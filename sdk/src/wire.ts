@@ -85,6 +85,8 @@ export interface AuthUrlAnswer {
 
 /** `GET /api/v1/connected_apps/token`. Needs `read:connected_apps`. */
 export interface TokenQuery {
+  /** What the token is for, in your words: it stands in the audit for ever, so name nobody in it. */
+  readonly purpose?: string
   readonly session_id: string
   /** Seconds: the token lives at least so long, or there is an error (`MIN_TTL_NOT_MET`, `PROVIDER_UNAVAILABLE`). */
   readonly min_ttl?: number
@@ -265,6 +267,79 @@ export interface EventListQuery extends PageQuery {
 export interface EventListAnswer {
   readonly events: readonly EventItem[]
   /** null: this is all there is so far. Ask again later with `after`. */
+  readonly next_token: string | null
+}
+
+// ── /api/v1/audit ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** What the audit can tell; `docs/audit.md` says what each is. */
+export type AuditAction =
+  | EventType
+  | 'token.handed_out'
+  | 'access.refused'
+  | 'attempt.begun'
+  | 'attempt.denied'
+  | 'attempt.failed'
+  | 'attempt.burned'
+  | 'attempt.binding_mismatch'
+  | 'connection.relabelled'
+  | 'connection.deleted'
+  | 'connection.revocation_ended'
+  | 'connection.integrity_failure'
+  | 'owner.exported'
+  | 'owner.erased'
+  | 'provider.applied'
+  | 'provider.removed'
+  | 'app.applied'
+  | 'app.removed'
+  | 'app.refused'
+  | 'app.accepted'
+  | 'caller.applied'
+  | 'caller.disabled'
+  | 'caller.enabled'
+  | 'caller.removed'
+  | 'webhook.created'
+  | 'webhook.rotated'
+  | 'webhook.replayed'
+  | 'webhook.removed'
+  | 'keys.resealed'
+  | 'keys.signing_rotated'
+  | 'store.restored'
+
+/** One thing that somebody did. What does not apply is null. */
+export interface AuditItem {
+  /** The same however often it is read. */
+  readonly id: string
+  readonly timestamp: string
+  /** A caller; or `browser`, `broker` or `operator`. */
+  readonly actor: string
+  readonly action: AuditAction
+  /** What was done to: a session_id, a key_code_ref, a client_id and so on. */
+  readonly subject: string
+  readonly reason: string | null
+  readonly key_code_ref: string | null
+  readonly provider: string | null
+  /** null, too, when its owner was erased. */
+  readonly user_id: string | null
+  readonly org_code: string | null
+  /** What the token may be used for that was handed out. */
+  readonly scopes: readonly string[] | null
+  /** What it was for, as the caller said. */
+  readonly purpose: string | null
+}
+
+/** `GET /api/v1/audit`, newest first. Needs `read:audit`. Filters narrow each other. */
+export interface AuditListQuery extends PageQuery {
+  readonly action?: AuditAction
+  readonly actor?: string
+  readonly subject?: string
+}
+
+export interface AuditListAnswer {
+  readonly entries: readonly AuditItem[]
+  /** The newest signed checkpoint, a JWS. Kept elsewhere, it proves later that nothing was taken away. null: there is none yet. */
+  readonly head: string | null
+  /** null: this is the last page. A page may be short, or empty, and not the last. */
   readonly next_token: string | null
 }
 

@@ -67,14 +67,15 @@ export async function relabel(ports: Ports, caller: Caller, session: string, lab
   }
 }
 
-/** Revokes it first, here and at the provider. */
-export async function deleteConnection(ports: Ports, caller: Caller, session: string): Promise<void> {
+/** Revokes it first, here and at the provider. Resolves to what became of it there. */
+export async function deleteConnection(ports: Ports, caller: Caller, session: string): Promise<Upstream> {
   await allow(ports, caller, 'write:connections', session)
   let upstream: Upstream | null = null
   while (!upstream) upstream = await revokeConnection(ports, caller.name, await existing(ports, caller, session))
   // Whether the provider took it back is the last thing that is known of it.
   const told = { tenant: caller.tenant, at: ports.now(), actor: caller.name, subject: session, reason: upstream }
   await ports.store.connections.remove(caller.tenant, session, [{ ...told, action: 'connection.deleted' }])
+  return upstream
 }
 
 async function existing(ports: Ports, caller: Caller, session: string): Promise<Connection> {

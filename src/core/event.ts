@@ -20,7 +20,12 @@ export type EventType = (typeof EVENT_TYPES)[number]
 export interface About {
   readonly app: string
   readonly provider: string
-  readonly owner: Owner
+  readonly owner: ToldOwner
+}
+
+/** Of an owner that was erased only the pseudonym is left. */
+export interface ToldOwner extends Owner {
+  readonly pseudonym?: string
 }
 
 export type ConnectionEvent = ConnectionFact & { readonly seq: number }

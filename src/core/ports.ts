@@ -4,9 +4,11 @@ import type { Ahead } from './ahead.ts'
 import type { App, Registration } from './app.ts'
 import type { Attempt, Stage } from './attempt.ts'
 import type { CallerRecord } from './caller.ts'
+import type { Checkpoint } from './checkpoint.ts'
 import type { Account, Connection, Credentials, Glance, Health, Lease } from './connection.ts'
 import type { About, ConnectionEvent, EventFilter, EventType, Message } from './event.ts'
 import type { Flights } from './flights.ts'
+import type { HandOuts } from './hand-outs.ts'
 import type { Pacing } from './pacing.ts'
 import type { Provider } from './provider.ts'
 import type { Registry } from './registry.ts'
@@ -32,11 +34,15 @@ export interface Ports {
   readonly usage: Usage
   /** For the metrics: how it ended with a grant that was to be taken back. */
   readonly revocationEnded: (how: RevocationEnd) => void
+  /** What this process handed out, until it stands in the history. */
+  readonly handOuts: HandOuts
+  /** Signs what proves that the history is whole. */
+  readonly notary: Notary
   /** Milliseconds since the epoch. */
   readonly now: () => number
   /** Waits that many milliseconds. */
   readonly pause: (ms: number) => Promise<void>
-  /** Keyed hash of a caller's secret, which is all that is kept of it. */
+  /** Keyed hash of a caller's secret, which is all that is kept of it; and of an owner, which is all that is left of one that was erased. */
   readonly hashOf: (secret: Secret) => string
   /** Read definitions that came as a request, with the same checks as in a file. Throw `INVALID_REQUEST` with every mistake. */
   readonly checkApp: (definition: unknown) => Promise<AppSetup>
@@ -60,7 +66,7 @@ export interface Ports {
  * Something that happened, written in the same transaction as the change it tells of; `reason` holds no secret.
  * Audit and events are readings of these.
  */
-export type Fact = ConnectionFact | OtherFact
+export type Fact = ConnectionFact | HandOutFact | OtherFact
 
 /** One that is an event. */
 export interface ConnectionFact extends Told {
@@ -68,8 +74,20 @@ export interface ConnectionFact extends Told {
   readonly about: About
 }
 
+/** Access tokens that one caller was given, of one app and with the same scopes; `subject` is the app, `at` when the first was. */
+export interface HandOutFact extends Told {
+  readonly action: 'token.handed_out'
+  readonly handedOut: HandedOutTokens
+}
+
+export interface HandedOutTokens {
+  readonly scopes: readonly string[]
+  /** Of which connection, when, and what for, in the caller's words. */
+  readonly tokens: readonly (readonly [session: string, at: number, purpose: string | null])[]
+}
+
 export interface OtherFact extends Told {
-  readonly action: Exclude<FactAction, EventType>
+  readonly action: Exclude<FactAction, EventType | 'token.handed_out'>
 }
 
 interface Told {
@@ -83,6 +101,7 @@ interface Told {
 
 export type FactAction =
   | EventType
+  | 'token.handed_out'
   | 'access.refused'
   | 'attempt.begun'
   | 'attempt.denied'
@@ -93,6 +112,8 @@ export type FactAction =
   | 'connection.deleted'
   | 'connection.revocation_ended'
   | 'connection.integrity_failure'
+  | 'owner.exported'
+  | 'owner.erased'
   | 'provider.applied'
   | 'provider.removed'
   | 'app.applied'
@@ -118,6 +139,7 @@ export interface Store {
   readonly records: RecordStore
   readonly webhooks: WebhookStore
   readonly sealed: SealedStore
+  readonly audit: AuditStore
 
   /** Facts that change nothing else: refusals. */
   record(facts: readonly Fact[]): Promise<void>
@@ -162,6 +184,10 @@ export interface AttemptStore {
   empty(expiredBefore: number, limit: number): Promise<number>
   /** Deletes attempts that expired before the moment given, oldest first, at most `limit`; resolves to how many. */
   sweep(expiredBefore: number, limit: number): Promise<number>
+  /** All of an owner, at whatever stage, newest first. */
+  ofOwner(tenant: string, owner: OwnerFilter): Promise<Attempt[]>
+  /** Deletes them; resolves to how many. */
+  forget(tenant: string, owner: OwnerFilter): Promise<number>
 }
 
 /**
@@ -225,6 +251,9 @@ export interface ConnectionFilter {
   readonly label?: string
 }
 
+/** A user, an organisation with all in it, or a user within it. Without either it is nobody. */
+export type OwnerFilter = Pick<ConnectionFilter, 'userId' | 'orgCode'>
+
 export interface Cursor {
   readonly createdAt: number
   readonly id: string
@@ -273,6 +302,37 @@ export interface WebhookStore {
   deliveries(webhook: Webhook, state: Delivery['state'], page: { after: number; limit: number }): Promise<Delivery[]>
   /** Makes deliveries once more of events that the webhook was given, dead ones included; those that wait go on waiting. Resolves to how many. */
   replay(webhook: Webhook, from: { after: number; since?: number }, now: number, facts: readonly Fact[]): Promise<number>
+  /** Deletes all deliveries, of any webhook, that are about that connection; resolves to how many. */
+  forget(tenant: string, session: string): Promise<number>
+}
+
+/** The history as what is proved: facts as they stand, and the chain of checkpoints over them. */
+export interface AuditStore {
+  /** In the order of their sequence numbers, of all tenants, those after one number and up to another. */
+  rows(range: { after: number; upTo: number; limit: number }): Promise<HistoryRow[]>
+  /** The newest checkpoint. */
+  head(): Promise<Checkpoint | null>
+  /** Oldest first, those after a number. */
+  checkpoints(page: { after: number; limit: number }): Promise<Checkpoint[]>
+  /** Adds it unless there is one of that number; says whether it did. Of any number of processes at once, one does. */
+  append(checkpoint: Checkpoint): Promise<boolean>
+  /** Puts others in place of whom events are about: all that is ever changed in the history. */
+  retell(tenant: string, events: readonly Pick<ConnectionEvent, 'seq' | 'about'>[], facts: readonly Fact[]): Promise<void>
+  /** Takes what was deleted out of the store's own files, as far as the store can; says whether it could. It may take long, and others wait. */
+  shred(): Promise<boolean>
+}
+
+/** A fact as the store holds it; `about` and `handedOut` are the JSON that stands there. */
+export interface HistoryRow {
+  readonly seq: number
+  readonly tenant: string
+  readonly at: number
+  readonly actor: string
+  readonly action: string
+  readonly subject: string
+  readonly reason: string | null
+  readonly about: string | null
+  readonly handedOut: string | null
 }
 
 /** Rows with sealed columns, whatever they hold: what it takes to put them under another master key. */
@@ -307,9 +367,9 @@ export type RecordChange =
   | { readonly remove: 'app'; readonly tenant: string; readonly keyCodeRef: string }
   | { readonly remove: 'caller'; readonly clientId: string }
 
-/** A secret of the broker's own: what it signs caller tokens with, what it hashes caller secrets with. */
+/** A secret of the broker's own: what it signs caller tokens with, what it hashes caller secrets with, what it signs checkpoints with. */
 export interface BrokerKey {
-  readonly purpose: 'sign' | 'hash'
+  readonly purpose: 'sign' | 'hash' | 'audit'
   readonly id: string
   readonly dataKey: Uint8Array
   readonly sealed: Uint8Array
@@ -485,6 +545,17 @@ export type Revoked =
 
 /** `unknown`: the provider's file has no probe, or its answer proves nothing. */
 export type Liveness = 'alive' | 'dead' | 'unknown'
+// ── Notary ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Signs with a key that is used for nothing else, so that nobody without the master key can make a checkpoint. */
+export interface Notary {
+  /** A compact JWS. */
+  sign(claims: object): string
+  /** What was signed; null: not by this key. */
+  verify(jws: string): unknown
+  /** As a JWK, for whoever verifies elsewhere. */
+  readonly publicKey: Readonly<Record<string, string>>
+}
 
 // ── Courier ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 

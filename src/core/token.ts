@@ -11,6 +11,7 @@ import { openAccessToken } from './vault.ts'
 
 export interface HandedOut {
   readonly accessToken: Secret
+  readonly issuedAt: number
   /** null: it does not expire, as far as the provider says. */
   readonly expiresAt: number | null
   /** The last renewal failed, and the token is on its last stretch. */
@@ -31,16 +32,21 @@ export async function token(ports: Ports, caller: Caller, session: string, wante
   if (glance && judge(glance, now) === 'fresh' && isWanted(glance, now, wanted)) {
     ports.ahead.used(glance)
     ports.usage.used(glance)
-    return { accessToken: await openAccessToken(ports, glance), expiresAt: glance.expiresAt, refreshFailed: false }
+    return {
+      accessToken: await openAccessToken(ports, glance),
+      issuedAt: glance.issuedAt,
+      expiresAt: glance.expiresAt,
+      refreshFailed: false,
+    }
   }
   const found =
     (glance && (await ports.store.connections.find(caller.tenant, session))) ?? (await justMade(ports, caller, session))
   const connection = await usable(ports, found, wanted)
   ports.ahead.used(connection)
   ports.usage.used(connection)
-  const { health, expiresAt } = connection
+  const { health, issuedAt, expiresAt } = connection
   const refreshFailed = 'trouble' in health && health.trouble !== null
-  return { accessToken: await openAccessToken(ports, connection), expiresAt, refreshFailed }
+  return { accessToken: await openAccessToken(ports, connection), issuedAt, expiresAt, refreshFailed }
 }
 
 /** Between the look at the connections and the one at the attempts it may have become one. Throws why there is none. */

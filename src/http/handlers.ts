@@ -3,18 +3,19 @@
 import type { Static } from 'typebox'
 import type * as wire from '../../sdk/src/wire.ts'
 import { apply } from '../core/apply.ts'
+import { listAudit, type Place } from '../core/audit.ts'
 import { deleteConnection, listConnections, PAGE_SIZE, PAGE_SIZE_MAX, readConnection, relabel } from '../core/browse.ts'
 import { allow, type Caller } from '../core/caller.ts'
 import { complete } from '../core/complete.ts'
 import { authUrl, type Link } from '../core/connect.ts'
 import { BrokerError } from '../core/errors.ts'
 import { eventId, listEvents, messageOf, positionOf } from '../core/event.ts'
+import { handOut } from '../core/hand-outs.ts'
 import { listApps, listCallers, readApp, removeApp, removeCaller, setCallerDisabled } from '../core/manage.ts'
 import type { Cursor, Ports } from '../core/ports.ts'
 import type { Wanted } from '../core/renew.ts'
 import { revoke } from '../core/revoke.ts'
 import { Secret } from '../core/secret.ts'
-import { token } from '../core/token.ts'
 import {
   createWebhook,
   listDeliveries,
@@ -25,7 +26,18 @@ import {
   testWebhook,
   type WithSecret,
 } from '../core/webhooks.ts'
-import { appItem, callerItem, connectionItem, deliveryItem, moment, pendingItem, providerItem, webhookItem } from './items.ts'
+import {
+  appItem,
+  auditId,
+  auditItem,
+  callerItem,
+  connectionItem,
+  deliveryItem,
+  moment,
+  pendingItem,
+  providerItem,
+  webhookItem,
+} from './items.ts'
 import type * as schemas from './schemas.ts'
 
 /** A request that fits its route's schemas. */
@@ -58,7 +70,8 @@ export async function getToken(
   caller: Caller,
   { query }: Input<Static<typeof schemas.TokenQuery>>,
 ): Promise<wire.TokenAnswer> {
-  const { accessToken, expiresAt, refreshFailed } = await token(ports, caller, query.session_id, wantedOf(query))
+  const { purpose = null, session_id } = query
+  const { accessToken, expiresAt, refreshFailed } = await handOut(ports, caller, session_id, wantedOf(query), purpose)
   return {
     access_token: accessToken.reveal(),
     ...(expiresAt !== null && { access_token_expiry: moment(expiresAt) }),
@@ -177,6 +190,27 @@ export async function getEvents(
   const page = { after: next_token === undefined ? from.after : positionOf(next_token).after, size: sizeOf(page_size) }
   const { events, next } = await listEvents(ports, caller, filter, page)
   return { events: events.map(messageOf), next_token: next === null ? null : eventId(next) }
+}
+
+// ── /api/v1/audit ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+export async function getAudit(
+  ports: Ports,
+  caller: Caller,
+  { query }: Input<Static<typeof schemas.AuditListQuery>>,
+): Promise<wire.AuditListAnswer> {
+  const { page_size, next_token, ...filter } = query
+  const page = { before: next_token === undefined ? null : placeOf(next_token), size: sizeOf(page_size) }
+  const { entries, next } = await listAudit(ports, caller, filter, page)
+  const head = await ports.store.audit.head()
+  return { entries: entries.map(auditItem), head: head && head.signature, next_token: next && auditId(next) }
+}
+
+/** A page may end at any entry, whether it was shown or not. */
+function placeOf(text: string): Place {
+  const [, seq, index = '0'] = /^aud_(\d{1,15})(?:\.(\d{1,6}))?$/.exec(text) ?? []
+  if (seq === undefined) throw new BrokerError('INVALID_REQUEST', 'next_token is not one that a page of this list answered')
+  return { seq: Number(seq), index: Number(index) }
 }
 
 // ── /api/v1/webhooks ─────────────────────────────────────────────────────────────────────────────────────────────────

@@ -3,6 +3,7 @@
 import type * as wire from '../../sdk/src/wire.ts'
 import type { App } from '../core/app.ts'
 import type { Attempt } from '../core/attempt.ts'
+import type { AuditEntry, Place } from '../core/audit.ts'
 import type { CallerRecord } from '../core/caller.ts'
 import { redirectUri } from '../core/connect.ts'
 import { type Connection, missingScopes } from '../core/connection.ts'
@@ -146,4 +147,25 @@ export function webhookItem(
 
 export function deliveryItem({ event, state, attempts, reason, retryAt }: Delivery): wire.DeliveryItem {
   return { event: messageOf(event), state, attempts, reason, retry_at: state === 'dead' ? null : moment(retryAt) }
+}
+
+export function auditItem({ place, at, actor, action, subject, reason, about, handedOut }: AuditEntry): wire.AuditItem {
+  return {
+    id: auditId(place),
+    timestamp: moment(at),
+    actor,
+    action,
+    subject,
+    reason,
+    key_code_ref: about?.app ?? handedOut?.app ?? null,
+    provider: about?.provider ?? null,
+    user_id: about?.owner.userId ?? null,
+    org_code: about?.owner.orgCode ?? null,
+    scopes: handedOut && [...handedOut.scopes],
+    purpose: handedOut && handedOut.purpose,
+  }
+}
+
+export function auditId({ seq, index }: Place): string {
+  return index === 0 ? `aud_${seq}` : `aud_${seq}.${index}`
 }

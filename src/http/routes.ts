@@ -163,6 +163,17 @@ export const ROUTES: readonly Route[] = [
   }),
   route({
     method: 'GET',
+    path: '/api/v1/audit',
+    operationId: 'list_audit',
+    summary: 'Who did what: every token that was handed out, every change and every refusal, newest first.',
+    scope: 'read:audit',
+    query: schemas.AuditListQuery,
+    answer: schemas.AuditListAnswer,
+    errors: [],
+    handle: handle.getAudit,
+  }),
+  route({
+    method: 'GET',
     path: WEBHOOKS,
     operationId: 'list_webhooks',
     summary: 'Where events are sent.',

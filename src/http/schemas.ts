@@ -2,6 +2,7 @@
 
 import { type Static, type TSchema, Type } from 'typebox'
 import type * as wire from '../../sdk/src/wire.ts'
+import { FACT_ACTIONS } from '../core/audit.ts'
 import { SCOPES } from '../core/caller.ts'
 import { EVENT_TYPES } from '../core/event.ts'
 
@@ -42,6 +43,14 @@ export const TokenQuery = Type.Object({
   force_refresh: Type.Optional(
     Type.Enum(['true', 'false'], {
       description: '`true`: a new token, because the old one was refused; one that came in the last 30 seconds counts as new.',
+    }),
+  ),
+  purpose: Type.Optional(
+    Type.String({
+      minLength: 1,
+      maxLength: 200,
+      pattern: '^[^\\x00-\\x1f\\x7f]*$',
+      description: 'What the token is for, in the caller’s words; it stands in the audit for ever, so name nobody in it.',
     }),
   ),
 })
@@ -92,6 +101,16 @@ export const EventListQuery = Type.Object(
     after: Type.Optional(
       Type.String({ maxLength: 40, description: 'The id of the last event that was seen, or a moment to begin at (RFC 3339).' }),
     ),
+    ...PageQuery,
+  },
+  strict,
+)
+
+export const AuditListQuery = Type.Object(
+  {
+    action: Type.Optional(Type.Enum([...FACT_ACTIONS])),
+    actor: Type.Optional(id('Only what this caller did; or browser, broker or operator.')),
+    subject: Type.Optional(id('Only what was done to this: a session_id, a key_code_ref, a client_id and so on.')),
     ...PageQuery,
   },
   strict,
@@ -250,6 +269,31 @@ export const EventListAnswer = Type.Object({
   events: Type.Array(EventItem),
   next_token: nullable(Type.String({ description: 'null: this is all there is so far.' })),
 })
+export const AuditItem = Type.Object({
+  id: Type.String({ description: 'The same however often it is read.' }),
+  timestamp: moment('When it happened.'),
+  actor: Type.String({ description: 'A caller; or browser, broker or operator.' }),
+  action: Type.Enum([...FACT_ACTIONS]),
+  subject: Type.String({ description: 'What was done to: a session_id, a key_code_ref, a client_id and so on.' }),
+  reason: nullable(Type.String()),
+  key_code_ref: nullable(Type.String()),
+  provider: nullable(Type.String()),
+  user_id: nullable(Type.String({ description: 'null, too, when its owner was erased.' })),
+  org_code: nullable(Type.String()),
+  scopes: nullable(Type.Array(Type.String(), { description: 'What the token may be used for that was handed out.' })),
+  purpose: nullable(Type.String({ description: 'What it was for, as the caller said.' })),
+})
+export const AuditListAnswer = Type.Object({
+  entries: Type.Array(AuditItem),
+  head: nullable(
+    Type.String({
+      description: 'The newest signed checkpoint, a JWS. Kept elsewhere, it proves later that nothing was taken away.',
+    }),
+  ),
+  next_token: nullable(
+    Type.String({ description: 'null: this is the last page. A page may be short, or empty, and not the last.' }),
+  ),
+})
 const webhookFields = {
   id: Type.String(),
   url: Type.String(),
@@ -320,6 +364,7 @@ export type HeldToTheContract = [
   Expect<Same<Static<typeof ConnectionItem>, Mutable<wire.ConnectionItem>>>,
   Expect<Same<Static<typeof ConnectionListAnswer>, Mutable<wire.ConnectionListAnswer>>>,
   Expect<Same<Static<typeof EventListAnswer>, Mutable<wire.EventListAnswer>>>,
+  Expect<Same<Static<typeof AuditListAnswer>, Mutable<wire.AuditListAnswer>>>,
   Expect<Same<Static<typeof WebhookListAnswer>, Mutable<wire.WebhookListAnswer>>>,
   Expect<Same<Static<typeof WebhookAnswer>, Mutable<wire.WebhookAnswer>>>,
   Expect<Same<Static<typeof WebhookTestAnswer>, Mutable<wire.WebhookTestAnswer>>>,

@@ -1,9 +1,11 @@
 /**
- * What runs by the clock: noticing what other processes changed, writing what waits in the journal, renewing ahead of time, looking after what is due,
- * having providers take back what they did not yet, noting what was in use, revoking what was not, and doing away with old attempts.
+ * What runs by the clock: noticing what other processes changed, writing what waits in the journal and what was handed out, sealing the history,
+ * renewing ahead of time, looking after what is due, having providers take back what they did not yet, noting what was in use, revoking what was
+ * not, and doing away with old attempts.
  */
 
 import { renewAhead } from '../core/ahead.ts'
+import { sealHistory } from '../core/checkpoint.ts'
 import { revokeUnused } from '../core/dormant.ts'
 import { lookAfterDue } from '../core/look-after.ts'
 import type { Ports } from '../core/ports.ts'
@@ -21,6 +23,9 @@ const REVOKING_MS = 1000
 const USAGE_MS = 60_000
 /** Looked for at every start, too. */
 const UNUSED_MS = DAY_MS
+/** How much of what was handed out a crash can lose; with the time that writing takes it stays below a second. */
+const HAND_OUTS_MS = 500
+const SEAL_MS = 1000
 const SWEEP_MS = 60_000
 const LIFE_MS = 10_000
 /** Attempts stay this long past their end, so that a late question is answered with what happened. */
@@ -34,6 +39,8 @@ export function startJobs(ports: Ports, { ahead }: { ahead: boolean }): { stop()
   const jobs = [
     every(NOTICE_MS, ports, 'changes by other processes could not be looked for', () => ports.registry.refresh()),
     every(JOURNAL_MS, ports, 'what waits in the journal could not be written', () => settleJournal(ports)),
+    every(HAND_OUTS_MS, ports, 'what was handed out could not be written', () => ports.handOuts.write(ports)),
+    every(SEAL_MS, ports, 'the history could not be sealed', () => sealHistory(ports)),
     ...(ahead
       ? [
           every(AHEAD_MS, ports, 'tokens could not be renewed ahead of time', (stopped) =>
@@ -56,7 +63,19 @@ export function startJobs(ports: Ports, { ahead }: { ahead: boolean }): { stop()
     async stop() {
       await Promise.all(jobs.map((stop) => stop()))
       await revoking.stop()
+      await lastWords(ports)
     },
+  }
+}
+
+/** Nobody asks any more: what is still only in memory is written. */
+async function lastWords(ports: Ports): Promise<void> {
+  try {
+    await ports.handOuts.write(ports)
+    await sealHistory(ports)
+  } catch (error) {
+    const lost = ports.handOuts.size
+    ports.log('error', `the history is not written to its end: ${lost} tokens that were handed out are not in it`, { error })
   }
 }
 

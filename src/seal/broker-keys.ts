@@ -1,9 +1,10 @@
-/** Secrets of the broker's own: what it signs caller tokens with, and what it hashes caller secrets with. Made at the first start, sealed in the store. */
+/** Secrets of the broker's own: what it signs caller tokens with, what it hashes caller secrets with, and what it signs checkpoints with. Made at the first start, sealed in the store. */
 
 import { createHmac, createPrivateKey, createPublicKey, generateKeyPair, type KeyObject, randomBytes } from 'node:crypto'
 import { promisify } from 'node:util'
-import type { BrokerKey, Fact, RecordStore, Row, Seal } from '../core/ports.ts'
+import type { BrokerKey, Fact, Notary, RecordStore, Row, Seal } from '../core/ports.ts'
 import { Secret } from '../core/secret.ts'
+import { createNotary } from './notary.ts'
 
 export interface SigningKey {
   readonly kid: string
@@ -21,6 +22,7 @@ export interface BrokerKeys {
   readonly installation: string
   /** Reads which signing keys there are now. */
   refresh(): Promise<void>
+  readonly notary: Notary
 }
 
 /** Belongs to no tenant. */
@@ -34,6 +36,8 @@ export async function loadBrokerKeys(records: RecordStore, seal: Seal, now: () =
     (await records.addKey(await made(seal, purpose, await make(), now())))
   await keyOf('sign', makeSigningKey)
   const hashKey = await keyOf('hash', makeHashKey)
+  const auditKey = await keyOf('audit', makeNotaryKey)
+  const notary = createNotary(auditKey.id, createPrivateKey((await opened(seal, auditKey)).reveal()))
   const pepper = Buffer.from((await opened(seal, hashKey)).reveal(), 'base64')
 
   let signing: readonly SigningKey[] = []
@@ -48,6 +52,7 @@ export async function loadBrokerKeys(records: RecordStore, seal: Seal, now: () =
   return {
     signing: () => signing,
     installation: hashKey.id,
+    notary,
     hashOf: (secret) => createHmac('sha256', pepper).update(secret.reveal()).digest('base64url'),
     refresh,
   }
@@ -94,6 +99,11 @@ async function makeSigningKey(): Promise<Secret> {
 
 async function makeHashKey(): Promise<Secret> {
   return new Secret(randomBytes(32).toString('base64'))
+}
+
+async function makeNotaryKey(): Promise<Secret> {
+  const { privateKey } = await promisify(generateKeyPair)('ed25519')
+  return new Secret(privateKey.export({ type: 'pkcs8', format: 'pem' }) as string)
 }
 
 function rowOf(id: string): Row {

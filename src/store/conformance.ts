@@ -3,6 +3,7 @@
 import { test } from 'node:test'
 import type { Store } from '../core/ports.ts'
 import { checkAttempts } from './conformance-attempts.ts'
+import { checkAudit } from './conformance-audit.ts'
 import { checkConnections } from './conformance-connections.ts'
 import { checkHistory } from './conformance-history.ts'
 import { checkLeases } from './conformance-leases.ts'
@@ -32,4 +33,5 @@ export function conformance(name: string, open: () => Promise<Store>): void {
   checkHistory(check)
   checkWebhooks(check)
   checkSealed(check)
+  checkAudit(check)
 }

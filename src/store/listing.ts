@@ -1,10 +1,15 @@
 /** The part of a SQL statement that narrows a list and goes on where the last page ended. */
 
-import type { ConnectionFilter, Cursor } from '../core/ports.ts'
+import type { ConnectionFilter, Cursor, OwnerFilter } from '../core/ports.ts'
 
 export interface Listing {
   readonly where: string
   readonly values: Readonly<Record<string, string | number>>
+}
+
+/** Whoever asks for nobody's must not get everybody's. */
+export function isNobody({ userId, orgCode }: OwnerFilter): boolean {
+  return userId === undefined && orgCode === undefined
 }
 
 export const NEWEST_FIRST = 'order by created_at desc, id desc limit :limit'

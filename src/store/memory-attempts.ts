@@ -1,7 +1,7 @@
 /** Attempts in memory. */
 
 import { type Attempt, emptied, isPending } from '../core/attempt.ts'
-import type { AttemptStore, Fact, SealedRow } from '../core/ports.ts'
+import type { AttemptStore, Fact, OwnerFilter, SealedRow } from '../core/ports.ts'
 import { type Connections, isAfter, matches, newestFirst } from './memory-connections.ts'
 import { copy, type Tell } from './memory-history.ts'
 import { type Shelves, shelved } from './memory-sealed.ts'
@@ -60,6 +60,12 @@ export function attemptStore(connections: Connections, tell: Tell, shelves: Shel
       return full.length
     },
 
+    ofOwner: async (tenant, owner) => copy(all().filter(belongs(tenant, owner)).sort(newestFirst)),
+    forget: async (tenant, owner) =>
+      all()
+        .filter(belongs(tenant, owner))
+        .filter(({ id }) => rows.delete(id)).length,
+
     sweep: async (expiredBefore, limit) => {
       const expired = oldestExpiry([...rows.values()].filter(({ expiresAt }) => expiresAt < expiredBefore))
       return expired.slice(0, limit).filter(({ id }) => rows.delete(id)).length
@@ -69,6 +75,11 @@ export function attemptStore(connections: Connections, tell: Tell, shelves: Shel
 
 function sealedAttempt({ tenant, id, sealed: { dataKey, codeVerifier, nonce, answer } }: Attempt): SealedRow {
   return shelved({ tenant, table: 'attempts', id }, dataKey, { code_verifier: codeVerifier, nonce, answer })
+}
+
+function belongs(tenant: string, owner: OwnerFilter): (attempt: Attempt) => boolean {
+  const named = owner.userId !== undefined || owner.orgCode !== undefined
+  return (attempt) => named && attempt.tenant === tenant && matches(attempt, owner)
 }
 
 function oldestExpiry(attempts: Attempt[]): Attempt[] {

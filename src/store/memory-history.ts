@@ -3,6 +3,9 @@
 import type { ConnectionEvent, EventFilter } from '../core/event.ts'
 import type { Fact, Store } from '../core/ports.ts'
 
+/** Facts with their numbers, as they stand here. */
+export type Told = Awaited<ReturnType<Store['history']>>[number]
+
 export type Tell = (facts: readonly Fact[]) => void
 /** Events, oldest first, as they stand here: to be copied before they go out. */
 export type Recorded = (tenant: string, filter: EventFilter, after: number) => ConnectionEvent[]
@@ -15,8 +18,11 @@ function key(tenant: string, id: string): string {
   return JSON.stringify([tenant, id])
 }
 
-export function memoryHistory(): { tell: Tell; recorded: Recorded } & Pick<Store, 'record' | 'history' | 'events'> {
-  const told: Awaited<ReturnType<Store['history']>> = []
+export function memoryHistory(): { told: readonly Told[]; tell: Tell; recorded: Recorded } & Pick<
+  Store,
+  'record' | 'history' | 'events'
+> {
+  const told: Told[] = []
   const tell: Tell = (facts) => {
     for (const fact of facts) told.push({ ...fact, seq: told.length + 1 })
   }
@@ -31,6 +37,7 @@ export function memoryHistory(): { tell: Tell; recorded: Recorded } & Pick<Store
         (since === undefined || fact.at >= since),
     )
   return {
+    told,
     tell,
     record: async (facts) => tell(copy(facts)),
     history: async (tenant, { before, limit }) => {

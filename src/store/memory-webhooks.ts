@@ -72,7 +72,7 @@ export function webhookStore(tell: Tell, recorded: Recorded, shelves: Shelves): 
       for (const row of webhooks.values()) {
         const next = recorded(row.webhook.tenant, {}, row.position).slice(0, limit)
         row.position = next.at(-1)?.seq ?? row.position
-        const chosen = copy(next.filter((event) => isWanted(row.webhook, event)))
+        const chosen = next.filter((event) => isWanted(row.webhook, event))
         deliveries.push(...chosen.map((event) => fresh(row.webhook, event, now)))
         made += next.length
       }
@@ -110,7 +110,7 @@ export function webhookStore(tell: Tell, recorded: Recorded, shelves: Shelves): 
       const told = copy(facts)
       const position = webhooks.get(key(webhook.tenant, webhook.id))?.position ?? 0
       let count = 0
-      for (const event of copy(recorded(webhook.tenant, since === undefined ? {} : { since }, after))) {
+      for (const event of recorded(webhook.tenant, since === undefined ? {} : { since }, after)) {
         if (event.seq > position || !isWanted(webhook, event)) continue
         const there = deliveries.find((one) => isFor(webhook)(one) && one.event.seq === event.seq)
         if (there?.state === 'waiting') continue
@@ -121,6 +121,11 @@ export function webhookStore(tell: Tell, recorded: Recorded, shelves: Shelves): 
       inOrder()
       tell(told)
       return count
+    },
+    async forget(tenant, session) {
+      const before = deliveries.length
+      deliveries = deliveries.filter((one) => one.tenant !== tenant || one.event.subject !== session)
+      return before - deliveries.length
     },
   }
 }

@@ -2,6 +2,7 @@
 
 import type { Store } from '../core/ports.ts'
 import { attemptStore } from './memory-attempts.ts'
+import { auditStore } from './memory-audit.ts'
 import { Connections } from './memory-connections.ts'
 import { copy, memoryHistory } from './memory-history.ts'
 import { recordStore } from './memory-records.ts'
@@ -9,7 +10,7 @@ import { memorySealed } from './memory-sealed.ts'
 import { webhookStore } from './memory-webhooks.ts'
 
 export function memoryStore(): Store {
-  const { tell, recorded, record, history, events } = memoryHistory()
+  const { told, tell, recorded, record, history, events } = memoryHistory()
   const { shelves, sealed } = memorySealed()
   let life = { lived: 0, restored: 0 }
   const connections = new Connections(tell, shelves)
@@ -19,6 +20,7 @@ export function memoryStore(): Store {
     records: recordStore(tell, shelves),
     webhooks: webhookStore(tell, recorded, shelves),
     sealed,
+    audit: auditStore(told, tell),
     record,
     history,
     events,

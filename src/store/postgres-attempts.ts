@@ -3,7 +3,7 @@
 import { type Attempt, PENDING_STAGES } from '../core/attempt.ts'
 import type { AttemptStore } from '../core/ports.ts'
 import { ATTEMPT_COLUMNS, type AttemptRow, attemptFrom, attemptValues } from './attempt-rows.ts'
-import { listing, NEWEST_FIRST } from './listing.ts'
+import { isNobody, listing, NEWEST_FIRST } from './listing.ts'
 import { countsOfRemoved, replaceConnection } from './postgres-connections.ts'
 import type { PostgresDatabase } from './postgres-database.ts'
 import { changeWithFacts, writeFacts } from './postgres-history.ts'
@@ -72,6 +72,18 @@ export function postgresAttempts(database: PostgresDatabase): AttemptStore {
 
     async sweep(expiredBefore, limit) {
       return (await database.ask(SWEEP, { expiredBefore, limit })).count
+    },
+
+    async ofOwner(tenant, owner) {
+      if (isNobody(owner)) return []
+      const { where, values } = listing('postgres', tenant, owner, null)
+      return all(await database.ask(`${SELECT} ${where} order by created_at desc, id desc`, values))
+    },
+
+    async forget(tenant, owner) {
+      if (isNobody(owner)) return 0
+      const { where, values } = listing('postgres', tenant, owner, null)
+      return (await database.ask(`delete from attempts where ${where}`, values)).count
     },
   }
 }

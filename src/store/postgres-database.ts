@@ -89,6 +89,17 @@ export class PostgresDatabase {
     })
   }
 
+  /** What takes as long as it takes, and runs outside of transactions. */
+  async maintain(sql: string): Promise<void> {
+    const client = await connectTo(this.#url)
+    try {
+      await client.query('set statement_timeout = 0')
+      await client.query(sql)
+    } finally {
+      await client.end()
+    }
+  }
+
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true

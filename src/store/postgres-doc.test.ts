@@ -8,6 +8,7 @@ import type { Client } from 'pg'
 import { inDatabase, postgres } from '../../test/postgres.ts'
 import { openPostgresStore } from './postgres.ts'
 import { postgresAttempts } from './postgres-attempts.ts'
+import { postgresAudit } from './postgres-audit.ts'
 import { postgresConnections } from './postgres-connections.ts'
 import { PostgresDatabase } from './postgres-database.ts'
 import { postgresHistory } from './postgres-history.ts'
@@ -115,6 +116,7 @@ async function queriesOf(): Promise<Map<string, string>> {
   await attempts.empty(NOW, 1)
   await attempts.sweep(NOW, 1)
   await postgresSealed(database).page('connections', { after: { tenant: 'x', id: 'x' }, limit: 1 })
+  await postgresAudit(database).rows({ after: 0, upTo: 1, limit: 1 })
   const history = postgresHistory(database)
   await history.history('x', { before: null, limit: 1 })
   await history.events('x', {}, { after: 0, limit: 1 })

@@ -2,12 +2,12 @@
 
 import type { ConnectionEvent, EventFilter } from '../core/event.ts'
 import type { Fact, Store } from '../core/ports.ts'
+import { factOf, factValues, HISTORY_COLUMNS } from './fact-rows.ts'
 import type { PostgresDatabase } from './postgres-database.ts'
 import type { Ask, Values } from './postgres-statement.ts'
 
-const COLUMNS = 'seq, tenant, at, actor, action, subject, reason, about'
-const INSERT = `insert into history (tenant, at, actor, action, subject, reason, about)
-  values (:tenant, :at, :actor, :action, :subject, :reason, :about)`
+const INSERT = `insert into history (tenant, at, actor, action, subject, reason, about, handed_out)
+  values (:tenant, :at, :actor, :action, :subject, :reason, :about, :handed_out)`
 /**
  * `seq` is given out before the commit, and whoever reads events goes on after the last they saw: one that commits later must not stand
  * below it. So transactions that write events do it one after the other, from the first number to the commit; they end right after.
@@ -39,14 +39,9 @@ export async function changeWithFacts(
   })
 }
 
-function factValues(fact: Fact): Values {
-  const { tenant, at, actor, action, subject, reason } = fact
-  return { tenant, at, actor, action, subject, reason, about: 'about' in fact ? JSON.stringify(fact.about) : null }
-}
-
 export function postgresHistory(database: PostgresDatabase): Pick<Store, 'record' | 'history' | 'events'> {
-  const ofAll = `select ${COLUMNS} from history where seq < :before order by seq desc limit :limit`
-  const ofTenant = `select ${COLUMNS} from history where tenant = :tenant and seq < :before order by seq desc limit :limit`
+  const ofAll = `select ${HISTORY_COLUMNS} from history where seq < :before order by seq desc limit :limit`
+  const ofTenant = `select ${HISTORY_COLUMNS} from history where tenant = :tenant and seq < :before order by seq desc limit :limit`
   return {
     async record(facts) {
       await database.transaction((ask) => writeFacts(ask, facts))
@@ -72,9 +67,5 @@ function eventsQuery({ session, type, since }: EventFilter): string {
     type === undefined ? '' : ' and action = :type',
     since === undefined ? '' : ' and at >= :since',
   ]
-  return `select ${COLUMNS} from history where tenant = :tenant and about is not null${narrowed.join('')} and seq > :after order by seq limit :limit`
-}
-
-export function factOf({ about = null, ...row }: Readonly<Record<string, unknown>>): Fact & { seq: number } {
-  return { ...row, ...(about !== null && { about: JSON.parse(about as string) as unknown }) } as unknown as Fact & { seq: number }
+  return `select ${HISTORY_COLUMNS} from history where tenant = :tenant and about is not null${narrowed.join('')} and seq > :after order by seq limit :limit`
 }

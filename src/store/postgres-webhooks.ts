@@ -3,8 +3,9 @@
 import type { ConnectionEvent, EventType } from '../core/event.ts'
 import type { WebhookStore } from '../core/ports.ts'
 import type { Delivery, SealedSigning, Webhook } from '../core/webhook.ts'
+import { factOf } from './fact-rows.ts'
 import type { PostgresDatabase } from './postgres-database.ts'
-import { changeWithFacts, factOf, writeFacts } from './postgres-history.ts'
+import { changeWithFacts, writeFacts } from './postgres-history.ts'
 import type { Ask, Values } from './postgres-statement.ts'
 
 type Row = Record<string, unknown>
@@ -47,6 +48,11 @@ export function postgresWebhooks(database: PostgresDatabase): WebhookStore {
 
     async reseal({ tenant, id, sealed: { secret } }, sealed, facts) {
       return changeWithFacts(database, RESEAL, { ...signingValues(sealed), tenant, id, seen: secret }, facts)
+    },
+
+    async forget(tenant, session) {
+      return (await database.ask('delete from deliveries where tenant = :tenant and session = :session', { tenant, session }))
+        .count
     },
 
     async remove(tenant, id, facts) {

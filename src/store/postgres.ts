@@ -5,6 +5,7 @@ import type { Client } from 'pg'
 import type { Store } from '../core/ports.ts'
 import { readMigrations } from './migrate.ts'
 import { postgresAttempts } from './postgres-attempts.ts'
+import { postgresAudit } from './postgres-audit.ts'
 import { postgresConnections } from './postgres-connections.ts'
 import { connectTo, PostgresDatabase } from './postgres-database.ts'
 import { explainOpening, mayPass } from './postgres-failure.ts'
@@ -29,6 +30,7 @@ export async function openPostgresStore(url: string): Promise<Store> {
     records: postgresRecords(database),
     webhooks: postgresWebhooks(database),
     sealed: postgresSealed(database),
+    audit: postgresAudit(database),
     ...postgresHistory(database),
 
     async life() {

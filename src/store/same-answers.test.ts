@@ -5,10 +5,19 @@ import { test } from 'node:test'
 import * as fc from 'fast-check'
 import { inDatabase, postgres } from '../../test/postgres.ts'
 import type { Connection, Health } from '../core/connection.ts'
-import { SEALED_TABLES, type Store } from '../core/ports.ts'
+import { type OwnerFilter, SEALED_TABLES, type Store } from '../core/ports.ts'
 import { memoryStore } from './memory.ts'
 import { openPostgresStore } from './postgres.ts'
-import { NOW, sampleApp, sampleAttempt, sampleCaller, sampleConnection, sampleFact, sampleKey } from './samples.ts'
+import {
+  NOW,
+  sampleApp,
+  sampleAttempt,
+  sampleCaller,
+  sampleCheckpoint,
+  sampleConnection,
+  sampleFact,
+  sampleKey,
+} from './samples.ts'
 import { openSqliteStore } from './sqlite.ts'
 
 /** One step, with what was read of each connection before it: old readings are what races are made of. */
@@ -180,6 +189,32 @@ const steps: fc.Arbitrary<Step>[] = [
       (store) =>
         store.events(t, asked, { after, limit }),
   ),
+  fc.tuple(tenant, filter).map(([t, { state: _, ...owner }]) => async (store) => [
+    await store.attempts.ofOwner(t, ownerOf(owner)),
+    await store.attempts.forget(t, ownerOf(owner)),
+  ]),
+  fc.tuple(fc.nat(20), fc.nat(20), fc.nat(5)).map(
+    ([after, upTo, limit]) =>
+      (store) =>
+        store.audit.rows({ after, upTo, limit }),
+  ),
+  fc
+    .tuple(fc.integer({ min: 1, max: 4 }), fc.array(fc.nat(), { maxLength: 3 }), bytes, fc.nat(4))
+    .map(([number, late, digests, after]) => async ({ audit }) => [
+      await audit.append(sampleCheckpoint({ number, late, digests })),
+      await audit.head(),
+      await audit.checkpoints({ after, limit: 2 }),
+    ]),
+  fc.tuple(tenant, fc.nat(9), text, facts).map(
+    ([t, seq, userId, told]) =>
+      ({ audit }) =>
+        audit.retell(t, [{ seq, about: { app: 'crm', provider: 'sales', owner: { userId, orgCode: null } } }], told),
+  ),
+  fc.tuple(tenant, id).map(
+    ([t, session]) =>
+      (store) =>
+        store.webhooks.forget(t, session),
+  ),
   fc.tuple(tenant, id, facts).map(
     ([t, clientId, told]) =>
       (store) =>
@@ -216,6 +251,11 @@ const steps: fc.Arbitrary<Step>[] = [
   ]),
 ]
 
+/** A filter may say null of an owner's part, which is none to erase by. */
+function ownerOf({ userId, orgCode }: { userId?: string; orgCode?: string | null }): OwnerFilter {
+  return { ...(userId !== undefined && { userId }), ...(typeof orgCode === 'string' && { orgCode }) }
+}
+
 const sequences = fc.array(fc.oneof(...steps), { minLength: 20, maxLength: 80 })
 
 /** `empty` opens a store with nothing in it. */
@@ -243,7 +283,7 @@ test('a random sequence of steps gets the same answers from SQLite as from memor
 test('a random sequence of steps gets the same answers from PostgreSQL as from memory', async () => {
   const url = await (await postgres()).fresh()
   await (await openPostgresStore(url)).close()
-  const wipe = `truncate connections, attempts, providers, apps, callers, broker_keys, history, webhooks, deliveries restart identity; update counters set value = 0`
+  const wipe = `truncate connections, attempts, providers, apps, callers, broker_keys, history, webhooks, deliveries, checkpoints restart identity; update counters set value = 0`
   await assertSameAnswers(60, async () => {
     await inDatabase(url, (client) => client.query(wipe))
     return openPostgresStore(url)

@@ -3,8 +3,9 @@
 import type { App } from '../core/app.ts'
 import type { Attempt } from '../core/attempt.ts'
 import type { CallerRecord } from '../core/caller.ts'
+import type { Checkpoint } from '../core/checkpoint.ts'
 import type { Connection } from '../core/connection.ts'
-import type { BrokerKey, ConnectionFact, Fact, Store } from '../core/ports.ts'
+import type { BrokerKey, ConnectionFact, Fact, HandOutFact, Store } from '../core/ports.ts'
 import type { Provider } from '../core/provider.ts'
 import type { Webhook } from '../core/webhook.ts'
 
@@ -137,6 +138,27 @@ export function sampleFact(changes: Partial<ConnectionFact> = {}): ConnectionFac
     subject: 'session-1',
     reason: null,
     about: { app: 'crm', provider: 'sales', owner: { userId: 'ada', orgCode: null } },
+    ...changes,
+  }
+}
+
+export function sampleHandOut(changes: Partial<HandOutFact> = {}): HandOutFact {
+  return {
+    ...{ tenant: 'acme', at: NOW, actor: 'backend', action: 'token.handed_out', subject: 'crm', reason: null },
+    handedOut: {
+      scopes: ['api', ODD_TEXT],
+      tokens: [
+        ['session-1', NOW, null],
+        ['session-2', NOW + 1, ODD_TEXT],
+      ],
+    },
+    ...changes,
+  }
+}
+
+export function sampleCheckpoint(changes: Partial<Checkpoint> = {}): Checkpoint {
+  return {
+    ...{ number: 1, at: NOW, seq: 9, late: [], missing: [], digests: ODD_BYTES, previous: '', hash: 'h', signature: 's' },
     ...changes,
   }
 }

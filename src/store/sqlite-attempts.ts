@@ -3,7 +3,7 @@
 import { type Attempt, PENDING_STAGES } from '../core/attempt.ts'
 import type { AttemptStore } from '../core/ports.ts'
 import { ATTEMPT_COLUMNS, type AttemptRow, attemptFrom, attemptValues } from './attempt-rows.ts'
-import { listing, NEWEST_FIRST } from './listing.ts'
+import { isNobody, listing, NEWEST_FIRST } from './listing.ts'
 import { connectionReplacer } from './sqlite-connections.ts'
 import type { SqliteFile } from './sqlite-file.ts'
 import { writeFacts } from './sqlite-history.ts'
@@ -85,6 +85,19 @@ export function sqliteAttempts(file: SqliteFile): AttemptStore {
 
     async sweep(expiredBefore, limit) {
       return file.transaction(() => Number(sweep.run({ expiredBefore, limit }).changes))
+    },
+
+    async ofOwner(tenant, owner) {
+      if (isNobody(owner)) return []
+      const { where, values } = listing('sqlite', tenant, owner, null)
+      const rows = select(`${where} order by created_at desc, id desc`).all(values)
+      return rows.map((row) => attemptFrom(row as unknown as AttemptRow))
+    },
+
+    async forget(tenant, owner) {
+      if (isNobody(owner)) return 0
+      const { where, values } = listing('sqlite', tenant, owner, null)
+      return file.transaction(() => Number(file.prepare(`delete from attempts where ${where}`).run(values).changes))
     },
   }
 }

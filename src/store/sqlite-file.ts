@@ -55,6 +55,16 @@ export class SqliteFile {
     }
   }
 
+  /**
+   * Writes the file anew without what was deleted from it, and empties the log beside it. Says whether it could: a process that is reading
+   * just now keeps the log until it has done.
+   */
+  shred(): boolean {
+    this.#snapshot?.end()
+    this.#db.exec('vacuum')
+    return this.#db.prepare('pragma wal_checkpoint(truncate)').get()?.['busy'] === 0
+  }
+
   close(): void {
     if (!this.#db.isOpen) return
     this.#snapshot?.close()

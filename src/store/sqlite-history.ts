@@ -1,29 +1,24 @@
 /** What happened, in the SQLite file: facts go in with the change they tell of, and come out newest first, events oldest first. */
 
-import type { SQLOutputValue } from 'node:sqlite'
 import type { ConnectionEvent, EventFilter } from '../core/event.ts'
 import type { Fact, Store } from '../core/ports.ts'
+import { factOf, factValues, HISTORY_COLUMNS } from './fact-rows.ts'
 import type { SqliteFile } from './sqlite-file.ts'
 import { storable } from './storable.ts'
-
-const COLUMNS = 'seq, tenant, at, actor, action, subject, reason, about'
 
 /** To be called inside the transaction of the change. */
 export function writeFacts(file: SqliteFile, facts: readonly Fact[]): void {
   const insert = file.prepare(
-    `insert into history (tenant, at, actor, action, subject, reason, about) values (:tenant, :at, :actor, :action, :subject, :reason, :about)`,
+    `insert into history (tenant, at, actor, action, subject, reason, about, handed_out)
+     values (:tenant, :at, :actor, :action, :subject, :reason, :about, :handed_out)`,
   )
-  for (const fact of facts) {
-    const { tenant, at, actor, action, subject, reason } = fact
-    const about = 'about' in fact ? JSON.stringify(fact.about) : null
-    insert.run({ ...storable({ tenant, at, actor, action, subject, reason }), about })
-  }
+  for (const fact of facts) insert.run(storable(factValues(fact)))
 }
 
 export function sqliteHistory(file: SqliteFile): Pick<Store, 'record' | 'history' | 'events'> {
-  const ofAll = file.prepare(`select ${COLUMNS} from history where seq < :before order by seq desc limit :limit`)
+  const ofAll = file.prepare(`select ${HISTORY_COLUMNS} from history where seq < :before order by seq desc limit :limit`)
   const ofTenant = file.prepare(
-    `select ${COLUMNS} from history where tenant = :tenant and seq < :before order by seq desc limit :limit`,
+    `select ${HISTORY_COLUMNS} from history where tenant = :tenant and seq < :before order by seq desc limit :limit`,
   )
   return {
     async record(facts) {
@@ -50,9 +45,5 @@ function eventsQuery({ session, type, since }: EventFilter): string {
     type === undefined ? '' : ' and +action = :type',
     since === undefined ? '' : ' and +at >= :since',
   ]
-  return `select ${COLUMNS} from history where tenant = :tenant and about is not null${narrowed.join('')} and seq > :after order by seq limit :limit`
-}
-
-export function factOf({ about = null, ...row }: Readonly<Record<string, SQLOutputValue>>): Fact & { seq: number } {
-  return { ...row, ...(about !== null && { about: JSON.parse(String(about)) as unknown }) } as unknown as Fact & { seq: number }
+  return `select ${HISTORY_COLUMNS} from history where tenant = :tenant and about is not null${narrowed.join('')} and seq > :after order by seq limit :limit`
 }

@@ -4,8 +4,9 @@ import type { SQLOutputValue } from 'node:sqlite'
 import type { ConnectionEvent, EventType } from '../core/event.ts'
 import type { WebhookStore } from '../core/ports.ts'
 import type { Delivery, Webhook } from '../core/webhook.ts'
+import { factOf } from './fact-rows.ts'
 import type { SqliteFile } from './sqlite-file.ts'
-import { factOf, writeFacts } from './sqlite-history.ts'
+import { writeFacts } from './sqlite-history.ts'
 import { storable } from './storable.ts'
 
 type Row = Readonly<Record<string, SQLOutputValue>>
@@ -27,6 +28,7 @@ export function sqliteWebhooks(file: SqliteFile): WebhookStore {
   )
   const remove = file.prepare('delete from webhooks where tenant = ? and id = ?')
   const forget = file.prepare('delete from deliveries where tenant = ? and webhook = ?')
+  const forgetSession = file.prepare('delete from deliveries where tenant = ? and session = ?')
   const deliveries = file.prepare(
     `select ${DELIVERY_COLUMNS} from deliveries d join history h on h.seq = d.event where d.tenant = :tenant and d.webhook = :webhook and d.event > :after and d.state = :state order by d.event limit :limit`,
   )
@@ -76,6 +78,10 @@ export function sqliteWebhooks(file: SqliteFile): WebhookStore {
 
     async deliveries({ tenant, id }, state, page) {
       return deliveries.all({ tenant, webhook: id, state, ...page }).map(deliveryFrom)
+    },
+
+    async forget(tenant, session) {
+      return file.transaction(() => Number(forgetSession.run(tenant, session).changes))
     },
 
     ...spread,

@@ -3,6 +3,7 @@
 import type { Store } from '../core/ports.ts'
 import { isClosed, MOVED } from './moved.ts'
 import { sqliteAttempts } from './sqlite-attempts.ts'
+import { sqliteAudit } from './sqlite-audit.ts'
 import { sqliteConnections } from './sqlite-connections.ts'
 import { openSqliteFile } from './sqlite-file.ts'
 import { sqliteHistory, writeFacts } from './sqlite-history.ts'
@@ -34,6 +35,7 @@ export async function openSqliteStore(path: string): Promise<Store> {
     records: sqliteRecords(file),
     webhooks: sqliteWebhooks(file),
     sealed: sqliteSealed(file),
+    audit: sqliteAudit(file),
     ...sqliteHistory(file),
 
     async life() {

@@ -7,6 +7,7 @@ import { test } from 'node:test'
 import { SEALED_TABLES } from '../core/ports.ts'
 import { NOW } from './samples.ts'
 import { sqliteAttempts } from './sqlite-attempts.ts'
+import { sqliteAudit } from './sqlite-audit.ts'
 import { sqliteConnections } from './sqlite-connections.ts'
 import { openSqliteFile } from './sqlite-file.ts'
 import { sqliteHistory } from './sqlite-history.ts'
@@ -93,12 +94,13 @@ async function queriesOf(file: ReturnType<typeof openSqliteFile>): Promise<Map<s
   const prepare = file.prepare.bind(file)
   file.prepare = (sql) => {
     const named = sql
-      .replace(/^select [a-z_., ]+ from (connections|attempts|history|deliveries d)/, 'select * from $1')
+      .replace(/^select [a-z_., ]+ from (connections|attempts|history|checkpoints|deliveries d)/, 'select * from $1')
       .replace(/ returning [a-z_, ]+$/, ' returning *')
     own.set(named.replace(/\s+/g, ' '), sql)
     return prepare(sql)
   }
   sqliteWebhooks(file)
+  sqliteAudit(file)
   const history = sqliteHistory(file)
   const attempts = sqliteAttempts(file)
   const connections = sqliteConnections(file)

@@ -16,7 +16,9 @@ import {
   sampleApp,
   sampleAttempt,
   sampleCaller,
+  sampleCheckpoint,
   sampleFact,
+  sampleHandOut,
   sampleKey,
   sampleProvider,
   sampleWebhook,
@@ -55,6 +57,8 @@ async function filled(): Promise<string> {
   await store.webhooks.add(webhook, [])
   await store.record([sampleFact({ action: 'connection.broken', reason: ODD_TEXT })])
   await store.webhooks.spread(5, 9)
+  await store.record([sampleHandOut()])
+  for (const number of [1, 2]) await store.audit.append(sampleCheckpoint({ number, late: [number], digests: ODD_BYTES }))
   for (const id of ['first', 'second']) await store.attempts.add(sampleAttempt({ id, session: 'twice' }), [])
   await store.close()
   // More than a few pages, quickly.
@@ -72,7 +76,7 @@ async function filled(): Promise<string> {
 }
 
 /** All that can be asked. */
-async function everything({ attempts, connections, records, webhooks, history, events }: Store) {
+async function everything({ attempts, audit, connections, records, webhooks, history, events }: Store) {
   return {
     attempts: [await attempts.find('acme', 'twice'), await attempts.find('acme', 'odd')],
     connections: await connections.list('acme', {}, { after: null, limit: 10_000 }),
@@ -86,6 +90,7 @@ async function everything({ attempts, connections, records, webhooks, history, e
     webhooks: await webhooks.list(null),
     deliveries: await webhooks.deliveries(sampleWebhook(), 'waiting', { after: 0, limit: 99 }),
     events: await events('acme', {}, { after: 0, limit: 99 }),
+    checkpoints: await audit.checkpoints({ after: 0, limit: 99 }),
     history: await history(null, { before: null, limit: 1000 }),
   }
 }

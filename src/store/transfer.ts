@@ -20,6 +20,7 @@ const TABLES: readonly Table[] = [
   { name: 'history', key: ['seq'], arrival: { column: 'seq', source: 'seq' } },
   { name: 'webhooks', key: ['tenant', 'id'] },
   { name: 'deliveries', key: ['tenant', 'webhook', 'event'] },
+  { name: 'checkpoints', key: ['number'] },
 ]
 
 export interface Transferred {

@@ -133,7 +133,7 @@ describe('connecting in a real browser', needsBrowser, () => {
     await who.page.getByText('This answer has been used already.').waitFor()
     assert.equal((await world.token(session)).status, 400)
     assert.equal(world.sandbox.control.count('token'), redeemed, 'the provider was asked for no token')
-    const [fact] = (await world.broker.ports.store.history('default', { before: null, limit: 1 })) ?? []
+    const fact = await world.toldLast()
     assert.equal(fact?.action, 'attempt.binding_mismatch')
   })
 

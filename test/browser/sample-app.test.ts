@@ -122,7 +122,7 @@ async function assertRefused(world: World, app: SampleApp, grace: Visitor, link:
   assert.equal(world.sandbox.control.count('token'), redeemed, 'the provider was asked for no token')
   const { body } = await world.ask('GET', '/api/v1/connections', { query: { state: 'connected' } })
   assert.deepEqual(body['connections'], [])
-  const [fact] = await world.broker.ports.store.history('default', { before: null, limit: 1 })
+  const fact = await world.toldLast()
   assert.equal(fact?.action, 'attempt.binding_mismatch')
 }
 

@@ -211,6 +211,6 @@ test('a signing key is replaced without a token being refused: the new one is pu
   assert.equal(await shown(await own.bearer()), 200)
   assert.deepEqual(
     (await ports.store.records.keys()).map(({ purpose }) => purpose),
-    ['hash', 'sign'],
+    ['audit', 'hash', 'sign'],
   )
 })

@@ -89,7 +89,7 @@ describe('a caller asks for scopes and an audience', () => {
     assert.equal(await allowed(body['access_token']), 200)
   })
 
-  for (const scope of ['read:audit', 'admin', 'read:connected_apps admin', '*', '__proto__'])
+  for (const scope of ['write:audit', 'admin', 'read:connected_apps admin', '*', '__proto__'])
     test(`scope “${scope}” is more than it has`, async () =>
       refusedAs(await grant({ ...GRANT, ...CREDENTIALS, scope }), 400, 'invalid_scope'))
 
