@@ -18,15 +18,14 @@ export async function readApp(ports: Ports, caller: Caller, keyCodeRef: string):
 }
 
 /**
- * What a caller may do of `apply`: an app of its own tenant. Throws `CONFLICT` where another tenant has the same registration at the provider:
- * that it is for both, only the operator can say (S-29). A new host for connections that are there is the operator's to allow, too.
+ * What a caller may do of `apply`: an app of its own tenant. Throws `CONFLICT` where only others have that registration at the provider:
+ * that it is for this one too, only the operator can say (S-29). A new host for connections that are there is the operator's to allow, too.
  */
 export async function setApp(ports: Ports, caller: Caller, app: AppSetup): Promise<void> {
   await allow(ports, caller, 'write:apps', app.keyCodeRef)
   const same = (one: App) => one.provider === app.provider && one.clientId === app.clientId
-  const known = await ports.store.records.app(caller.tenant, app.keyCodeRef)
-  const taken = (await ports.store.records.apps(null)).some((one) => one.tenant !== caller.tenant && same(one))
-  if (taken && !(known && same(known))) {
+  const tenants = new Set((await ports.store.records.apps(null)).filter(same).map(({ tenant }) => tenant))
+  if (tenants.size > 0 && !tenants.has(caller.tenant)) {
     throw new BrokerError('CONFLICT', `the client id ${app.clientId} at ${app.provider} belongs to another tenant already`)
   }
   await apply(ports, caller.name, { providers: [], apps: [app], callers: [] })

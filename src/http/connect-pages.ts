@@ -224,6 +224,30 @@ function refusedPage(
       remedy: 'If that was a mistake, start again in the app.',
     })
   }
+  if (code === 'account_mismatch') {
+    return failedPage({
+      title: 'Not connected',
+      what: `You were signed in at ${providerName} with another account than the one that is connected. That one stays connected, and nothing was changed.`,
+      remedy: `Sign in at ${providerName} with that account, then start again in the app.`,
+      reference: code,
+    })
+  }
+  if (code === 'account_unknown') {
+    return failedPage({
+      title: 'Not connected',
+      what: `${providerName} did not tell which account you used, so it may be another than the one that is connected. Nothing was changed.`,
+      remedy: 'Wait a little, then start again in the app.',
+      reference: code,
+    })
+  }
+  if (code === 'scopes_missing') {
+    return failedPage({
+      title: 'Not connected',
+      what: `You did not allow everything at ${providerName} that the app needs, so nothing was connected.`,
+      remedy: 'Start again in the app, and leave everything ticked that it asks for.',
+      reference: code,
+    })
+  }
   return failedPage({
     what: `${providerName} did not complete the connection.`,
     said: description === null ? undefined : { by: providerName, words: description },

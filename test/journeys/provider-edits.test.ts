@@ -125,8 +125,9 @@ describe('apps that callers set up', () => {
   })
 
   test('S-29 a caller of one tenant cannot take the registration of another', async (t) => {
-    const world = await untilDone(t, startWorld({ further: (sandbox) => ({ providers: [hosted(sandbox)] }) }))
-    const stolen = { key_code_ref: 'stolen', provider: 'sandbox', client_id: 'sandbox-app', client_secret: 'guess' }
+    const registered = { ...app, provider: 'sandbox', client_id: 'of-the-first' }
+    const world = await untilDone(t, startWorld({ further: () => ({ apps: [registered] }) }))
+    const stolen = { key_code_ref: 'stolen', provider: 'sandbox', client_id: 'of-the-first', client_secret: 'guess' }
     const taken = await world.ask('POST', '/api/v1/apps', {
       json: { ...stolen, shared_redirect_uri: true, callback_url: CALLBACK },
       as: 'stranger',
@@ -135,9 +136,9 @@ describe('apps that callers set up', () => {
     assert.equal(taken.code, 'CONFLICT')
     const own = await world.ask('POST', '/api/v1/apps', { json: { ...stolen, client_id: 'its-own' }, as: 'stranger' })
     assert.equal(own.status, 200, own.text)
-    const shared = { ...stolen, key_code_ref: 'none', callback_url: CALLBACK }
-    const update = await world.ask('POST', '/api/v1/apps', { json: shared, as: 'stranger' })
-    assert.equal(update.status, 200, 'what the operator shares stays shared')
+    const shared = { ...stolen, client_id: 'sandbox-app' }
+    const given = await world.ask('POST', '/api/v1/apps', { json: shared, as: 'stranger' })
+    assert.equal(given.status, 200, 'what the operator gave to both is for both')
   })
 
   test('S-29 a code that comes to one tenant’s place with the state of another is sent to nobody', async (t) => {
