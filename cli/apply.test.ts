@@ -70,7 +70,10 @@ describe('latchstring apply', { concurrency: 4 }, () => {
     for (const args of [['--dry-run'], []]) {
       const { code, stdout, stderr } = await run('apply', '-f', 'latchstring.yaml', ...args)
       assert.deepEqual([code, stdout], [1, ''])
-      assert.match(stderr, /1 connection of the app local to http:\/\/localhost:4998, and until now it was http:\/\/127\.0\.0\.1:4999\./)
+      assert.match(
+        stderr,
+        /1 connection of the app local to http:\/\/localhost:4998, and until now it was http:\/\/127\.0\.0\.1:4999\./,
+      )
       assert.match(stderr, /latchstring apply --allow-host-change local\n/)
     }
     const approved = await json<Output>('apply', '-f', 'latchstring.yaml', '--allow-host-change', 'local')

@@ -166,7 +166,8 @@ export async function comeBack(ports: Ports, answer: ProviderAnswer): Promise<En
   if (!attempt) return { kind: 'lost', why: 'unknown' }
   const sameBrowser = attempt.browserHash === null || attempt.browserHash === (answer.browser?.digest() ?? null)
   // A reload or the back button after success is answered with success, and nothing is sent again.
-  if (attempt.stage === 'connected' && sameBrowser) return { kind: 'already_connected', attempt, account: await shownAgain(ports, attempt) }
+  if (attempt.stage === 'connected' && sameBrowser)
+    return { kind: 'already_connected', attempt, account: await shownAgain(ports, attempt) }
   if (attempt.stage !== 'away') return { kind: 'lost', why: 'used' }
   if (attempt.expiresAt <= ports.now()) return { kind: 'lost', why: 'expired' }
 

@@ -123,7 +123,8 @@ describe('the account that is connected', () => {
     assert.ok(await works(session))
     assert.equal(await accountOf(session), null)
     assert.equal(later.mock.callCount(), 1)
-    const [ms, work] = later.mock.calls[0]?.arguments as unknown as [number, () => Promise<void>]
+    const call = later.mock.calls[0] ?? assert.fail()
+    const [ms, work] = call.arguments as unknown as [number, () => Promise<void>]
     later.mock.restore()
     assert.ok(ms >= 1000)
     const lease = { holder: 'somebody', now: world.now(), until: world.now() + HOUR }
