@@ -203,6 +203,7 @@ const MESSAGES: Readonly<Record<ErrorCode, string>> = {
   SESSION_EXPIRED: 'connecting was not finished within ten minutes; start again with auth_url',
   ACCESS_DENIED: 'the user did not give consent',
   CONNECT_FAILED: 'connecting failed (invalid_grant); start again with auth_url',
+  ACCOUNT_MISMATCH: 'another account was used than the one that is connected; the connection stays as it was',
   INVALID_COMPLETION: 'this completion code has been used',
   RECONNECT_REQUIRED: 'the user must connect again: invalid_grant',
   MIN_TTL_NOT_MET: "the provider's tokens live 3600 seconds: ask for a min_ttl below that",

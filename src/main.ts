@@ -9,7 +9,7 @@ import { loadCatalog } from './catalog/load.ts'
 import { CatalogError } from './catalog/mistake.ts'
 import { type Config, ConfigError } from './config.ts'
 import { Ahead } from './core/ahead.ts'
-import { type Applied, apply } from './core/apply.ts'
+import { type Applied, type ApplyOptions, apply } from './core/apply.ts'
 import { BrokerError } from './core/errors.ts'
 import { Flights } from './core/flights.ts'
 import { HandOuts } from './core/hand-outs.ts'
@@ -62,7 +62,7 @@ export interface Broker {
    * Makes the setup file so; null: none is configured. Throws `CatalogError` with every mistake before anything is changed.
    * `dryRun` only tells what would change.
    */
-  applySetup(path?: string, options?: { dryRun?: boolean }): Promise<Applied | null>
+  applySetup(path?: string, options?: ApplyOptions & { dryRun?: boolean }): Promise<Applied | null>
   close(): Promise<void>
 }
 
@@ -94,6 +94,7 @@ export async function openBroker(
       () => flights.size,
       () => store.connections.countToTakeBack(),
     )
+    const later = laterOn(log)
     const net = createNet()
     const oauth2 = createOAuth2Mode({ net, now })
     const modes = new Map<string, Mode>()
@@ -119,6 +120,7 @@ export async function openBroker(
       pacing: new Pacing({ now, chance: Math.random }),
       now,
       pause: (ms) => pause(ms),
+      later: later.do,
       hashOf: keys.hashOf,
       checkApp: async (definition) => asRequest(async () => checkApp(definition, await providersById(registry), 'body')),
       checkCaller: async (definition) => asRequest(async () => checkCaller(definition, 'body')),
@@ -132,14 +134,16 @@ export async function openBroker(
       keys,
       metrics,
       keyFile: config.masterKeyFile === null ? null : { path: config.masterKeyFile, services },
-      async applySetup(path = config.setupFile ?? undefined, { dryRun = false } = {}) {
+      async applySetup(path = config.setupFile ?? undefined, { dryRun = false, ...options } = {}) {
         if (path === undefined) return null
         const setup = await readSetup(path, config.environment, catalog)
-        if (!dryRun) return apply(ports, 'operator', setup)
-        const { changes } = await apply({ ...ports, store: { ...store, records: withoutPen(store.records) } }, 'operator', setup)
+        if (!dryRun) return apply(ports, 'operator', setup, options)
+        const dry = { ...ports, store: { ...store, records: withoutPen(store.records) } }
+        const { changes } = await apply(dry, 'operator', setup, options)
         return { changes, generated: new Map() }
       },
       async close() {
+        await later.stop()
         await flights.landed()
         await net.close()
         await keyNet.close()
@@ -228,6 +232,28 @@ function masterKeysOf({ masterKeys }: Config, services: KeyServices): Keyring {
     return parseMasterKeys(masterKeys, services)
   } catch (error) {
     throw new ConfigError([(error as Error).message])
+  }
+}
+
+/** What can wait, and need not be done at all when the process stops before. */
+function laterOn(log: Ports['log']): { do: Ports['later']; stop(): Promise<void> } {
+  const waiting = new Set<NodeJS.Timeout>()
+  const running = new Set<Promise<void>>()
+  return {
+    do(ms, work) {
+      const timer = setTimeout(() => {
+        waiting.delete(timer)
+        const run = work()
+          .catch((error: unknown) => log('warn', 'what was put off could not be done', { error }))
+          .finally(() => running.delete(run))
+        running.add(run)
+      }, ms).unref()
+      waiting.add(timer)
+    },
+    async stop() {
+      for (const timer of waiting) clearTimeout(timer)
+      await Promise.all(running)
+    },
   }
 }
 

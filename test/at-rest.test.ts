@@ -36,6 +36,7 @@ test('S-46 S-56 no secret stands in the file, its log or a copy of it, in whatev
       codeVerifier: row.seal('code_verifier', plant('codeVerifier')),
       nonce: row.seal('nonce', plant('nonce')),
       answer: row.seal('answer', plant('answer')),
+      departure: row.seal('departure', plant('departure')),
     },
   }
   const credentials = {
@@ -83,7 +84,7 @@ test('S-46 S-56 no secret stands in the file, its log or a copy of it, in whatev
   )
   await store.close()
 
-  assert.equal(Object.keys(planted).length, 13)
+  assert.equal(Object.keys(planted).length, 14)
   for (const { name, bytes } of [...open, ...files()]) {
     for (const [secret, text] of Object.entries(planted)) {
       assert(text.length > 30, secret)

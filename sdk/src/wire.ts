@@ -23,6 +23,7 @@ export type ErrorCode =
   | 'SESSION_EXPIRED'
   | 'ACCESS_DENIED'
   | 'CONNECT_FAILED'
+  | 'ACCOUNT_MISMATCH'
   | 'RECONNECT_REQUIRED'
   | 'MIN_TTL_NOT_MET'
   | 'INVALID_COMPLETION'
@@ -74,6 +75,8 @@ export interface AuthUrlQuery {
   readonly override_callback_url?: string
   /** A broken connection to connect again under the same `session_id`. */
   readonly session_id?: string
+  /** With `session_id`: another account at the provider than before will do. */
+  readonly allow_account_change?: boolean
 }
 
 export interface AuthUrlAnswer {

@@ -24,6 +24,7 @@ export type ErrorCode =
   | 'SESSION_EXPIRED' // the attempt died before it was finished
   | 'ACCESS_DENIED' // the user said no
   | 'CONNECT_FAILED' // the provider did not give us credentials
+  | 'ACCOUNT_MISMATCH' // connected again with another account at the provider; the old connection stays
   | 'INVALID_COMPLETION' // wrong completion code or wrong user; the attempt is burned
   | 'RECONNECT_REQUIRED' // only the end user can mend this; retrying cannot
   | 'MIN_TTL_NOT_MET' // the provider's tokens do not live as long as the caller wants

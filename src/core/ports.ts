@@ -42,6 +42,8 @@ export interface Ports {
   readonly now: () => number
   /** Waits that many milliseconds. */
   readonly pause: (ms: number) => Promise<void>
+  /** Does it then, unless the process is stopping by then. What it throws goes to the log. */
+  readonly later: (ms: number, work: () => Promise<void>) => void
   /** Keyed hash of a caller's secret, which is all that is kept of it; and of an owner, which is all that is left of one that was erased. */
   readonly hashOf: (secret: Secret) => string
   /** Read definitions that came as a request, with the same checks as in a file. Throw `INVALID_REQUEST` with every mistake. */
@@ -249,6 +251,8 @@ export interface ConnectionFilter {
   readonly app?: string
   readonly state?: Health['state']
   readonly label?: string
+  /** The id of its account at the provider. No index serves it: to be given with what narrows better. */
+  readonly account?: string
 }
 
 /** A user, an organisation with all in it, or a user within it. Without either it is nobody. */
@@ -463,6 +467,8 @@ export interface Mode {
    * That function never throws. Throws `PROVIDER_UNAVAILABLE` when the preparation fails: nothing was spent.
    */
   prepareRenewal(registration: Registration, credentials: Credentials): Promise<() => Promise<Renewed>>
+  /** Whose account it is, by asking the provider's API. null: its file does not say how, or it does not tell just now. Never throws. */
+  account(registration: Registration, credentials: Credentials): Promise<Account | null>
   /** Refresh token first (RFC 7009). Never throws. */
   revoke(registration: Registration, credentials: Credentials): Promise<Revoked>
   /** Shows an access token to the provider's `probe`. Never throws. */

@@ -20,7 +20,10 @@ const NEW = Uint8Array.of(9)
 /** One row in each table, with every sealed column filled. */
 async function filled(store: Store): Promise<void> {
   const signing = { dataKey: Uint8Array.of(1), secret: Uint8Array.of(2), previous: { secret: Uint8Array.of(3), until: 9 } }
-  const sealed = { dataKey: Uint8Array.of(1), codeVerifier: Uint8Array.of(2), nonce: Uint8Array.of(3), answer: ODD_BYTES }
+  const sealed = {
+    ...{ dataKey: Uint8Array.of(1), codeVerifier: Uint8Array.of(2), nonce: Uint8Array.of(3), answer: ODD_BYTES },
+    departure: Uint8Array.of(4),
+  }
   await store.attempts.add(sampleAttempt({ sealed }), [])
   await store.records.change([{ put: 'app', app: sampleApp() }], [])
   await store.records.addKey(sampleKey())

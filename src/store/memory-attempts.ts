@@ -11,8 +11,8 @@ export function attemptStore(connections: Connections, tell: Tell, shelves: Shel
   shelves.attempts = {
     rows: () => all().map(sealedAttempt),
     put({ row: { id } }, { dataKey, fields }) {
-      const { code_verifier: codeVerifier = null, nonce = null, answer = null } = fields
-      rows.set(id, { ...rows.get(id)!, sealed: { dataKey, codeVerifier, nonce, answer } })
+      const { code_verifier: codeVerifier = null, nonce = null, answer = null, departure = null } = fields
+      rows.set(id, { ...rows.get(id)!, sealed: { dataKey, codeVerifier, nonce, answer, departure } })
     },
   }
   const all = () => [...rows.values()]
@@ -73,8 +73,8 @@ export function attemptStore(connections: Connections, tell: Tell, shelves: Shel
   }
 }
 
-function sealedAttempt({ tenant, id, sealed: { dataKey, codeVerifier, nonce, answer } }: Attempt): SealedRow {
-  return shelved({ tenant, table: 'attempts', id }, dataKey, { code_verifier: codeVerifier, nonce, answer })
+function sealedAttempt({ tenant, id, sealed: { dataKey, codeVerifier, nonce, answer, departure } }: Attempt): SealedRow {
+  return shelved({ tenant, table: 'attempts', id }, dataKey, { code_verifier: codeVerifier, nonce, answer, departure })
 }
 
 function belongs(tenant: string, owner: OwnerFilter): (attempt: Attempt) => boolean {

@@ -164,9 +164,11 @@ function sealedConnection({ tenant, id, sealed, version, lease }: Connection): S
   return [{ ...shelved({ tenant, table: 'connections', id }, sealed.dataKey, fields), version, leaseUntil: lease?.until ?? null }]
 }
 
-export function matches(one: Connection | Attempt, { userId, orgCode, app, state, label }: ConnectionFilter): boolean {
-  const asked = [userId, orgCode, app, state, label]
-  const has = [one.owner.userId, one.owner.orgCode, one.app, 'health' in one && one.health.state, 'label' in one && one.label]
+export function matches(one: Connection | Attempt, filter: ConnectionFilter): boolean {
+  const { userId, orgCode, app, state, label, account } = filter
+  const asked = [userId, orgCode, app, state, label, account]
+  const known = 'health' in one ? [one.health.state, one.label, one.account?.id] : []
+  const has = [one.owner.userId, one.owner.orgCode, one.app, ...known]
   return asked.every((wanted, i) => wanted === undefined || wanted === has[i])
 }
 

@@ -20,7 +20,7 @@ const TABLES: Readonly<Record<SealedTable, Columns>> = {
     ...{ id: 'id', key: ['tenant', 'id'], sealed: ['access_token', 'refresh_token', 'extra'] },
     ...{ version: 'version', leaseUntil: 'lease_until' },
   },
-  attempts: { id: 'id', key: ['id'], sealed: ['code_verifier', 'nonce', 'answer'], ...none },
+  attempts: { id: 'id', key: ['id'], sealed: ['code_verifier', 'nonce', 'answer', 'departure'], ...none },
   apps: { id: 'key_code_ref', key: ['tenant', 'key_code_ref'], sealed: ['client_secret', 'private_key'], ...none },
   webhooks: { id: 'id', key: ['tenant', 'id'], sealed: ['secret', 'previous_secret'], ...none },
   broker_keys: { id: 'id', key: ['tenant', 'id'], sealed: ['sealed'], ...none },
