@@ -39,7 +39,7 @@ export async function apply(ports: Ports, actor: string, setup: Setup): Promise<
       changed.map(({ record }) => record),
       changed.map((plan) => factOf(ports, actor, plan)),
     )
-    ports.registry.forget()
+    await ports.registry.changed()
   }
   return {
     changes: plans.map(({ report }) => report),

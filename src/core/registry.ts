@@ -13,10 +13,17 @@ export class Registry {
   readonly #catalog: ReadonlyMap<string, Provider>
   #memory = emptyMemory()
   #version = -1
+  readonly #tellOthers: () => Promise<void>
 
-  constructor(records: RecordStore, catalog: ReadonlyMap<string, Provider>) {
+  /** `tellOthers` resolves when the other processes that can be told have forgotten, too. */
+  constructor(
+    records: RecordStore,
+    catalog: ReadonlyMap<string, Provider>,
+    tellOthers: () => Promise<void> = () => Promise.resolve(),
+  ) {
     this.#records = records
     this.#catalog = catalog
+    this.#tellOthers = tellOthers
   }
 
   /** One's own provider of an id comes before the catalogue's. */
@@ -43,6 +50,12 @@ export class Registry {
     if (version === this.#version) return
     this.#version = version
     this.forget()
+  }
+
+  /** This process changed something. */
+  async changed(): Promise<void> {
+    this.forget()
+    await this.#tellOthers()
   }
 
   /** Reads that began before this put what they find into the memory that was thrown away. */
