@@ -1,7 +1,7 @@
 /** `latchstring serve --workers N`: many processes behave as one, and none is left behind. */
 
 import assert from 'node:assert/strict'
-import { after, before, describe, type TestContext, test } from 'node:test'
+import { after, before, describe, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import { request } from 'undici'
 import { type Sandbox, startSandbox } from '../sandbox/sandbox.ts'
@@ -21,7 +21,10 @@ interface Serving {
   readonly api: ConnectedAppsApi
 }
 
-type Ending = Pick<TestContext, 'after'>
+/** Who ends what was begun: a test, or several that share it. */
+interface Ending {
+  after(end: () => unknown): void
+}
 
 /** One app at a sandbox, a caller with a secret that is known and one with a secret that is not. */
 async function serving(t: Ending, workers: number, variables: Readonly<Record<string, string>> = {}): Promise<Serving> {
@@ -92,8 +95,9 @@ describe('four workers', () => {
   let four: Serving
   const endings: (() => unknown)[] = []
   before(async () => {
-    const ending = { after: (end: () => unknown) => void endings.push(end) } as Ending
-    four = await serving(ending, 4, { LATCHSTRING_FAILED_GUESSES_PER_MINUTE: String(GUESSES + 8) })
+    four = await serving({ after: (end) => void endings.push(end) }, 4, {
+      LATCHSTRING_FAILED_GUESSES_PER_MINUTE: String(GUESSES + 8),
+    })
   })
   after(async () => {
     for (const end of endings.reverse()) await end()
