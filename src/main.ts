@@ -24,13 +24,14 @@ import { noteUsage, Usage } from './core/usage.ts'
 import { createCourier } from './events/courier.ts'
 import { Dispatcher } from './events/dispatcher.ts'
 import { CallerTokens } from './http/caller-token.ts'
+import { Guesses } from './http/guesses.ts'
 import { createServer } from './http/server.ts'
 import { startJobs } from './jobs/jobs.ts'
 import { openJournal } from './journal/journal.ts'
 import { markIn } from './journal/mark.ts'
 import { memoryJournal } from './journal/memory.ts'
 import { createLog } from './log.ts'
-import { createMetrics, type Metrics } from './metrics.ts'
+import { createMetrics, type Metrics, type Shown } from './metrics.ts'
 import { createOAuth2Mode } from './modes/oauth2.ts'
 import { createNet, type NetOptions } from './net/fetch.ts'
 import { AWS_METADATA } from './seal/aws-credentials.ts'
@@ -71,11 +72,13 @@ export interface BrokerOptions {
   readonly now?: () => number
   /** Where the log goes. Default: standard error. */
   readonly logTo?: DestinationStream
+  /** Told after a change of providers, apps or callers; resolves when those who can be told know. Others notice within a second. */
+  readonly tellOthers?: () => Promise<void>
 }
 
 export async function openBroker(
   config: Config,
-  { now = Date.now, logTo = process.stderr }: BrokerOptions = {},
+  { now = Date.now, logTo = process.stderr, tellOthers }: BrokerOptions = {},
 ): Promise<Broker> {
   // What can be wrong with the set-up is found before the store is opened, and so before it is made.
   const keyNet = createNet(keyNetOptions(config))
@@ -86,7 +89,7 @@ export async function openBroker(
   const store = await openStore(config)
   try {
     const seal = createSeal({ masterKeys, now })
-    const registry = new Registry(store.records, catalog)
+    const registry = new Registry(store.records, catalog, tellOthers)
     const keys = await loadBrokerKeys(store.records, seal, now)
     registry.watch(() => keys.refresh())
     const flights = new Flights()
@@ -183,16 +186,29 @@ export interface RunningServer {
   stop(): Promise<void>
 }
 
-/** Listens. Everything that could be wrong with the set-up was wrong before this. Without `ahead` only callers cause renewals. */
+/** What is one for all processes that serve on one port. */
+export interface Machine {
+  /** Counts a failed guess from an address; resolves to how long to wait, in milliseconds, when there were too many. */
+  failedGuess(address: string): Promise<number | null>
+  showMetrics(): Promise<Shown>
+}
+
+export interface ServeOptions {
+  /** Without it only callers cause renewals. */
+  readonly ahead?: boolean
+  /** Default: this process serves alone. */
+  readonly machine?: Machine
+}
+
+/** Listens. Everything that could be wrong with the set-up was wrong before this. */
 export async function serve(
   broker: Broker,
   config: Pick<Config, 'host' | 'port' | 'failedGuessesPerMinute'>,
-  { ahead = true }: { ahead?: boolean } = {},
+  { ahead = true, machine = alone(broker, config) }: ServeOptions = {},
 ): Promise<RunningServer> {
   const { ports, keys, metrics } = broker
   const readiness = { accepting: true }
   const tokens = new CallerTokens(keys.signing, { issuer: ports.publicUrl, registry: ports.registry, now: ports.now })
-  const { failedGuessesPerMinute } = config
   // Before anybody asks for what an earlier process got and could not write.
   await settleJournal(ports).catch((error: unknown) =>
     ports.log('error', 'what waits in the journal could not be written', { error }),
@@ -200,7 +216,8 @@ export async function serve(
   await noteLife(ports.store, ports.mark, ports.now()).catch((error: unknown) =>
     ports.log('warn', 'the database was not told that it is worked on', { error }),
   )
-  const server = await createServer(ports, { tokens, readiness, meter: metrics, failedGuessesPerMinute })
+  const meter = { answered: metrics.answered, show: () => machine.showMetrics() }
+  const server = await createServer(ports, { tokens, readiness, meter, failedGuess: (address) => machine.failedGuess(address) })
   const address = await server.listen({ host: config.host, port: config.port })
   const jobs = startJobs(ports, { ahead })
   const dispatcher = new Dispatcher(ports, { count: metrics.delivered })
@@ -225,6 +242,11 @@ export async function serve(
       return stopped
     },
   }
+}
+
+function alone({ ports, metrics }: Broker, { failedGuessesPerMinute }: Pick<Config, 'failedGuessesPerMinute'>): Machine {
+  const guesses = new Guesses(failedGuessesPerMinute, ports.now)
+  return { failedGuess: async (address) => guesses.failed(address), showMetrics: () => metrics.show() }
 }
 
 function masterKeysOf({ masterKeys }: Config, services: KeyServices): Keyring {

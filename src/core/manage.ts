@@ -90,5 +90,5 @@ async function changed(
     [change],
     [{ tenant: caller.tenant, at: ports.now(), actor: caller.name, action, subject, reason: null }],
   )
-  ports.registry.forget()
+  await ports.registry.changed()
 }

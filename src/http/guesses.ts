@@ -17,8 +17,8 @@ export class Guesses {
     this.#now = now
   }
 
-  /** Notes a failure; an error to answer with instead, when there were too many. */
-  failed(address: string): BrokerError | null {
+  /** Notes a failure. How long to wait, in milliseconds, when there were too many; otherwise null. */
+  failed(address: string): number | null {
     const now = this.#now()
     if (now >= this.#windowEnds || this.#counts.size >= ADDRESSES_MAX) {
       this.#counts.clear()
@@ -26,9 +26,20 @@ export class Guesses {
     }
     const count = (this.#counts.get(address) ?? 0) + 1
     this.#counts.set(address, count)
-    if (count <= this.#max) return null
+    return count <= this.#max ? null : this.#windowEnds - now
+  }
+}
+
+/** Notes a failure; resolves to an error to answer with instead, when there were too many. */
+export type NoteFailure = (address: string) => Promise<BrokerError | null>
+
+/** Wherever it is counted: here, or for several processes in one place. */
+export function noteFailure(count: (address: string) => Promise<number | null>): NoteFailure {
+  return async (address) => {
+    const retryAfterMs = await count(address)
+    if (retryAfterMs === null) return null
     return new BrokerError('TOO_MANY_REQUESTS', 'too many failed attempts from this address; wait, then try again', {
-      retryAfterMs: this.#windowEnds - now,
+      retryAfterMs,
     })
   }
 }

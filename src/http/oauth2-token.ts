@@ -8,7 +8,7 @@ import type { Ports } from '../core/ports.ts'
 import { Secret } from '../core/secret.ts'
 import { TOKEN_LIFE_S } from '../core/signing-keys.ts'
 import { type CallerTokens, isActive } from './caller-token.ts'
-import type { Guesses } from './guesses.ts'
+import type { NoteFailure } from './guesses.ts'
 import { sendError, sendJson } from './reply.ts'
 
 class TokenRefusal extends Error {
@@ -20,7 +20,7 @@ class TokenRefusal extends Error {
   }
 }
 
-export function oauth2Token(ports: Ports, tokens: CallerTokens, guesses: Guesses) {
+export function oauth2Token(ports: Ports, tokens: CallerTokens, failed: NoteFailure) {
   return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
     const answer = await grant(ports, tokens, request).catch((error: unknown) => {
       if (error instanceof TokenRefusal) return error
@@ -28,7 +28,7 @@ export function oauth2Token(ports: Ports, tokens: CallerTokens, guesses: Guesses
     })
     if (!(answer instanceof TokenRefusal)) return sendJson(reply, 200, answer)
     if (answer.code !== 'invalid_client') return refuse(reply, 400, answer)
-    const tooMany = guesses.failed(request.ip)
+    const tooMany = await failed(request.ip)
     if (tooMany) return sendError(reply, tooMany)
     return refuse(reply.header('www-authenticate', 'Basic realm="latchstring"'), 401, answer)
   }

@@ -9,7 +9,7 @@ import type { Ports } from '../core/ports.ts'
 import { readBodies } from './bodies.ts'
 import { type CallerTokens, refused } from './caller-token.ts'
 import { brokenPage, connectPages, PAGE_ROUTES, sendPage } from './connect-pages.ts'
-import { Guesses } from './guesses.ts'
+import { type NoteFailure, noteFailure } from './guesses.ts'
 import type { Input } from './handlers.ts'
 import { oauth2Token } from './oauth2-token.ts'
 import { type Meter, operations, type Readiness } from './operations.ts'
@@ -27,7 +27,8 @@ export interface ServerOptions {
   readonly tokens: CallerTokens
   readonly readiness: Readiness
   readonly meter: Meter
-  readonly failedGuessesPerMinute: number
+  /** Counts a failed guess from an address; resolves to how long to wait, in milliseconds, when there were too many. */
+  readonly failedGuess: (address: string) => Promise<number | null>
 }
 
 export async function createServer(ports: Ports, options: ServerOptions): Promise<FastifyInstance> {
@@ -52,7 +53,7 @@ export async function createServer(ports: Ports, options: ServerOptions): Promis
       void (isBrowsing(request) ? sendPage(reply, 400, brokenPage(unreadable)) : sendError(reply, unreadable))
     },
   })
-  const guesses = new Guesses(options.failedGuessesPerMinute, ports.now)
+  const failed = noteFailure(options.failedGuess)
   readBodies(app)
   await app.register(cookie)
 
@@ -78,9 +79,9 @@ export async function createServer(ports: Ports, options: ServerOptions): Promis
 
   operations(app, ports, options.readiness, options.meter)
   wellKnown(app, ports, options.tokens)
-  connectPages(app, ports, guesses)
-  app.post('/oauth2/token', oauth2Token(ports, options.tokens, guesses))
-  const identify = bearer(options.tokens, guesses)
+  connectPages(app, ports, failed)
+  app.post('/oauth2/token', oauth2Token(ports, options.tokens, failed))
+  const identify = bearer(options.tokens, failed)
   app.decorateRequest('caller', null)
   for (const route of ROUTES) add(app, ports, route, identify)
   refuseOtherMethods(app, [...ROUTES, ...PAGE_ROUTES, { method: 'POST', path: '/oauth2/token' }])
@@ -126,9 +127,9 @@ function add(
 }
 
 /** A missing bearer is answered like a wrong one. */
-function bearer(tokens: CallerTokens, guesses: Guesses): (request: FastifyRequest) => Caller | Promise<Caller> {
-  const failed = (request: FastifyRequest) => (error: unknown) => {
-    throw (error instanceof BrokerError && error.code === 'INVALID_CREDENTIALS' && guesses.failed(request.ip)) || error
+function bearer(tokens: CallerTokens, failed: NoteFailure): (request: FastifyRequest) => Caller | Promise<Caller> {
+  const refuse = (request: FastifyRequest) => async (error: unknown) => {
+    throw (error instanceof BrokerError && error.code === 'INVALID_CREDENTIALS' && (await failed(request.ip))) || error
   }
   return (request) => {
     const header = request.headers.authorization
@@ -136,9 +137,9 @@ function bearer(tokens: CallerTokens, guesses: Guesses): (request: FastifyReques
     try {
       if (token === '') throw refused()
       const caller = tokens.verify(token)
-      return caller instanceof Promise ? caller.catch(failed(request)) : caller
+      return caller instanceof Promise ? caller.catch(refuse(request)) : caller
     } catch (error) {
-      return failed(request)(error)
+      return refuse(request)(error)
     }
   }
 }
