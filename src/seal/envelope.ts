@@ -6,8 +6,9 @@ import type { Row, RowSeal, Seal } from '../core/ports.ts'
 import { Secret } from '../core/secret.ts'
 import { contextOf, decrypt, encrypt, OVERHEAD_BYTES } from './cipher.ts'
 import { keyFrom, type MasterKey, unwrap, wrap } from './keyring.ts'
+import { Remembered } from './remembered.ts'
 
-/** Rows whose data key is remembered unwrapped; past it, the one that was not used for longest is forgotten. */
+/** Rows whose data key is remembered unwrapped. */
 const REMEMBERED_MAX = 10_000
 
 /** The first byte of a sealed field. UTF-16 is for what UTF-8 cannot carry: half of a surrogate pair. */
@@ -17,28 +18,21 @@ const ENCODINGS: Readonly<Record<number, 'utf8' | 'utf16le'>> = { 1: 'utf8', 2: 
 export function createSeal({ masterKeys }: { masterKeys: readonly MasterKey[] }): Seal {
   const [newest] = masterKeys
   if (!newest) throw new Error('a seal needs a master key')
-  const remembered = new Map<string, RowSeal>()
-
-  const remember = (key: string, rowSeal: RowSeal): RowSeal => {
-    remembered.delete(key)
-    remembered.set(key, rowSeal)
-    if (remembered.size > REMEMBERED_MAX) remembered.delete(remembered.keys().next().value as string)
-    return rowSeal
-  }
+  const remembered = new Remembered<Envelope>(REMEMBERED_MAX)
 
   return {
     async create(row) {
       const dataKey = randomBytes(32)
       const wrapped = wrap(newest, row, dataKey)
-      return remember(rowKey(row, wrapped), new Envelope(row, newest.id, kept(wrapped), keyFrom(dataKey)))
+      return remembered.add(row.id, new Envelope(row, newest.id, kept(wrapped), keyFrom(dataKey)))
     },
 
     load(row, wrapped) {
-      const key = rowKey(row, wrapped)
-      const known = remembered.get(key)
-      if (known) return remember(key, known)
+      // By id, which is quick to find, and then it must be that very row and key: one that was swapped in from elsewhere is always checked.
+      const known = remembered.get(row.id)
+      if (known?.isFor(row, wrapped)) return known
       const { keyId, dataKey } = unwrap(masterKeys, row, wrapped)
-      return remember(key, new Envelope(row, keyId, kept(wrapped), keyFrom(dataKey)))
+      return remembered.add(row.id, new Envelope(row, keyId, kept(wrapped), keyFrom(dataKey)))
     },
   }
 }
@@ -46,12 +40,6 @@ export function createSeal({ masterKeys }: { masterKeys: readonly MasterKey[] })
 /** Small buffers are slices of a shared block of 8 kB, which one of them keeps alive as a whole: what is kept gets memory of its own. */
 function kept(bytes: Uint8Array): Uint8Array {
   return new Uint8Array(bytes)
-}
-
-/** Row and wrapped bytes together: a data key that was swapped in from elsewhere is never found here, so it is always checked. */
-function rowKey({ tenant, table, id }: Row, wrapped: Uint8Array): string {
-  const bytes = Buffer.from(wrapped.buffer, wrapped.byteOffset, wrapped.byteLength).toString('latin1')
-  return `${tenant.length} ${table} ${id.length} ${tenant}${id}${bytes}`
 }
 
 class Envelope implements RowSeal {
@@ -66,6 +54,11 @@ class Envelope implements RowSeal {
     this.#row = row
     this.#keyId = keyId
     this.#key = key
+  }
+
+  isFor({ tenant, table, id }: Row, wrapped: Uint8Array): boolean {
+    const mine = this.#row
+    return mine.id === id && mine.tenant === tenant && mine.table === table && Buffer.compare(this.dataKey, wrapped) === 0
   }
 
   seal(field: string, secret: Secret): Uint8Array {

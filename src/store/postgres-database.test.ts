@@ -86,7 +86,7 @@ describe('the PostgreSQL store', () => {
     try {
       const { connections, records } = store
       const works: readonly (() => Promise<unknown>)[] = [
-        () => connections.glance('acme', 'session-1'),
+        async () => connections.glance('acme', 'session-1'),
         () => connections.find('acme', 'session-1'),
         () => connections.list('acme', {}, { after: null, limit: 1 }),
         () => connections.remove('acme', 'session-1', []),
