@@ -6,6 +6,5 @@ import { answering } from './answering.ts'
 
 const config = readConfig()
 const broker = await openBroker(config)
-await broker.applySetup()
-const server = await serve(broker, config)
+const server = await serve(broker, config, { ahead: process.argv[2] !== 'only-callers' })
 answering({ address: server.address }, () => server.stop())

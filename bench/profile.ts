@@ -29,16 +29,17 @@ export function spent({ nodes, samples = [], timeDeltas = [] }: Profile): Spent[
   }
   places.delete(IDLE)
   const total = [...places.values()].reduce((sum, micros) => sum + micros, 0)
-  return [...places]
-    .map(([where, micros]) => ({ where, micros, share: micros / total }))
-    .toSorted((a, b) => b.micros - a.micros)
+  return [...places].map(([where, micros]) => ({ where, micros, share: micros / total })).toSorted((a, b) => b.micros - a.micros)
 }
 
 /** `find src/store/sqlite-connections.ts:51`, from the root of the project or of the package. */
 function placeOf({ functionName, url, lineNumber }: Profile['nodes'][number]['callFrame']): string {
   const name = functionName || '(anonymous)'
   if (url === '') return name
-  const file = url.replace(/^file:\/\//, '').replace(`${ROOT}/`, '').replace(/^.*node_modules\//, '')
+  const file = url
+    .replace(/^file:\/\//, '')
+    .replace(`${ROOT}/`, '')
+    .replace(/^.*node_modules\//, '')
   return `${name} ${file}:${lineNumber + 1}`
 }
 

@@ -25,12 +25,7 @@ const ANY: Wanted = {}
  * and, when the token expired and cannot be renewed just now, `PROVIDER_UNAVAILABLE` or `APP_CREDENTIALS_REJECTED`;
  * `MIN_TTL_NOT_MET` when the provider's tokens do not live as long as is wanted.
  */
-export function token(
-  ports: Ports,
-  caller: Caller,
-  session: string,
-  wanted: Wanted = ANY,
-): HandedOut | Promise<HandedOut> {
+export function token(ports: Ports, caller: Caller, session: string, wanted: Wanted = ANY): HandedOut | Promise<HandedOut> {
   const refusal = allow(ports, caller, 'read:connected_apps', session)
   if (refusal) return refusal
   // Promises only where something is waited for: the half dozen that `await` would make are a tenth of this path.

@@ -106,7 +106,11 @@ export class Connections implements ConnectionStore {
 
   async addAll(connections: readonly Connection[], facts: readonly Fact[]) {
     const told = copy(facts)
-    const fresh = new Map(copy(connections).toReversed().map((one) => [key(one.tenant, one.id), one]))
+    const fresh = new Map(
+      copy(connections)
+        .toReversed()
+        .map((one) => [key(one.tenant, one.id), one]),
+    )
     for (const known of this.#rows.keys()) fresh.delete(known)
     for (const one of fresh.values()) this.replace(one)
     if (fresh.size > 0) this.#tell(told)

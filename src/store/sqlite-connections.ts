@@ -25,9 +25,7 @@ import { storable } from './storable.ts'
 
 export function sqliteConnections(file: SqliteFile): ConnectionStore {
   // Each column costs about a quarter of a microsecond, and this is asked all day.
-  const glance = file.reading(
-    `select ${GLANCE_COLUMNS} from connections where tenant = ? and id = ?`,
-  )
+  const glance = file.reading(`select ${GLANCE_COLUMNS} from connections where tenant = ? and id = ?`)
   const find = file.prepare(`select ${CONNECTION_COLUMNS} from connections where tenant = ? and id = ?`)
   const claim = file.prepare(
     `update connections set version = version + 1, fence = fence + 1,
