@@ -26,7 +26,7 @@ export function answering(ready: { readonly address: string } & Record<string, u
       profiler.post('Profiler.enable')
       profiler.post('Profiler.start', () => send('started'))
     },
-    profiled: () => profiler?.post('Profiler.stop', (_error, { profile }) => send(profile as Profile)),
+    profiled: () => profiler?.post('Profiler.stop', (_error, { profile }) => send(profile satisfies Profile)),
     stop: () => void stop().then(() => process.disconnect()),
   }
   process.on('message', (question: Question) => answers[question]())

@@ -1,6 +1,6 @@
 /** A provider that only renews, as fast as it can, and counts: every renewal rotates, and a refresh token that was spent before is refused. */
 
-import { createServer, type IncomingMessage } from 'node:http'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { answering } from './answering.ts'
 
@@ -8,12 +8,7 @@ import { answering } from './answering.ts'
 const renewedOf = new Map<string, number>()
 const counted = { renewals: 0, spentTwice: 0 }
 
-const server = createServer(async (request, response) => {
-  if (request.method === 'DELETE') forget()
-  const answer = request.method === 'POST' ? renewal(await bodyOf(request)) : counted
-  const text = JSON.stringify(answer)
-  response.writeHead('error' in answer ? 400 : 200, { 'content-type': 'application/json', 'cache-control': 'no-store' }).end(text)
-})
+const server = createServer((request, response) => void answered(request, response))
 server.listen(0, '127.0.0.1', () => {
   const stop = (): Promise<void> => {
     server.closeAllConnections()
@@ -21,6 +16,13 @@ server.listen(0, '127.0.0.1', () => {
   }
   answering({ address: `http://127.0.0.1:${(server.address() as AddressInfo).port}` }, stop)
 })
+
+async function answered(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  if (request.method === 'DELETE') forget()
+  const answer = request.method === 'POST' ? renewal(await bodyOf(request)) : counted
+  const text = JSON.stringify(answer)
+  response.writeHead('error' in answer ? 400 : 200, { 'content-type': 'application/json', 'cache-control': 'no-store' }).end(text)
+}
 
 function renewal(form: URLSearchParams): Record<string, unknown> {
   const [, connection = '', generation = ''] = (form.get('refresh_token') ?? '').split('-')
