@@ -6,8 +6,8 @@ export interface Profile {
     readonly id: number
     readonly callFrame: { readonly functionName: string; readonly url: string; readonly lineNumber: number }
   }[]
-  readonly samples?: readonly number[]
-  readonly timeDeltas?: readonly number[]
+  readonly samples?: readonly number[] | undefined
+  readonly timeDeltas?: readonly number[] | undefined
 }
 
 export interface Spent {
@@ -18,6 +18,8 @@ export interface Spent {
 }
 
 const IDLE = '(idle)'
+/** Starting it takes a moment, too. */
+const PROFILER = ' node:inspector:'
 
 export function spent({ nodes, samples = [], timeDeltas = [] }: Profile): Spent[] {
   const own = new Map<number, number>()
@@ -27,7 +29,7 @@ export function spent({ nodes, samples = [], timeDeltas = [] }: Profile): Spent[
     const where = placeOf(callFrame)
     places.set(where, (places.get(where) ?? 0) + (own.get(id) ?? 0))
   }
-  places.delete(IDLE)
+  for (const where of places.keys()) if (where === IDLE || where.includes(PROFILER)) places.delete(where)
   const total = [...places.values()].reduce((sum, micros) => sum + micros, 0)
   return [...places].map(([where, micros]) => ({ where, micros, share: micros / total })).toSorted((a, b) => b.micros - a.micros)
 }

@@ -21,7 +21,6 @@ import { listing, NEWEST_FIRST } from './listing.ts'
 import type { PostgresDatabase } from './postgres-database.ts'
 import { changeWithFacts, writeFacts } from './postgres-history.ts'
 import type { Ask, Values } from './postgres-statement.ts'
-import { storable } from './storable.ts'
 
 const GLANCE = `select ${GLANCE_COLUMNS} from connections where tenant = :tenant and id = :id`
 const FIND = `select ${CONNECTION_COLUMNS} from connections where tenant = :tenant and id = :id`
@@ -152,7 +151,7 @@ export function postgresConnections(database: PostgresDatabase): ConnectionStore
     },
 
     async addAll(connections, facts) {
-      const rows = connections.map((one): Values => storable({ ...connectionIdentity(one), ...connectionContents(one) }))
+      const rows = connections.map((one): Values => ({ ...connectionIdentity(one), ...connectionContents(one) }))
       const columns = Object.fromEntries(
         WRITTEN_COLUMNS.map((column) => [column, rows.map((row) => row[column] as string | number | Uint8Array | null)]),
       )
