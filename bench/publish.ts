@@ -18,7 +18,7 @@ const run = JSON.parse(await readFile(file, 'utf8')) as Run
 const figures = new Map(run.figures.map((figure) => [figure.id, figure]))
 await writeFile(join(ROOT, 'docs/figures.svg'), chart(run))
 await between('README.md', readme())
-await between('docs/scaling.md', model(run))
+await between('docs/scaling.md', `${model(run)}\n\n![Token path, requests a second](figures.svg)`)
 
 async function newest(): Promise<string> {
   const files = (await readdir(RESULTS)).filter((name) => name.endsWith('.json')).sort()
@@ -56,7 +56,8 @@ function readme(): string {
     row('installed', 'installed for production'),
   ]
   const told = `Measured on ${run.at.slice(0, 10)}: ${run.machine}, Node ${run.versions['node']}; the load was on the same machine. Medians.`
-  return [told, '', '| | | |', '| --- | --- | --- |', ...rows.filter((one) => one !== null)].join('\n')
+  const image = '![Token path, requests a second](docs/figures.svg)'
+  return [told, '', '| | | |', '| --- | --- | --- |', ...rows.filter((one) => one !== null), '', image].join('\n')
 }
 
 function row(id: string, what: string): string | null {
