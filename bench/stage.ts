@@ -81,10 +81,17 @@ export class Stage {
     return { kind, url, connections }
   }
 
-  /** As it is served, and it answers what is asked of measured processes. Without `ahead` only callers cause renewals. */
-  async broker({ url }: Filled, { ahead = true } = {}): Promise<Measured & Served> {
+  /**
+   * As it is served, and it answers what is asked of measured processes. Without `ahead` only callers cause renewals; one that is not `audited`
+   * forgets what it handed out.
+   */
+  async broker({ url }: Filled, { ahead = true, audited = true } = {}): Promise<Measured & Served> {
     const environment = this.#environment(url, await freePort('127.0.0.1'))
-    const broker = await startProcess('broker-process.ts', ahead ? [] : ['only-callers'], environment)
+    const broker = await startProcess(
+      'broker-process.ts',
+      [...(ahead ? [] : ['only-callers']), ...(audited ? [] : ['unaudited'])],
+      environment,
+    )
     return { ...broker, bearer: await callerToken(broker.address) }
   }
 
