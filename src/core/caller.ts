@@ -40,9 +40,22 @@ export interface Caller {
   readonly scopes: ReadonlySet<Scope>
 }
 
-export async function allow(ports: Pick<Ports, 'store' | 'now'>, caller: Caller, scope: Scope, subject: string): Promise<void> {
-  if (caller.scopes.has(scope)) return
-  const { tenant, name: actor } = caller
-  await ports.store.record([{ tenant, at: ports.now(), actor, action: 'access.refused', subject, reason: scope }])
+/** Answers without a promise when it is allowed, which is what the token path needs; else rejects, once the refusal is recorded. */
+export function allow(
+  ports: Pick<Ports, 'store' | 'now'>,
+  caller: Caller,
+  scope: Scope,
+  subject: string,
+): Promise<never> | undefined {
+  return caller.scopes.has(scope) ? undefined : refuse(ports, caller, scope, subject)
+}
+
+async function refuse(
+  { store, now }: Pick<Ports, 'store' | 'now'>,
+  { tenant, name: actor }: Caller,
+  scope: Scope,
+  subject: string,
+): Promise<never> {
+  await store.record([{ tenant, at: now(), actor, action: 'access.refused', subject, reason: scope }])
   throw new BrokerError('INSUFFICIENT_SCOPE', `this needs the scope ${scope}`)
 }

@@ -1,6 +1,6 @@
 /** Tokens that callers show us: issued for client credentials (RFC 6749 section 4.4), signed RS256, verified with a bounded memory. */
 
-import { createHash, type KeyObject, randomUUID } from 'node:crypto'
+import { hash, type KeyObject, randomUUID } from 'node:crypto'
 import { errors, jwtVerify, SignJWT } from 'jose'
 import type { Caller, CallerRecord, Scope } from '../core/caller.ts'
 import { BrokerError } from '../core/errors.ts'
@@ -83,7 +83,7 @@ export class CallerTokens {
   verify(token: string): Caller | Promise<Caller> {
     this.#forgetWithKeys()
     // The token itself is not kept, only what it hashes to.
-    const key = createHash('sha256').update(token).digest('base64')
+    const key = hash('sha256', token, 'base64')
     const known = this.#verified.get(key)
     if (!known) return this.#verifyNew(token, key)
     if (known.expiresAt <= this.#now()) throw refused()

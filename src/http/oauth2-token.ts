@@ -1,5 +1,6 @@
 /** `POST /oauth2/token`: client credentials in, a caller token out; errors in the form of RFC 6749 section 5.2. */
 
+import type { OutgoingHttpHeaders } from 'node:http'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { CallerTokenAnswer, CallerTokenError, CallerTokenErrorCode } from '../../sdk/src/wire.ts'
 import type { CallerRecord, Scope } from '../core/caller.ts'
@@ -30,13 +31,18 @@ export function oauth2Token(ports: Ports, tokens: CallerTokens, failed: NoteFail
     if (answer.code !== 'invalid_client') return refuse(reply, 400, answer)
     const tooMany = await failed(request.ip)
     if (tooMany) return sendError(reply, tooMany)
-    return refuse(reply.header('www-authenticate', 'Basic realm="latchstring"'), 401, answer)
+    return refuse(reply, 401, answer, { 'www-authenticate': 'Basic realm="latchstring"' })
   }
 }
 
-function refuse(reply: FastifyReply, status: number, { code, message }: TokenRefusal): FastifyReply {
+function refuse(
+  reply: FastifyReply,
+  status: number,
+  { code, message }: TokenRefusal,
+  headers?: OutgoingHttpHeaders,
+): FastifyReply {
   const body: CallerTokenError = { error: code, error_description: message }
-  return sendJson(reply, status, body)
+  return sendJson(reply, status, body, headers)
 }
 
 async function grant(ports: Ports, tokens: CallerTokens, { body, headers }: FastifyRequest): Promise<CallerTokenAnswer> {

@@ -163,6 +163,11 @@ const steps: fc.Arbitrary<Step>[] = [
       (store) =>
         store.connections.remove(t, i, told),
   ),
+  fc.tuple(fc.array(connection, { maxLength: 3 }), facts).map(
+    ([many, told]) =>
+      (store) =>
+        store.connections.addAll(many, told),
+  ),
   fc.tuple(tenant, filter, page).map(
     ([t, asked, at]) =>
       (store) =>

@@ -20,7 +20,7 @@ const BROKER = `
   const { ports } = await openBroker(readConfig({}, environment), { now, logTo: { write: () => {} } })
   const caller = { name: 'backend', tenant: 'default', scopes: new Set(['read:connected_apps']) }
   const asked = (session) =>
-    token(ports, caller, session).then(
+    (async () => token(ports, caller, session))().then(
       ({ accessToken }) => ({ token: accessToken.reveal() }),
       ({ message }) => ({ message }),
     )
