@@ -12,6 +12,7 @@ import { addDemo } from './demo.ts'
 import { addEvents } from './events.ts'
 import { withExamples, withVariables } from './help.ts'
 import { addIncident } from './incident.ts'
+import { addIssuers } from './issuers.ts'
 import { addMigrate } from './migrate.ts'
 import { addOwner } from './owner.ts'
 import { addProviders } from './providers.ts'
@@ -49,6 +50,7 @@ export function createProgram(): Command {
     addIncident,
     addAudit,
     addOwner,
+    addIssuers,
     addMigrate,
     addSandbox,
   ])

@@ -44,6 +44,9 @@ test('with a key and nothing else it is what the documentation says', () => {
     setupFile: null,
     logLevel: 'info',
     failedGuessesPerMinute: 60,
+    requestsPerMinute: null,
+    trustedProxies: [],
+    allowedHosts: [],
   })
   assert.equal(masterKeys.reveal(), KEY)
   assert.equal(environment['LATCHSTRING_MASTER_KEY'], KEY)
@@ -59,6 +62,9 @@ test('every variable has its say', () => {
     LATCHSTRING_CONFIG: 'setup.yaml',
     LATCHSTRING_LOG_LEVEL: 'debug',
     LATCHSTRING_FAILED_GUESSES_PER_MINUTE: '5',
+    LATCHSTRING_REQUESTS_PER_MINUTE: '600',
+    LATCHSTRING_TRUSTED_PROXIES: '10.0.0.0/8, ::1',
+    LATCHSTRING_ALLOWED_HOSTS: 'latchstring.internal',
   })
   const { masterKeys: _, environment: __, ...rest } = config
   assert.deepEqual(rest, {
@@ -70,6 +76,9 @@ test('every variable has its say', () => {
     setupFile: 'setup.yaml',
     logLevel: 'debug',
     failedGuessesPerMinute: 5,
+    requestsPerMinute: 600,
+    trustedProxies: ['10.0.0.0/8', '::1'],
+    allowedHosts: ['latchstring.internal'],
   })
   assert.equal(VARIABLES.length, 10, 'and there are no others')
 })
@@ -147,6 +156,9 @@ describe('the database', () => {
 
 for (const [name, wrong] of [
   ['LATCHSTRING_PORT', ['-1', '65536', '1.5', '0x10', '1e3', 'http']],
+  ['LATCHSTRING_REQUESTS_PER_MINUTE', ['0', 'many']],
+  ['LATCHSTRING_TRUSTED_PROXIES', ['all', '10.0.0.1/8', 'proxy.internal', 'true']],
+  ['LATCHSTRING_ALLOWED_HOSTS', ['*', '*.example.com', 'a.example:4400', 'https://a.example']],
   ['LATCHSTRING_FAILED_GUESSES_PER_MINUTE', ['0', '-5', '1000001', 'none']],
   ['LATCHSTRING_LOG_LEVEL', ['verbose', 'INFO', 'trace']],
 ] as const) {

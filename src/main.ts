@@ -14,15 +14,18 @@ import { BrokerError } from './core/errors.ts'
 import { Flights } from './core/flights.ts'
 import { HandOuts } from './core/hand-outs.ts'
 import { Pacing } from './core/pacing.ts'
-import type { Journal, Mode, Ports, RecordStore, Store } from './core/ports.ts'
+import type { Journal, Mode, Net, Ports, RecordStore, Store } from './core/ports.ts'
 import type { Provider } from './core/provider.ts'
 import { Registry } from './core/registry.ts'
 import { settleJournal } from './core/settle.ts'
 import { noteUsage, Usage } from './core/usage.ts'
+import { Uses } from './core/uses.ts'
 import { createCourier } from './events/courier.ts'
 import { Dispatcher } from './events/dispatcher.ts'
 import { CallerTokens } from './http/caller-token.ts'
+import { Proofs } from './http/dpop.ts'
 import { createServer } from './http/server.ts'
+import { TrustedIssuers } from './http/trusted-issuers.ts'
 import { startJobs } from './jobs/jobs.ts'
 import { openJournal } from './journal/journal.ts'
 import { memoryJournal } from './journal/memory.ts'
@@ -46,6 +49,7 @@ export interface Broker {
   readonly ports: Ports
   readonly keys: BrokerKeys
   readonly metrics: Metrics
+  readonly net: Net
   /**
    * Makes the setup file so; null: none is configured. Throws `CatalogError` with every mistake before anything is changed.
    * `dryRun` only tells what would change.
@@ -95,6 +99,7 @@ export async function openBroker(
       revocationEnded: metrics.revocationEnded,
       handOuts: new HandOuts(),
       notary: keys.notary,
+      uses: new Uses(),
       pacing: new Pacing({ now, chance: Math.random }),
       now,
       pause: (ms) => pause(ms),
@@ -110,6 +115,7 @@ export async function openBroker(
       ports,
       keys,
       metrics,
+      net,
       async applySetup(path = config.setupFile ?? undefined, { dryRun = false } = {}) {
         if (path === undefined) return null
         const setup = await readSetup(path, config.environment, catalog)
@@ -136,21 +142,27 @@ export interface RunningServer {
   stop(): Promise<void>
 }
 
+type ServeConfig = Pick<
+  Config,
+  'host' | 'port' | 'failedGuessesPerMinute' | 'requestsPerMinute' | 'trustedProxies' | 'allowedHosts'
+>
+
 /** Listens. Everything that could be wrong with the set-up was wrong before this. Without `ahead` only callers cause renewals. */
 export async function serve(
   broker: Broker,
-  config: Pick<Config, 'host' | 'port' | 'failedGuessesPerMinute'>,
+  config: ServeConfig,
   { ahead = true }: { ahead?: boolean } = {},
 ): Promise<RunningServer> {
-  const { ports, keys, metrics } = broker
+  const { ports, keys, metrics, net } = broker
   const readiness = { accepting: true }
-  const tokens = new CallerTokens(keys.signing, { issuer: ports.publicUrl, registry: ports.registry, now: ports.now })
-  const { failedGuessesPerMinute } = config
+  const { publicUrl: issuer, registry, now, uses, log } = ports
+  const tokens = new CallerTokens(keys.signing, { issuer, registry, now, uses, trusted: new TrustedIssuers({ net, now, log }) })
+  const proofs = new Proofs({ publicUrl: issuer, now })
   // Before anybody asks for what an earlier process got and could not write.
   await settleJournal(ports).catch((error: unknown) =>
     ports.log('error', 'what waits in the journal could not be written', { error }),
   )
-  const server = await createServer(ports, { tokens, readiness, meter: metrics, failedGuessesPerMinute })
+  const server = await createServer(ports, { ...config, tokens, proofs, readiness, meter: metrics })
   const address = await server.listen({ host: config.host, port: config.port })
   const jobs = startJobs(ports, { ahead })
   const dispatcher = new Dispatcher(ports, { count: metrics.delivered })
@@ -165,6 +177,9 @@ export async function serve(
     await noteUsage(ports, ports.usage).catch((error: unknown) =>
       ports.log('warn', 'what was used could not be noted', { error }),
     )
+    await ports.uses
+      .write(ports.store.records)
+      .catch((error: unknown) => ports.log('warn', 'when callers were last there could not be written', { error }))
     await broker.close()
   }
   let stopped: Promise<void> | null = null
@@ -193,9 +208,11 @@ function withoutPen(records: RecordStore): RecordStore {
     apps: (tenant) => records.apps(tenant),
     app: (tenant, keyCodeRef) => records.app(tenant, keyCodeRef),
     callers: (tenant) => records.callers(tenant),
+    trustedIssuers: () => records.trustedIssuers(),
     caller: (clientId) => records.caller(clientId),
     keys: () => records.keys(),
     addKey: (key) => records.addKey(key),
+    used: async () => {},
     change: async () => {},
   }
 }

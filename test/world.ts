@@ -35,8 +35,14 @@ export interface WorldOptions {
   readonly app?: Readonly<Record<string, unknown>>
   readonly provider?: Readonly<Record<string, unknown>>
   /** Further providers and apps for latchstring.yaml; the sandbox's address is known by now. */
-  readonly further?: (sandbox: Sandbox) => { readonly providers?: readonly object[]; readonly apps?: readonly object[] }
+  readonly further?: (sandbox: Sandbox) => {
+    readonly providers?: readonly object[]
+    readonly apps?: readonly object[]
+    readonly issuers?: readonly object[]
+  }
   readonly failedGuessesPerMinute?: number
+  /** Further variables. */
+  readonly environment?: Readonly<Record<string, string>>
   /** Renew ahead of time, by the clock. Default: false, so that a test alone says when there is a renewal. */
   readonly ahead?: boolean
 }
@@ -259,6 +265,7 @@ export async function startWorld({
   provider,
   further,
   failedGuessesPerMinute = 100_000,
+  environment = {},
   ahead: renewsAhead = false,
 }: WorldOptions = {}): Promise<World> {
   const ahead = { ms: 0 }
@@ -283,7 +290,7 @@ export async function startWorld({
     owner: 'ops@example.com',
     expires: '2100-01-01',
   }))
-  const { providers: otherProviders = [], apps: otherApps = [] } = further?.(sandbox) ?? {}
+  const { providers: otherProviders = [], apps: otherApps = [], issuers = [] } = further?.(sandbox) ?? {}
   const setupFile = join(folder, 'latchstring.yaml')
   // JSON is YAML.
   await writeFile(
@@ -292,6 +299,7 @@ export async function startWorld({
       providers: [{ ...sandbox.provider(), ...provider }, ...otherProviders],
       apps: [...apps, ...elsewhere, ...otherApps],
       callers,
+      trusted_issuers: issuers,
     }),
   )
 
@@ -306,6 +314,7 @@ export async function startWorld({
       ...(store === 'postgres' && { LATCHSTRING_JOURNAL_DIR: join(folder, 'journal') }),
       LATCHSTRING_MASTER_KEY: randomBytes(32).toString('base64'),
       LATCHSTRING_FAILED_GUESSES_PER_MINUTE: String(failedGuessesPerMinute),
+      ...environment,
     },
   )
   const world = new World({ sandbox, folder, config, ahead, renewsAhead, log: [] })

@@ -104,6 +104,9 @@ function configOn({ folder, masterKey, clientSecret }: Ground, port: number): Co
     masterKeys: new Secret(masterKey),
     setupFile: join(folder, 'latchstring.yaml'),
     logLevel: 'error',
+    requestsPerMinute: null,
+    trustedProxies: [],
+    allowedHosts: [],
     failedGuessesPerMinute: 60,
     environment: { SAMPLE_APP_SECRET: clientSecret },
   }

@@ -1,23 +1,26 @@
 /** What operators do with what is set up: look, remove, disable. Making it so is `apply`. */
 
 import type { App } from './app.ts'
-import { allow, type Caller, type CallerRecord } from './caller.ts'
+import { allow, allowedApps, type Caller, type CallerRecord } from './caller.ts'
 import { BrokerError } from './errors.ts'
 import type { OtherFact, Ports } from './ports.ts'
+import type { TrustedIssuer } from './trusted-issuer.ts'
 
 export async function listApps(ports: Ports, caller: Caller): Promise<App[]> {
-  await allow(ports, caller, 'read:apps', 'apps')
-  return ports.store.records.apps(caller.tenant)
+  await allow(ports, caller, 'read:apps', 'apps', 'narrowed')
+  const { apps } = allowedApps(caller)
+  const all = await ports.store.records.apps(caller.tenant)
+  return apps ? all.filter(({ keyCodeRef }) => apps.includes(keyCodeRef)) : all
 }
 
 export async function readApp(ports: Ports, caller: Caller, keyCodeRef: string): Promise<App> {
-  await allow(ports, caller, 'read:apps', keyCodeRef)
+  await allow(ports, caller, 'read:apps', keyCodeRef, { app: keyCodeRef })
   return existingApp(ports, caller.tenant, keyCodeRef)
 }
 
 /** Throws `CONFLICT` while it has connections that are not revoked: removing it would leave them without a way to renew or revoke. */
 export async function removeApp(ports: Ports, caller: Caller, keyCodeRef: string): Promise<void> {
-  await allow(ports, caller, 'write:apps', keyCodeRef)
+  await allow(ports, caller, 'write:apps', keyCodeRef, { app: keyCodeRef })
   await existingApp(ports, caller.tenant, keyCodeRef)
   const { connected, failing, broken } = await ports.store.connections.count({ tenant: caller.tenant, app: keyCodeRef })
   if (connected + failing + broken > 0) {
@@ -75,4 +78,19 @@ async function changed(
     [{ tenant: caller.tenant, at: ports.now(), actor: caller.name, action, subject, reason: null }],
   )
   ports.registry.forget()
+}
+
+/** Whose tokens are taken is for operators alone: a tenant that could say so could say who its callers are to others. */
+export async function listIssuers(ports: Ports): Promise<TrustedIssuer[]> {
+  return ports.store.records.trustedIssuers()
+}
+
+/** Its tokens are refused at once here, and within a second in other processes. Says whether there was one. */
+export async function removeIssuer(ports: Ports, actor: string, issuer: string): Promise<boolean> {
+  const known = await ports.store.records.trustedIssuers()
+  if (!known.some((one) => one.issuer === issuer)) return false
+  const told = { tenant: '*', at: ports.now(), actor, action: 'issuer.removed', subject: issuer, reason: null } as const
+  await ports.store.records.change([{ remove: 'issuer', issuer }], [told])
+  ports.registry.forget()
+  return true
 }

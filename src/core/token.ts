@@ -1,7 +1,7 @@
 /** Hands out an access token that works right now, renewing it first when it must be. The path that must be fast. */
 
 import { type Attempt, isPending } from './attempt.ts'
-import { allow, type Caller } from './caller.ts'
+import { allow, allowApp, type Caller } from './caller.ts'
 import { type Connection, judge } from './connection.ts'
 import { BrokerError } from './errors.ts'
 import type { Ports } from './ports.ts'
@@ -26,8 +26,8 @@ const ANY: Wanted = {}
  * `MIN_TTL_NOT_MET` when the provider's tokens do not live as long as is wanted.
  */
 export async function token(ports: Ports, caller: Caller, session: string, wanted: Wanted = ANY): Promise<HandedOut> {
-  await allow(ports, caller, 'read:connected_apps', session)
-  const glance = await ports.store.connections.glance(caller.tenant, session)
+  await allow(ports, caller, 'read:connected_apps', session, 'narrowed')
+  const glance = caller.bounds?.apps ? null : await ports.store.connections.glance(caller.tenant, session)
   const now = ports.now()
   if (glance && judge(glance, now) === 'fresh' && isWanted(glance, now, wanted)) {
     ports.ahead.used(glance)
@@ -40,7 +40,9 @@ export async function token(ports: Ports, caller: Caller, session: string, wante
     }
   }
   const found =
-    (glance && (await ports.store.connections.find(caller.tenant, session))) ?? (await justMade(ports, caller, session))
+    ((glance || caller.bounds?.apps) && (await ports.store.connections.find(caller.tenant, session))) ||
+    (await justMade(ports, caller, session))
+  await allowApp(ports, caller, found.app, session)
   const connection = await usable(ports, found, wanted)
   ports.ahead.used(connection)
   ports.usage.used(connection)
@@ -50,8 +52,11 @@ export async function token(ports: Ports, caller: Caller, session: string, wante
 }
 
 /** Between the look at the connections and the one at the attempts it may have become one. Throws why there is none. */
-async function justMade({ store, now }: Ports, { tenant }: Caller, session: string): Promise<Connection> {
+async function justMade(ports: Ports, caller: Caller, session: string): Promise<Connection> {
+  const { store, now } = ports
+  const { tenant } = caller
   const attempt = await store.attempts.find(tenant, session)
+  if (attempt) await allowApp(ports, caller, attempt.app, session)
   const made = attempt?.stage === 'connected' ? await store.connections.find(tenant, session) : null
   if (!made) throw unfinished(attempt, now())
   return made

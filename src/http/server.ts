@@ -2,18 +2,22 @@
 
 import type { Socket } from 'node:net'
 import cookie from '@fastify/cookie'
-import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import type { Caller } from '../core/caller.ts'
 import { BrokerError } from '../core/errors.ts'
+import { isWithin, listOf } from '../core/pins.ts'
 import type { Ports } from '../core/ports.ts'
 import { readBodies } from './bodies.ts'
-import { type CallerTokens, refused } from './caller-token.ts'
+import { type CallerTokens, refused, type Shown } from './caller-token.ts'
 import { brokenPage, connectPages, PAGE_ROUTES, sendPage } from './connect-pages.ts'
-import { Guesses } from './guesses.ts'
+import type { Proofs } from './dpop.ts'
+import { Guesses, networkOf } from './guesses.ts'
 import type { Input } from './handlers.ts'
+import { hostCheck } from './host.ts'
 import { oauth2Token } from './oauth2-token.ts'
 import { type Meter, operations, type Readiness } from './operations.ts'
 import { notFoundPage } from './pages.ts'
+import { RateLimit, rateLimitHeaders, tooMany } from './rate-limit.ts'
 import { asBrokerError, errorBody, STATUS, sendError, sendJson } from './reply.ts'
 import { ROUTES, type Route } from './routes.ts'
 import { NoBody } from './schemas.ts'
@@ -22,17 +26,30 @@ import { wellKnown } from './well-known.ts'
 const BODY_BYTES_MAX = 64 * 1024
 const URL_LENGTH_MAX = 8 * 1024
 const HEADER_BYTES_MAX = 16 * 1024
+const HEADERS_WITHIN_MS = 15_000
+/** Asked by whoever watches the process, at whatever address it has. */
+const WATCHED = new Set(['/healthz', '/readyz', '/metrics'])
 
 export interface ServerOptions {
   readonly tokens: CallerTokens
   readonly readiness: Readiness
   readonly meter: Meter
+  readonly proofs: Proofs
   readonly failedGuessesPerMinute: number
+  /** From one address; null: as many as it likes. */
+  readonly requestsPerMinute: number | null
+  /** Ranges of addresses of proxies, whose word on whom they speak for is taken. */
+  readonly trustedProxies: readonly string[]
+  readonly allowedHosts: readonly string[]
 }
 
 export async function createServer(ports: Ports, options: ServerOptions): Promise<FastifyInstance> {
+  const proxies = listOf(options.trustedProxies)
+  const isTrustedProxy = (address: string): boolean => isWithin(proxies, address)
   const app = Fastify({
     logger: false,
+    // Nobody's word is taken unless they are named.
+    trustProxy: options.trustedProxies.length > 0 ? isTrustedProxy : false,
     bodyLimit: BODY_BYTES_MAX,
     requestTimeout: 30_000,
     keepAliveTimeout: 72_000,
@@ -42,7 +59,7 @@ export async function createServer(ports: Ports, options: ServerOptions): Promis
     exposeHeadRoutes: false,
     // A host with a trailing slash makes clients ask for //api/v1/…
     routerOptions: { ignoreDuplicateSlashes: true, ignoreTrailingSlash: true, maxParamLength: 512 },
-    http: { maxHeaderSize: HEADER_BYTES_MAX },
+    http: { maxHeaderSize: HEADER_BYTES_MAX, headersTimeout: HEADERS_WITHIN_MS, connectionsCheckingInterval: 5000 },
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false } },
     schemaErrorFormatter: (errors, part) => new BrokerError('INVALID_REQUEST', mistakeOf(errors[0], part)),
     clientErrorHandler,
@@ -57,9 +74,19 @@ export async function createServer(ports: Ports, options: ServerOptions): Promis
   await app.register(cookie)
 
   // Hooks that every request passes call back instead of being async: a promise each would be a tenth of the token path.
-  app.addHook('onRequest', (request, _reply, done) => {
-    const tooLong = request.raw.url !== undefined && request.raw.url.length > URL_LENGTH_MAX
-    done(tooLong ? new BrokerError('URI_TOO_LONG', 'the address is longer than this server takes') : undefined)
+  const misdirected = hostCheck({ publicUrl: ports.publicUrl, allowedHosts: options.allowedHosts, isTrustedProxy })
+  const limit = new RateLimit(ports.now)
+  const { requestsPerMinute } = options
+  app.addHook('onRequest', (request, reply, done) => {
+    const { url = '' } = request.raw
+    if (url.length > URL_LENGTH_MAX) return done(new BrokerError('URI_TOO_LONG', 'the address is longer than this server takes'))
+    const wrong = misdirected(request)
+    if (wrong && !WATCHED.has(url)) return done(wrong)
+    done(
+      requestsPerMinute === null
+        ? undefined
+        : limited(reply, limit.take(networkOf(request.ip), requestsPerMinute), 'from this address'),
+    )
   })
   app.addHook('onResponse', (request, reply, done) => {
     const route = request.routeOptions.url ?? 'none'
@@ -79,20 +106,15 @@ export async function createServer(ports: Ports, options: ServerOptions): Promis
   operations(app, ports, options.readiness, options.meter)
   wellKnown(app, ports, options.tokens)
   connectPages(app, ports, guesses)
-  app.post('/oauth2/token', oauth2Token(ports, options.tokens, guesses))
-  const identify = bearer(options.tokens, guesses)
+  app.post('/oauth2/token', oauth2Token(ports, options, guesses))
+  const identify = bearer(options, guesses, new RateLimit(ports.now))
   app.decorateRequest('caller', null)
   for (const route of ROUTES) add(app, ports, route, identify)
   refuseOtherMethods(app, [...ROUTES, ...PAGE_ROUTES, { method: 'POST', path: '/oauth2/token' }])
   return app
 }
 
-function add(
-  app: FastifyInstance,
-  ports: Ports,
-  route: Route,
-  identify: (request: FastifyRequest) => Caller | Promise<Caller>,
-): void {
+function add(app: FastifyInstance, ports: Ports, route: Route, identify: Identify): void {
   app.route({
     method: route.method,
     url: route.path,
@@ -101,13 +123,13 @@ function add(
       ...(route.method !== 'GET' && { body: route.body ?? NoBody }),
     },
     // Before anything is read or judged: who is unknown here learns nothing of what would be right.
-    onRequest: (request, _reply, done) => {
+    onRequest: (request, reply, done) => {
       const known = (caller: Caller): void => {
         request.setDecorator('caller', caller)
         done()
       }
       try {
-        const caller = identify(request)
+        const caller = identify(request, reply)
         if (caller instanceof Promise) caller.then(known, done)
         else known(caller)
       } catch (error) {
@@ -125,22 +147,54 @@ function add(
   })
 }
 
-/** A missing bearer is answered like a wrong one. */
-function bearer(tokens: CallerTokens, guesses: Guesses): (request: FastifyRequest) => Caller | Promise<Caller> {
+type Identify = (request: FastifyRequest, reply: FastifyReply) => Caller | Promise<Caller>
+
+/** A missing bearer is answered like a wrong one, and so is one whose proof is missing or wrong. */
+function bearer({ tokens, proofs }: Pick<ServerOptions, 'tokens' | 'proofs'>, guesses: Guesses, limit: RateLimit): Identify {
   const failed = (request: FastifyRequest) => (error: unknown) => {
     throw (error instanceof BrokerError && error.code === 'INVALID_CREDENTIALS' && guesses.failed(request.ip)) || error
   }
-  return (request) => {
-    const header = request.headers.authorization
-    const token = header !== undefined && /^bearer /i.test(header) ? header.slice(7).trim() : ''
+  /** Whoever has it may use it only if it is bound to no key; whoever says that it is bound must prove it. */
+  const proven = async (request: FastifyRequest, token: string, scheme: string, shown: Shown): Promise<Shown> => {
+    if (scheme === 'bearer' && shown.jkt === null) return shown
+    if (scheme === 'bearer' || shown.jkt === null) throw refused()
+    const proof = request.headers['dpop']
+    const jkt = await proofs.thumbprint({ proof, method: request.method, path: request.url, token })
+    if (jkt !== shown.jkt) throw refused()
+    return shown
+  }
+  const known = (request: FastifyRequest, reply: FastifyReply, shown: Shown): Caller => {
+    if (shown.rateLimit !== null) {
+      const refusal = limited(reply, limit.take(shown.name, shown.rateLimit), 'of this caller')
+      if (refusal) throw refusal
+    }
+    return shown.bounds?.addresses ? { ...shown, address: request.ip } : shown
+  }
+  return (request, reply) => {
+    const { scheme, token } = presented(request.headers.authorization)
     try {
       if (token === '') throw refused()
-      const caller = tokens.verify(token)
-      return caller instanceof Promise ? caller.catch(failed(request)) : caller
+      const shown = tokens.verify(token)
+      if (!(shown instanceof Promise) && scheme === 'bearer' && shown.jkt === null) return known(request, reply, shown)
+      return Promise.resolve(shown)
+        .then((found) => proven(request, token, scheme, found))
+        .catch(failed(request))
+        .then((found) => known(request, reply, found))
     } catch (error) {
       return failed(request)(error)
     }
   }
+}
+
+function presented(header: string | undefined): { scheme: 'bearer' | 'dpop'; token: string } {
+  if (header !== undefined && /^bearer /i.test(header)) return { scheme: 'bearer', token: header.slice(7).trim() }
+  return { scheme: 'dpop', token: header !== undefined && /^dpop /i.test(header) ? header.slice(5).trim() : '' }
+}
+
+/** Says in the headers what is left; an error, when that is less than nothing. */
+function limited(reply: FastifyReply, allowance: ReturnType<RateLimit['take']>, whose: string): BrokerError | undefined {
+  reply.headers(rateLimitHeaders(allowance))
+  return allowance.spent ? tooMany(whose, allowance) : undefined
 }
 
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const

@@ -148,10 +148,10 @@ export class Connections implements ConnectionStore {
   }
 }
 
-export function matches(one: Connection | Attempt, { userId, orgCode, app, state, label }: ConnectionFilter): boolean {
+export function matches(one: Connection | Attempt, { userId, orgCode, app, apps, state, label }: ConnectionFilter): boolean {
   const asked = [userId, orgCode, app, state, label]
   const has = [one.owner.userId, one.owner.orgCode, one.app, 'health' in one && one.health.state, 'label' in one && one.label]
-  return asked.every((wanted, i) => wanted === undefined || wanted === has[i])
+  return asked.every((wanted, i) => wanted === undefined || wanted === has[i]) && (apps === undefined || apps.includes(one.app))
 }
 
 export function isAfter(one: Cursor, after: Cursor | null): boolean {
