@@ -63,13 +63,14 @@ function addList(callers: Command): void {
   withExamples(command, { 'latchstring callers list --tenant acme': "another tenant's" })
 }
 
-function pinsOf({ pins, dpop, rate_limit }: CallerItem): string {
-  return [
+function pinsOf({ pins, dpop, rate_limit }: CallerItem): string | null {
+  const held = [
     ...(pins.apps ?? []),
     ...(pins.ip ?? []),
     ...(dpop === 'required' ? ['dpop'] : []),
     ...(rate_limit ? [rate_limit] : []),
-  ].join(' ')
+  ]
+  return held.length > 0 ? held.join(' ') : null
 }
 
 function stateOf({ disabled, expires }: CallerItem): string {

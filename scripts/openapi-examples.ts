@@ -57,6 +57,10 @@ const caller: JsonObject = {
   owner: 'ops@example.com',
   expires: '2027-06-01T00:00:00.000Z',
   disabled: false,
+  pins: { apps: ['crm'], ip: null },
+  dpop: 'optional',
+  rate_limit: null,
+  last_used_at: '2026-11-26T09:30:00.000Z',
   created_at: AT,
 }
 

@@ -145,7 +145,17 @@ const tokenError: JsonObject = {
   type: 'object',
   required: ['error'],
   properties: {
-    error: { type: 'string', enum: ['invalid_request', 'invalid_client', 'invalid_scope', 'unsupported_grant_type'] },
+    error: {
+      type: 'string',
+      enum: [
+        'invalid_request',
+        'invalid_client',
+        'invalid_scope',
+        'unsupported_grant_type',
+        'unauthorized_client',
+        'invalid_dpop_proof',
+      ],
+    },
     error_description: { type: 'string' },
   },
 }

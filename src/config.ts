@@ -158,7 +158,7 @@ function rangesOf(value: string): readonly string[] {
   const ranges = listed(value)
   for (const range of ranges) {
     const problem = rangeProblem(range)
-    if (problem) throw new Error(`has ${range}, which ${problem}`)
+    if (problem) throw new Error(`must be addresses or ranges with commas between: ${range} ${problem}`)
   }
   return ranges
 }
@@ -166,7 +166,7 @@ function rangesOf(value: string): readonly string[] {
 function hostsOf(value: string): readonly string[] {
   const hosts = listed(value)
   const wrong = hosts.find((host) => !/^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/.test(host))
-  if (wrong !== undefined) throw new Error(`has ${wrong}, which must be a host name without a port, such as latchstring.internal`)
+  if (wrong !== undefined) throw new Error(`must be host names without ports, with commas between: not ${wrong}`)
   return hosts
 }
 

@@ -41,9 +41,12 @@ export interface ServerOptions {
   /** Ranges of addresses of proxies, whose word on whom they speak for is taken. */
   readonly trustedProxies: readonly string[]
   readonly allowedHosts: readonly string[]
+  /** From the first byte of a request to the end of its headers. Default: 15 seconds. */
+  readonly headersWithinMs?: number
 }
 
 export async function createServer(ports: Ports, options: ServerOptions): Promise<FastifyInstance> {
+  const { headersWithinMs = HEADERS_WITHIN_MS } = options
   const proxies = listOf(options.trustedProxies)
   const isTrustedProxy = (address: string): boolean => isWithin(proxies, address)
   const app = Fastify({
@@ -59,7 +62,7 @@ export async function createServer(ports: Ports, options: ServerOptions): Promis
     exposeHeadRoutes: false,
     // A host with a trailing slash makes clients ask for //api/v1/…
     routerOptions: { ignoreDuplicateSlashes: true, ignoreTrailingSlash: true, maxParamLength: 512 },
-    http: { maxHeaderSize: HEADER_BYTES_MAX, headersTimeout: HEADERS_WITHIN_MS, connectionsCheckingInterval: 5000 },
+    http: { maxHeaderSize: HEADER_BYTES_MAX, headersTimeout: headersWithinMs, connectionsCheckingInterval: headersWithinMs / 3 },
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false } },
     schemaErrorFormatter: (errors, part) => new BrokerError('INVALID_REQUEST', mistakeOf(errors[0], part)),
     clientErrorHandler,

@@ -31,7 +31,7 @@ async function raw(request: string): Promise<Told> {
 
 async function get(path: string, more = ''): Promise<Told> {
   return raw(
-    `GET ${path} HTTP/1.1\r\nhost: broker\r\nauthorization: Bearer ${await world.bearer()}\r\n${more}connection: close\r\n\r\n`,
+    `GET ${path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ${await world.bearer()}\r\n${more}connection: close\r\n\r\n`,
   )
 }
 

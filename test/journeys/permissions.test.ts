@@ -97,11 +97,9 @@ async function everything(): Promise<string> {
     world.ask('GET', '/api/v1/webhooks'),
   ])
   const { token, refresh, revoke } = world.sandbox.control.counters
-  return JSON.stringify(
-    [connections.body, pending.body, apps.body, callers.body, webhooks.body, { token, refresh, revoke }],
-    null,
-    1,
-  )
+  // When they were last there is written now and then, by the clock.
+  const known = (callers.body['callers'] as object[]).map((one) => ({ ...one, last_used_at: null }))
+  return JSON.stringify([connections.body, pending.body, apps.body, known, webhooks.body, { token, refresh, revoke }], null, 1)
 }
 
 /** A caller of the default tenant with exactly these scopes. */
