@@ -10,6 +10,7 @@ import { CatalogError } from './catalog/mistake.ts'
 import { type Config, ConfigError } from './config.ts'
 import { Ahead } from './core/ahead.ts'
 import { type Applied, apply } from './core/apply.ts'
+import { CallersSeen } from './core/callers-seen.ts'
 import { BrokerError } from './core/errors.ts'
 import { Flights } from './core/flights.ts'
 import { HandOuts } from './core/hand-outs.ts'
@@ -19,7 +20,6 @@ import type { Provider } from './core/provider.ts'
 import { Registry } from './core/registry.ts'
 import { settleJournal } from './core/settle.ts'
 import { noteUsage, Usage } from './core/usage.ts'
-import { Uses } from './core/uses.ts'
 import { createCourier } from './events/courier.ts'
 import { Dispatcher } from './events/dispatcher.ts'
 import { CallerTokens } from './http/caller-token.ts'
@@ -99,7 +99,7 @@ export async function openBroker(
       revocationEnded: metrics.revocationEnded,
       handOuts: new HandOuts(),
       notary: keys.notary,
-      uses: new Uses(),
+      callersSeen: new CallersSeen(),
       pacing: new Pacing({ now, chance: Math.random }),
       now,
       pause: (ms) => pause(ms),
@@ -155,8 +155,14 @@ export async function serve(
 ): Promise<RunningServer> {
   const { ports, keys, metrics, net } = broker
   const readiness = { accepting: true }
-  const { publicUrl: issuer, registry, now, uses, log } = ports
-  const tokens = new CallerTokens(keys.signing, { issuer, registry, now, uses, trusted: new TrustedIssuers({ net, now, log }) })
+  const { publicUrl: issuer, registry, now, callersSeen, log } = ports
+  const tokens = new CallerTokens(keys.signing, {
+    issuer,
+    registry,
+    now,
+    callersSeen,
+    trusted: new TrustedIssuers({ net, now, log }),
+  })
   const proofs = new Proofs({ publicUrl: issuer, now })
   // Before anybody asks for what an earlier process got and could not write.
   await settleJournal(ports).catch((error: unknown) =>
@@ -177,7 +183,7 @@ export async function serve(
     await noteUsage(ports, ports.usage).catch((error: unknown) =>
       ports.log('warn', 'what was used could not be noted', { error }),
     )
-    await ports.uses
+    await ports.callersSeen
       .write(ports.store.records)
       .catch((error: unknown) => ports.log('warn', 'when callers were last there could not be written', { error }))
     await broker.close()

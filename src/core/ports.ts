@@ -5,6 +5,7 @@ import type { App, Registration } from './app.ts'
 import type { Attempt, Stage } from './attempt.ts'
 import type { CallerRecord } from './caller.ts'
 import type { Checkpoint } from './checkpoint.ts'
+import type { CallersSeen } from './callers-seen.ts'
 import type { Account, Connection, Credentials, Glance, Health, Lease } from './connection.ts'
 import type { About, ConnectionEvent, EventFilter, EventType, Message } from './event.ts'
 import type { Flights } from './flights.ts'
@@ -15,9 +16,8 @@ import type { Registry } from './registry.ts'
 import type { RevocationEnd } from './revocation.ts'
 import type { Secret } from './secret.ts'
 import type { AppSetup, CallerSetup } from './setup.ts'
-import type { Usage } from './usage.ts'
 import type { TrustedIssuer } from './trusted-issuer.ts'
-import type { Uses } from './uses.ts'
+import type { Usage } from './usage.ts'
 import type { Delivery, SealedSigning, Sent, Settled, Webhook } from './webhook.ts'
 
 export interface Ports {
@@ -41,7 +41,7 @@ export interface Ports {
   /** Signs what proves that the history is whole. */
   readonly notary: Notary
   /** When callers were last there, until it is written. */
-  readonly uses: Uses
+  readonly callersSeen: CallersSeen
   /** Milliseconds since the epoch. */
   readonly now: () => number
   /** Waits that many milliseconds. */

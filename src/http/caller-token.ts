@@ -3,11 +3,11 @@
 import { createHash, type KeyObject, randomUUID } from 'node:crypto'
 import { decodeJwt, errors, jwtVerify, SignJWT } from 'jose'
 import type { Caller, CallerRecord, Scope } from '../core/caller.ts'
+import { type CallersSeen, SEEN_GRAIN_MS } from '../core/callers-seen.ts'
 import { BrokerError } from '../core/errors.ts'
 import { boundsOf } from '../core/pins.ts'
 import type { Registry } from '../core/registry.ts'
 import type { TrustedIssuer } from '../core/trusted-issuer.ts'
-import { USE_GRAIN_MS, type Uses } from '../core/uses.ts'
 import { type TrustedIssuers, thumbprintOf } from './trusted-issuers.ts'
 
 export interface SigningKey {
@@ -51,7 +51,7 @@ export interface CallerTokensOptions {
   readonly issuer: string
   readonly registry: Registry
   readonly now: () => number
-  readonly uses: Uses
+  readonly callersSeen: CallersSeen
   readonly trusted: TrustedIssuers
   readonly rememberedMax?: number
 }
@@ -61,18 +61,21 @@ export class CallerTokens {
   readonly #issuer: string
   readonly #registry: Registry
   readonly #now: () => number
-  readonly #uses: Uses
+  readonly #callersSeen: CallersSeen
   readonly #trusted: TrustedIssuers
   readonly #rememberedMax: number
   readonly #verified = new Map<string, Verified | Foreign>()
 
-  constructor(key: SigningKey, { issuer, registry, now, uses, trusted, rememberedMax = REMEMBERED_MAX }: CallerTokensOptions) {
+  constructor(
+    key: SigningKey,
+    { issuer, registry, now, callersSeen, trusted, rememberedMax = REMEMBERED_MAX }: CallerTokensOptions,
+  ) {
     this.#key = key
     this.#rememberedMax = rememberedMax
     this.#issuer = issuer
     this.#registry = registry
     this.#now = now
-    this.#uses = uses
+    this.#callersSeen = callersSeen
     this.#trusted = trusted
   }
 
@@ -92,7 +95,7 @@ export class CallerTokens {
   async issue(clientId: string, scopes: readonly Scope[], jkt: string | null): Promise<string> {
     const now = this.#now()
     const iat = Math.floor(now / 1000)
-    this.#uses.note(clientId, now)
+    this.#callersSeen.note(clientId, now)
     const claims = {
       iss: this.#issuer,
       aud: [this.audience],
@@ -165,9 +168,9 @@ export class CallerTokens {
   #shownBy(verified: Verified, record: CallerRecord | null): Shown {
     const now = this.#now()
     if (!record || !isActive(record, now)) throw refused()
-    if (now - verified.notedAt >= USE_GRAIN_MS) {
+    if (now - verified.notedAt >= SEEN_GRAIN_MS) {
       verified.notedAt = now
-      this.#uses.note(record.clientId, now)
+      this.#callersSeen.note(record.clientId, now)
     }
     if (verified.shown && verified.record === record) return verified.shown
     // Since it has to prove a key, what anybody could use is no good any more.

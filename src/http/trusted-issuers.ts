@@ -1,6 +1,6 @@
 /** Tokens of issuers that the operator trusts: whose they are, whether they are meant for us, and what they allow. Keys are fetched seldom, and kept. */
 
-import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTPayload, jwtVerify } from 'jose'
+import { createLocalJWKSet, errors, type JWTPayload, jwtVerify } from 'jose'
 import { SCOPES, type Scope } from '../core/caller.ts'
 import { BrokerError } from '../core/errors.ts'
 import type { Net, Ports } from '../core/ports.ts'
@@ -106,7 +106,7 @@ export class TrustedIssuers {
       const url = issuer.jwksUrl ?? (await this.#discovered(issuer))
       const { keys } = (await this.#document(issuer, url)) as { keys?: unknown }
       if (!Array.isArray(keys) || keys.length > KEYS_MAX) throw new Error('this is no key set')
-      held.keys = createLocalJWKSet({ keys } as JSONWebKeySet)
+      held.keys = createLocalJWKSet({ keys })
       held.fetchedAt = this.#now()
     } catch (error) {
       this.#log('warn', 'the keys of a trusted issuer could not be fetched', { url: issuer.issuer, error })

@@ -6,13 +6,13 @@
 
 import { renewAhead } from '../core/ahead.ts'
 import { sealHistory } from '../core/checkpoint.ts'
+import { SEEN_GRAIN_MS } from '../core/callers-seen.ts'
 import { revokeUnused } from '../core/dormant.ts'
 import { lookAfterDue } from '../core/look-after.ts'
 import type { Ports } from '../core/ports.ts'
 import { settleJournal } from '../core/settle.ts'
 import { DAY_MS, noteUsage } from '../core/usage.ts'
 import { Revoking } from './revoking.ts'
-import { USE_GRAIN_MS } from '../core/uses.ts'
 
 /** How long a change by another process, such as a disabled caller, can go unnoticed. */
 const NOTICE_MS = 1000
@@ -51,7 +51,9 @@ export function startJobs(ports: Ports, { ahead }: { ahead: boolean }): { stop()
     every(REVOKING_MS, ports, 'revocations that are due could not be looked for', () => revoking.look()),
     every(USAGE_MS, ports, 'what was used could not be noted', () => noteUsage(ports, ports.usage)),
     every(UNUSED_MS, ports, 'connections that nobody uses could not be revoked', (stopped) => revokeUnused(ports, stopped), true),
-    every(USE_GRAIN_MS, ports, 'when callers were last there could not be written', () => ports.uses.write(ports.store.records)),
+    every(SEEN_GRAIN_MS, ports, 'when callers were last there could not be written', () =>
+      ports.callersSeen.write(ports.store.records),
+    ),
     every(SWEEP_MS, ports, 'old attempts could not be swept away', async () => {
       const { attempts } = ports.store
       await untilFewer(() => attempts.empty(ports.now(), SWEEP_ROWS_MAX))

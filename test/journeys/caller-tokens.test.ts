@@ -158,9 +158,9 @@ describe('a forged token is refused with 403, always in the same words', () => {
 
 test('of the tokens that were verified only so many are remembered, and the others are verified again', async () => {
   const { keys, net, ports } = world.broker
-  const { registry, now, uses, log } = ports
+  const { registry, now, callersSeen, log } = ports
   const trusted = new TrustedIssuers({ net, now, log })
-  const tokens = new CallerTokens(keys.signing, { issuer: world.url, registry, now, uses, trusted, rememberedMax: 6 })
+  const tokens = new CallerTokens(keys.signing, { issuer: world.url, registry, now, callersSeen, trusted, rememberedMax: 6 })
   const issued = await Promise.all(Array.from({ length: 20 }, () => tokens.issue('backend', ['read:apps'], null)))
   for (const token of issued) assert.equal((await tokens.verify(token)).name, 'backend')
   // What is remembered is answered without a promise.

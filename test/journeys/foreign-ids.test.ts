@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { ROUTES, type Route } from '../../src/http/routes.ts'
 import { Browser } from '../browser-stand-in.ts'
 import { type Answer, startWorld, type World } from '../world.ts'

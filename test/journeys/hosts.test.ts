@@ -158,9 +158,15 @@ test('S-42 headers that never end are cut off, and meanwhile others are served',
 /** A server that waits less for headers than one in use; resolves to where it listens. */
 async function impatient(t: TestContext, headersWithinMs: number): Promise<string> {
   const { ports, keys, metrics, net } = world.broker
-  const { publicUrl: issuer, registry, now, uses, log } = ports
+  const { publicUrl: issuer, registry, now, callersSeen, log } = ports
   const server = await createServer(ports, {
-    tokens: new CallerTokens(keys.signing, { issuer, registry, now, uses, trusted: new TrustedIssuers({ net, now, log }) }),
+    tokens: new CallerTokens(keys.signing, {
+      issuer,
+      registry,
+      now,
+      callersSeen,
+      trusted: new TrustedIssuers({ net, now, log }),
+    }),
     proofs: new Proofs({ publicUrl: issuer, now }),
     readiness: { accepting: true },
     meter: metrics,

@@ -205,12 +205,12 @@ test('the listing of callers says what each is held to, and when it was last the
   assert.deepEqual([before?.['rate_limit'], before?.['dpop'], before?.['last_used_at']], ['500/min', 'optional', null])
   const authorization = `Bearer ${String((await asked('seen')).body['access_token'])}`
   const { ports } = world.broker
-  await ports.uses.write(ports.store.records)
+  await ports.callersSeen.write(ports.store.records)
   const first = Date.parse(String((await item())?.['last_used_at']))
   assert(world.now() - first < 2 * MINUTE && first % MINUTE === 0, String(first))
   world.pass(5 * MINUTE)
   assert.equal((await world.ask('GET', '/api/v1/apps', { as: null, headers: { authorization } })).status, 200)
   assert.equal(Date.parse(String((await item())?.['last_used_at'])), first, 'no request writes')
-  await ports.uses.write(ports.store.records)
+  await ports.callersSeen.write(ports.store.records)
   assert.equal(Date.parse(String((await item())?.['last_used_at'])), first + 5 * MINUTE)
 })

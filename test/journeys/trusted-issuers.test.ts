@@ -128,7 +128,7 @@ test('S-65 a token of an honest server, a certified one, is taken for what its s
     const body = new URLSearchParams({ grant_type: 'client_credentials', scope, resource: audience })
     const basic = Buffer.from(`service:${'s'.repeat(40)}`).toString('base64')
     const response = await fetch(`${server.issuer}/token`, { method: 'POST', body, headers: { authorization: `Basic ${basic}` } })
-    return String(((await response.json()) as { access_token: string }).access_token)
+    return ((await response.json()) as { access_token: string }).access_token
   }
   const asks = async (token: string, path: string, method = 'GET') =>
     here.ask(method, path, { as: null, headers: { authorization: `Bearer ${token}` } })

@@ -2,11 +2,11 @@
 
 import type { RecordStore } from './ports.ts'
 
-export const USE_GRAIN_MS = 60_000
+export const SEEN_GRAIN_MS = 60_000
 /** Callers noted at once; what is beyond is noted after the next writing. */
 const CALLERS_MAX = 10_000
 
-export class Uses {
+export class CallersSeen {
   #noted = new Map<string, number>()
 
   note(clientId: string, at: number): void {
@@ -19,7 +19,7 @@ export class Uses {
     if (noted.size === 0) return
     this.#noted = new Map()
     try {
-      await records.used([...noted].map(([clientId, at]) => ({ clientId, at: at - (at % USE_GRAIN_MS) })))
+      await records.used([...noted].map(([clientId, at]) => ({ clientId, at: at - (at % SEEN_GRAIN_MS) })))
     } catch (error) {
       for (const [clientId, at] of noted) if (!this.#noted.has(clientId)) this.note(clientId, at)
       throw error
