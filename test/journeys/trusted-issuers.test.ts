@@ -1,11 +1,11 @@
 /** Tokens of an issuer that the operator trusts: an honest one, and everything that is not one. */
 
 import assert from 'node:assert/strict'
-import { createHmac, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
+import { createHash, createHmac, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { after, before, describe, test } from 'node:test'
-import { SignJWT, UnsecuredJWT } from 'jose'
+import { calculateJwkThumbprint, type JWK, SignJWT, UnsecuredJWT } from 'jose'
 import { removeIssuer } from '../../src/core/manage.ts'
 import { startOidcProvider } from '../oidc-provider.ts'
 import { type Answer, HOUR, MINUTE, SECOND, startWorld, type World } from '../world.ts'
@@ -189,6 +189,26 @@ describe('S-65 refused, all with the same words', () => {
       assert.deepEqual({ status, body }, { status: 403, body: { result: error.message, errors: [error] } })
     })
   }
+})
+
+test('S-64 a token of theirs that is bound to a key is of use with a proof of it', async () => {
+  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const jwk = publicKey.export({ format: 'jwk' })
+  const token = await signed({ cnf: { jkt: await calculateJwkThumbprint(jwk as JWK) } })
+  const proof = await new SignJWT({
+    jti: 'once',
+    htm: 'GET',
+    htu: `${world.url}/api/v1/connections`,
+    iat: seconds(),
+    ath: createHash('sha256').update(token).digest('base64url'),
+  })
+    .setProtectedHeader({ typ: 'dpop+jwt', alg: 'ES256', jwk })
+    .sign(privateKey)
+  const showing = (scheme: string) =>
+    ask(token, '/api/v1/connections', 'GET', { authorization: `${scheme} ${token}`, dpop: proof })
+  assert.equal((await showing('Bearer')).code, 'INVALID_CREDENTIALS')
+  assert.equal((await showing('DPoP')).status, 200)
+  assert.equal((await showing('DPoP')).code, 'INVALID_CREDENTIALS')
 })
 
 test('S-65 a clock may differ as much as was said, and no more', async () => {
