@@ -300,6 +300,8 @@ export type AuditAction =
   | 'caller.disabled'
   | 'caller.enabled'
   | 'caller.removed'
+  | 'issuer.applied'
+  | 'issuer.removed'
   | 'webhook.created'
   | 'webhook.rotated'
   | 'webhook.replayed'

@@ -5,8 +5,8 @@
  */
 
 import { renewAhead } from '../core/ahead.ts'
-import { sealHistory } from '../core/checkpoint.ts'
 import { SEEN_GRAIN_MS } from '../core/callers-seen.ts'
+import { sealHistory } from '../core/checkpoint.ts'
 import { revokeUnused } from '../core/dormant.ts'
 import { lookAfterDue } from '../core/look-after.ts'
 import type { Ports } from '../core/ports.ts'

@@ -112,8 +112,7 @@ test('S-64 a caller that may, gets a bound token with a proof, and an ordinary o
   assert.equal((await asking({ authorization: `Bearer ${token}` })).status, 403)
   // An ordinary token is not made more than it is by a proof.
   const ordinary = String(plain.body['access_token'])
-  for (const shown of [await proof('GET', APPS, ordinary), 'none'])
-    assert.equal((await showing(ordinary, shown)).status, 403)
+  for (const shown of [await proof('GET', APPS, ordinary), 'none']) assert.equal((await showing(ordinary, shown)).status, 403)
 })
 
 describe('S-64 refused like any bearer that is wrong', () => {
