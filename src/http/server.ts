@@ -2,22 +2,23 @@
 
 import type { Socket } from 'node:net'
 import cookie from '@fastify/cookie'
-import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
 import type { Caller } from '../core/caller.ts'
 import { BrokerError } from '../core/errors.ts'
 import { isWithin, listOf } from '../core/pins.ts'
 import type { Ports } from '../core/ports.ts'
 import { readBodies } from './bodies.ts'
-import { type CallerTokens, refused, type Shown } from './caller-token.ts'
+import type { CallerTokens } from './caller-token.ts'
 import { brokenPage, connectPages, PAGE_ROUTES, sendPage } from './connect-pages.ts'
 import type { Proofs } from './dpop.ts'
 import { Guesses, networkOf } from './guesses.ts'
 import type { Input } from './handlers.ts'
 import { hostCheck } from './host.ts'
+import { type Identify, identifier, limited } from './identify.ts'
 import { oauth2Token } from './oauth2-token.ts'
 import { type Meter, operations, type Readiness } from './operations.ts'
 import { notFoundPage } from './pages.ts'
-import { RateLimit, rateLimitHeaders, tooMany } from './rate-limit.ts'
+import { RateLimit } from './rate-limit.ts'
 import { asBrokerError, errorBody, STATUS, sendError, sendJson } from './reply.ts'
 import { ROUTES, type Route } from './routes.ts'
 import { NoBody } from './schemas.ts'
@@ -110,7 +111,7 @@ export async function createServer(ports: Ports, options: ServerOptions): Promis
   wellKnown(app, ports, options.tokens)
   connectPages(app, ports, guesses)
   app.post('/oauth2/token', oauth2Token(ports, options, guesses))
-  const identify = bearer(options, guesses, new RateLimit(ports.now))
+  const identify = identifier(options, guesses, new RateLimit(ports.now))
   app.decorateRequest('caller', null)
   for (const route of ROUTES) add(app, ports, route, identify)
   refuseOtherMethods(app, [...ROUTES, ...PAGE_ROUTES, { method: 'POST', path: '/oauth2/token' }])
@@ -148,56 +149,6 @@ function add(app: FastifyInstance, ports: Ports, route: Route, identify: Identif
       )
     },
   })
-}
-
-type Identify = (request: FastifyRequest, reply: FastifyReply) => Caller | Promise<Caller>
-
-/** A missing bearer is answered like a wrong one, and so is one whose proof is missing or wrong. */
-function bearer({ tokens, proofs }: Pick<ServerOptions, 'tokens' | 'proofs'>, guesses: Guesses, limit: RateLimit): Identify {
-  const failed = (request: FastifyRequest) => (error: unknown) => {
-    throw (error instanceof BrokerError && error.code === 'INVALID_CREDENTIALS' && guesses.failed(request.ip)) || error
-  }
-  /** Whoever has it may use it only if it is bound to no key; whoever says that it is bound must prove it. */
-  const proven = async (request: FastifyRequest, token: string, scheme: string, shown: Shown): Promise<Shown> => {
-    if (scheme === 'bearer' && shown.jkt === null) return shown
-    if (scheme === 'bearer' || shown.jkt === null) throw refused()
-    const proof = request.headers['dpop']
-    const jkt = await proofs.thumbprint({ proof, method: request.method, path: request.url, token })
-    if (jkt !== shown.jkt) throw refused()
-    return shown
-  }
-  const known = (request: FastifyRequest, reply: FastifyReply, shown: Shown): Caller => {
-    if (shown.rateLimit !== null) {
-      const refusal = limited(reply, limit.take(shown.name, shown.rateLimit), 'of this caller')
-      if (refusal) throw refusal
-    }
-    return shown.bounds?.addresses ? { ...shown, address: request.ip } : shown
-  }
-  return (request, reply) => {
-    const { scheme, token } = presented(request.headers.authorization)
-    try {
-      if (token === '') throw refused()
-      const shown = tokens.verify(token)
-      if (!(shown instanceof Promise) && scheme === 'bearer' && shown.jkt === null) return known(request, reply, shown)
-      return Promise.resolve(shown)
-        .then((found) => proven(request, token, scheme, found))
-        .catch(failed(request))
-        .then((found) => known(request, reply, found))
-    } catch (error) {
-      return failed(request)(error)
-    }
-  }
-}
-
-function presented(header: string | undefined): { scheme: 'bearer' | 'dpop'; token: string } {
-  if (header !== undefined && /^bearer /i.test(header)) return { scheme: 'bearer', token: header.slice(7).trim() }
-  return { scheme: 'dpop', token: header !== undefined && /^dpop /i.test(header) ? header.slice(5).trim() : '' }
-}
-
-/** Says in the headers what is left; an error, when that is less than nothing. */
-function limited(reply: FastifyReply, allowance: ReturnType<RateLimit['take']>, whose: string): BrokerError | undefined {
-  reply.headers(rateLimitHeaders(allowance))
-  return allowance.spent ? tooMany(whose, allowance) : undefined
 }
 
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const

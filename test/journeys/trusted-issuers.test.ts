@@ -5,7 +5,7 @@ import { createHash, createHmac, createPublicKey, generateKeyPairSync, type KeyO
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { after, before, describe, test } from 'node:test'
-import { calculateJwkThumbprint, type JWK, SignJWT, UnsecuredJWT } from 'jose'
+import { calculateJwkThumbprint, SignJWT, UnsecuredJWT } from 'jose'
 import { removeIssuer } from '../../src/core/manage.ts'
 import { startOidcProvider } from '../oidc-provider.ts'
 import { type Answer, HOUR, MINUTE, SECOND, startWorld, type World } from '../world.ts'
@@ -194,7 +194,7 @@ describe('S-65 refused, all with the same words', () => {
 test('S-64 a token of theirs that is bound to a key is of use with a proof of it', async () => {
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const jwk = publicKey.export({ format: 'jwk' })
-  const token = await signed({ cnf: { jkt: await calculateJwkThumbprint(jwk as JWK) } })
+  const token = await signed({ cnf: { jkt: await calculateJwkThumbprint(jwk) } })
   const proof = await new SignJWT({
     jti: 'once',
     htm: 'GET',
