@@ -1,16 +1,16 @@
 /** What the token path is held against: the same Fastify route with a bearer, a map, an open and a reply, and no store. */
 
-import { createHash, createSecretKey, randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import Fastify from 'fastify'
 import { mintId } from '../src/core/one-time.ts'
 import { Secret } from '../src/core/secret.ts'
 import { sendJson } from '../src/http/reply.ts'
 import { createSeal } from '../src/seal/envelope.ts'
+import { parseMasterKeys } from '../src/seal/keyring.ts'
 
 const connections = Number(process.argv[2] ?? 10_000)
 const bearer = process.argv[3] ?? ''
-const masterKey = { id: '0'.repeat(16), key: createSecretKey(randomBytes(32)) }
-const seal = createSeal({ masterKeys: [masterKey] })
+const seal = createSeal({ masterKeys: parseMasterKeys(randomBytes(32).toString('base64')) })
 const expiresAt = Date.now() + 24 * 3_600_000
 
 const callers = new Map([[digest(bearer), 'bench']])

@@ -1,7 +1,11 @@
 /** `latchstring apply`, as an operator uses it. */
 
 import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { join } from 'node:path'
 import { describe, test } from 'node:test'
+import { connect } from '../src/store/samples.ts'
+import { openSqliteStore } from '../src/store/sqlite.ts'
 import { shell } from './shell.ts'
 
 const SETUP = `providers:
@@ -50,6 +54,35 @@ describe('latchstring apply', { concurrency: 4 }, () => {
       changed.map(({ kind, id, fields }) => [kind, id, fields]),
       [['app', 'local', ['scopes']]],
     )
+  })
+
+  test('S-31 connections are sent to no new host that the operator did not agree to, and the history says who did', async (t) => {
+    const LATCHSTRING_MASTER_KEY = randomBytes(32).toString('base64')
+    const { folder, run, json, write } = shell(t, { LOCAL_SECRET, LATCHSTRING_MASTER_KEY })
+    write('latchstring.yaml', SETUP)
+    await run('apply', '-f', 'latchstring.yaml')
+    const store = await openSqliteStore(join(folder, 'data', 'latchstring.db'))
+    const made = { tenant: 'default', app: 'local', provider: 'local' }
+    await connect(store, made)
+    await store.close()
+
+    write('latchstring.yaml', SETUP.replaceAll('127.0.0.1:4999', 'localhost:4998'))
+    for (const args of [['--dry-run'], []]) {
+      const { code, stdout, stderr } = await run('apply', '-f', 'latchstring.yaml', ...args)
+      assert.deepEqual([code, stdout], [1, ''])
+      assert.match(
+        stderr,
+        /1 connection of the app local to http:\/\/localhost:4998, and until now it was http:\/\/127\.0\.0\.1:4999\./,
+      )
+      assert.match(stderr, /latchstring apply --allow-host-change local\n/)
+    }
+    const approved = await json<Output>('apply', '-f', 'latchstring.yaml', '--allow-host-change', 'local')
+    assert.deepEqual(approved.changes[0]?.fields, ['authorize_url', 'token_url'])
+    const reopened = await openSqliteStore(join(folder, 'data', 'latchstring.db'))
+    t.after(() => reopened.close())
+    const [fact] = await reopened.history(null, { before: null, limit: 1 })
+    assert.deepEqual([fact?.actor, fact?.action, fact?.subject], ['operator', 'provider.applied', 'local'])
+    assert.match(String(fact?.reason), /approved: 1 connection of the app local to http:\/\/localhost:4998$/)
   })
 
   test('a dry run tells what would change and changes nothing', async (t) => {

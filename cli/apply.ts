@@ -11,6 +11,7 @@ import { print, printJson, styled, table } from './terminal.ts'
 interface Options {
   readonly file?: string
   readonly dryRun?: boolean
+  readonly allowHostChange?: string[]
   readonly json?: boolean
 }
 
@@ -20,6 +21,7 @@ export function addApply(program: Command): void {
     .description('make providers, apps and callers as a file says; all of it or nothing, and twice is fine')
     .option('-f, --file <file>', 'latchstring.yaml; the one of LATCHSTRING_CONFIG when left out')
     .option('--dry-run', 'only tell what would change')
+    .option('--allow-host-change <provider...>', 'the connections of these may be sent to the new hosts that the file names')
     .option('--json', 'for programs')
     .action(applyFile)
   withExamples(command, {
@@ -28,13 +30,13 @@ export function addApply(program: Command): void {
   })
 }
 
-async function applyFile({ file, dryRun = false, json }: Options): Promise<void> {
+async function applyFile({ file, dryRun = false, allowHostChange = [], json }: Options): Promise<void> {
   const config = readConfig({ config: file })
   const { openBroker } = await import('../src/main.ts')
   const broker = await openBroker(config)
   let applied: Applied | null
   try {
-    applied = await broker.applySetup(undefined, { dryRun })
+    applied = await broker.applySetup(undefined, { dryRun, allowHostChange })
   } finally {
     await broker.close()
   }

@@ -6,6 +6,7 @@ import { exportJWK, type JSONWebKeySet } from 'jose'
 import { nearest } from '../src/catalog/mistake.ts'
 import { momentOf } from '../src/catalog/setup-rules.ts'
 import { type Found, type IncidentScope, isOpen, type Outcome, outcomesOf, revokeAll, survey } from '../src/core/incident.ts'
+import { dutiesOf } from '../src/core/signing-keys.ts'
 import type { Broker } from '../src/main.ts'
 import { confirmed } from './confirm.ts'
 import { countOf } from './count.ts'
@@ -80,12 +81,13 @@ async function revokeIncident(options: Options): Promise<void> {
 
 async function carryOut(broker: Broker, scope: IncidentScope, found: Found[], options: Options): Promise<void> {
   const { ports, keys } = broker
+  const { kid, privateKey } = dutiesOf(keys.signing(), ports.now()).signs
   const began_at = moment(ports.now())
   await revokeAll(ports, found, { actor: 'operator', concurrency: options.concurrency, progress: tellNowAndThen() })
-  const about = { broker: ports.publicUrl, key: keys.signing.kid, began_at, ended_at: moment(ports.now()), scope: written(scope) }
+  const about = { broker: ports.publicUrl, key: kid, began_at, ended_at: moment(ports.now()), scope: written(scope) }
   const report = reportOf(await outcomesOf(ports, found), about)
   const file = options.report ?? `latchstring-incident-${began_at.replaceAll(/[-:]|\.\d+/g, '')}.json`
-  await writeFile(file, `${JSON.stringify(await signed(report, keys.signing.privateKey), null, 2)}\n`, { mode: 0o600 })
+  await writeFile(file, `${JSON.stringify(await signed(report, privateKey), null, 2)}\n`, { mode: 0o600 })
   if (options.json) printJson({ report: file, totals: report.totals })
   else tell(report, file)
   if (report.connections.some(({ outcome }) => isOpen(outcome))) process.exitCode = FAILED
@@ -110,8 +112,10 @@ function addVerify(incident: Command): void {
   })
 }
 
+/** Also keys that were replaced since: what they signed stays true. */
 async function keySetOf({ keys: { signing } }: Broker): Promise<JSONWebKeySet> {
-  return { keys: [{ ...(await exportJWK(signing.publicKey)), kid: signing.kid, alg: 'RS256', use: 'sig' }] }
+  const keys = signing().map(async ({ kid, publicKey }) => ({ ...(await exportJWK(publicKey)), kid, alg: 'RS256', use: 'sig' }))
+  return { keys: await Promise.all(keys) }
 }
 
 /** A filter that was forgotten must not mean everything. */

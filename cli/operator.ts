@@ -7,6 +7,9 @@ import type { Ports } from '../src/core/ports.ts'
 import { DEFAULT_TENANT } from '../src/core/setup.ts'
 import type { Broker } from '../src/main.ts'
 
+/** What the history calls whoever runs the commands. */
+export const OPERATOR = 'operator'
+
 export interface TenantOptions {
   readonly tenant: string
 }
@@ -17,10 +20,10 @@ export function withTenant(command: Command): Command {
 
 /** May do everything to one tenant. The history names it `operator`. */
 export async function asOperator<T>({ tenant }: TenantOptions, work: (ports: Ports, operator: Caller) => Promise<T>): Promise<T> {
-  return withBroker(({ ports }) => work(ports, { name: 'operator', tenant, scopes: new Set(SCOPES) }))
+  return withBroker(({ ports }) => work(ports, { name: OPERATOR, tenant, scopes: new Set(SCOPES) }))
 }
 
-/** For what is not of one tenant. */
+/** For what belongs to no tenant. */
 export async function withBroker<T>(work: (broker: Broker) => Promise<T>): Promise<T> {
   const config = readConfig()
   // Loaded here and not above, so that --help does not wait for it.

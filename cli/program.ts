@@ -13,6 +13,7 @@ import { addEvents } from './events.ts'
 import { withExamples, withVariables } from './help.ts'
 import { addIncident } from './incident.ts'
 import { addIssuers } from './issuers.ts'
+import { addKeys } from './keys.ts'
 import { addMigrate } from './migrate.ts'
 import { addOwner } from './owner.ts'
 import { addProviders } from './providers.ts'
@@ -48,6 +49,7 @@ export function createProgram(): Command {
     addWebhooks,
     addCallers,
     addIncident,
+    addKeys,
     addAudit,
     addOwner,
     addIssuers,

@@ -209,6 +209,7 @@ const MESSAGES: Readonly<Record<ErrorCode, string>> = {
   SESSION_EXPIRED: 'connecting was not finished within ten minutes; start again with auth_url',
   ACCESS_DENIED: 'the user did not give consent',
   CONNECT_FAILED: 'connecting failed (invalid_grant); start again with auth_url',
+  ACCOUNT_MISMATCH: 'another account was used than the one that is connected; the connection stays as it was',
   INVALID_COMPLETION: 'this completion code has been used',
   RECONNECT_REQUIRED: 'the user must connect again: invalid_grant',
   MIN_TTL_NOT_MET: "the provider's tokens live 3600 seconds: ask for a min_ttl below that",
@@ -217,6 +218,7 @@ const MESSAGES: Readonly<Record<ErrorCode, string>> = {
     "the provider refuses this app's client id or secret; an operator must correct it, then this connection works again",
   ISSUER_UNAVAILABLE: 'the keys of this issuer cannot be had just now',
   STORE_UNAVAILABLE: 'the store cannot be read or written at the moment',
+  KEY_SERVICE_UNAVAILABLE: 'the key service arn:aws:kms:eu-central-1:111122223333:key/1a2b does not answer at the moment',
   INTEGRITY_FAILURE: `access_token of connections ${SESSION} is damaged or belongs elsewhere`,
   INTERNAL: 'something went wrong on our side',
 }

@@ -23,6 +23,7 @@ const ALWAYS: readonly ErrorCode[] = [
   'ISSUER_UNAVAILABLE',
   'TOO_MANY_REQUESTS',
   'STORE_UNAVAILABLE',
+  'KEY_SERVICE_UNAVAILABLE',
   'INTERNAL',
 ]
 /** And any but a GET, which may come with a body. */

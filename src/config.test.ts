@@ -41,6 +41,8 @@ test('with a key and nothing else it is what the documentation says', () => {
     publicUrl: 'http://localhost:4400',
     database: { kind: 'sqlite', path: 'data/latchstring.db' },
     journalFolder: null,
+    masterKeyFile: null,
+    keyServiceCa: null,
     setupFile: null,
     logLevel: 'info',
     failedGuessesPerMinute: 60,
@@ -73,6 +75,8 @@ test('every variable has its say', () => {
     publicUrl: 'https://connect.example.com/base',
     database: { kind: 'sqlite', path: '/var/lib/latchstring.db' },
     journalFolder: '/var/lib/journal',
+    masterKeyFile: null,
+    keyServiceCa: null,
     setupFile: 'setup.yaml',
     logLevel: 'debug',
     failedGuessesPerMinute: 5,
@@ -173,6 +177,7 @@ describe('S-47 the master key', () => {
   test('may stand in a file', () => {
     const config = readConfig({}, { LATCHSTRING_MASTER_KEY_FILE: file })
     assert.equal(config.masterKeys.reveal().trim(), KEY)
+    assert.equal(config.masterKeyFile, file)
   })
 
   test('must be there: without one there is no start', () => {

@@ -16,6 +16,10 @@ export interface Config {
   /** Where answers wait that the database cannot take; null: beside the SQLite file, or `data/journal`. */
   readonly journalFolder: string | null
   readonly masterKeys: Secret
+  /** Where they were read from; null: from the environment. */
+  readonly masterKeyFile: string | null
+  /** A certificate authority (PEM) of key services, besides the usual ones. */
+  readonly keyServiceCa: string | null
   /** `latchstring.yaml`, if there is one to apply at the start. */
   readonly setupFile: string | null
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error'
@@ -47,7 +51,11 @@ export const VARIABLES = [
     fallback: '`journal` beside the SQLite file; `data/journal` with PostgreSQL',
     meaning: 'folder on a local disk for renewals that the database cannot take at once',
   },
-  { name: 'LATCHSTRING_MASTER_KEY', fallback: 'none', meaning: '32 bytes in base64; several, newest first, while rotating' },
+  {
+    name: 'LATCHSTRING_MASTER_KEY',
+    fallback: 'none',
+    meaning: '32 bytes in base64, or a key in a key service; several, the primary first, while rotating',
+  },
   { name: 'LATCHSTRING_MASTER_KEY_FILE', fallback: 'none', meaning: 'a file with the same' },
   { name: 'LATCHSTRING_CONFIG', fallback: 'none', meaning: 'latchstring.yaml to apply at the start; the same as --config' },
   { name: 'LATCHSTRING_LOG_LEVEL', fallback: 'info', meaning: 'debug, info, warn or error' },
@@ -125,6 +133,8 @@ export function readConfig(flags: Flags = {}, environment: Environment = process
     database: checked('LATCHSTRING_DATABASE_URL', { kind: 'sqlite', path: 'data/latchstring.db' }, databaseOf),
     journalFolder: said('LATCHSTRING_JOURNAL_DIR') ?? null,
     masterKeys: masterKeysOf(said('LATCHSTRING_MASTER_KEY'), said('LATCHSTRING_MASTER_KEY_FILE'), mistakes),
+    masterKeyFile: said('LATCHSTRING_MASTER_KEY_FILE') ?? null,
+    keyServiceCa: keyServiceCaOf(environment, mistakes),
     setupFile: said('LATCHSTRING_CONFIG') ?? null,
     logLevel: checked('LATCHSTRING_LOG_LEVEL', 'info', logLevelOf),
     failedGuessesPerMinute: checked('LATCHSTRING_FAILED_GUESSES_PER_MINUTE', 60, (value) => wholeNumber(value, 1, 1_000_000)),
@@ -223,6 +233,19 @@ function masterKeysOf(value: string | undefined, file: string | undefined, mista
       `LATCHSTRING_MASTER_KEY_FILE cannot be read (${(error as NodeJS.ErrnoException).code ?? 'unknown error'}); ${HOW_TO_MAKE}`,
     )
     return new Secret('')
+  }
+}
+
+/** Where the tools of Vault and OpenBao look for it. */
+function keyServiceCaOf(environment: Environment, mistakes: string[]): string | null {
+  const name = environment['VAULT_CACERT']?.trim() ? 'VAULT_CACERT' : 'BAO_CACERT'
+  const file = environment[name]?.trim()
+  if (!file) return null
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (error) {
+    mistakes.push(`${name} cannot be read (${(error as NodeJS.ErrnoException).code ?? 'unknown error'})`)
+    return null
   }
 }
 

@@ -9,15 +9,17 @@ import { loadCatalog } from './catalog/load.ts'
 import { CatalogError } from './catalog/mistake.ts'
 import { type Config, ConfigError } from './config.ts'
 import { Ahead } from './core/ahead.ts'
-import { type Applied, apply } from './core/apply.ts'
+import { type Applied, type ApplyOptions, apply } from './core/apply.ts'
 import { CallersSeen } from './core/callers-seen.ts'
 import { BrokerError } from './core/errors.ts'
 import { Flights } from './core/flights.ts'
 import { HandOuts } from './core/hand-outs.ts'
 import { Pacing } from './core/pacing.ts'
-import type { Journal, Mode, Net, Ports, RecordStore, Store } from './core/ports.ts'
+import type { Journal, Mark, Mode, Net, Ports, RecordStore, Store } from './core/ports.ts'
 import type { Provider } from './core/provider.ts'
 import { Registry } from './core/registry.ts'
+import { lookForRestore, noteLife } from './core/restored.ts'
+import { Secret } from './core/secret.ts'
 import { settleJournal } from './core/settle.ts'
 import { noteUsage, Usage } from './core/usage.ts'
 import { createCourier } from './events/courier.ts'
@@ -28,14 +30,22 @@ import { createServer } from './http/server.ts'
 import { TrustedIssuers } from './http/trusted-issuers.ts'
 import { startJobs } from './jobs/jobs.ts'
 import { openJournal } from './journal/journal.ts'
+import { markIn } from './journal/mark.ts'
 import { memoryJournal } from './journal/memory.ts'
 import { createLog } from './log.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 import { createOAuth2Mode } from './modes/oauth2.ts'
-import { createNet } from './net/fetch.ts'
+import { createNet, type NetOptions } from './net/fetch.ts'
+import { AWS_METADATA } from './seal/aws-credentials.ts'
+import { awsKmsKey } from './seal/aws-kms.ts'
 import { type BrokerKeys, loadBrokerKeys } from './seal/broker-keys.ts'
 import { createSeal } from './seal/envelope.ts'
-import { type MasterKey, parseMasterKeys } from './seal/keyring.ts'
+import { gcpKmsKey } from './seal/gcp-kms.ts'
+import type { KeyFile } from './seal/key-file.ts'
+import type { KeyServiceParts } from './seal/key-service.ts'
+import { type Keyring, type KeyServices, parseMasterKeys } from './seal/keyring.ts'
+import type { MasterKey } from './seal/master-key.ts'
+import { transitKey } from './seal/transit.ts'
 import { memoryStore } from './store/memory.ts'
 import { openSqliteStore } from './store/sqlite.ts'
 
@@ -50,11 +60,13 @@ export interface Broker {
   readonly keys: BrokerKeys
   readonly metrics: Metrics
   readonly net: Net
+  /** Where the master keys are read from; null: from the environment. */
+  readonly keyFile: KeyFile | null
   /**
    * Makes the setup file so; null: none is configured. Throws `CatalogError` with every mistake before anything is changed.
    * `dryRun` only tells what would change.
    */
-  applySetup(path?: string, options?: { dryRun?: boolean }): Promise<Applied | null>
+  applySetup(path?: string, options?: ApplyOptions & { dryRun?: boolean }): Promise<Applied | null>
   close(): Promise<void>
 }
 
@@ -70,25 +82,35 @@ export async function openBroker(
   { now = Date.now, logTo = process.stderr }: BrokerOptions = {},
 ): Promise<Broker> {
   // What can be wrong with the set-up is found before the store is opened, and so before it is made.
-  const masterKeys = masterKeysOf(config)
+  const keyNet = createNet(keyNetOptions(config))
+  const services = keyServices({ net: keyNet, environment: config.environment, now })
+  const masterKeys = masterKeysOf(config, services)
   const catalog = await loadCatalog(PROVIDERS_FOLDER)
   const log = createLog(config.logLevel, logTo)
   const store = await openStore(config)
   try {
-    const seal = createSeal({ masterKeys })
+    const seal = createSeal({ masterKeys, now })
     const registry = new Registry(store.records, catalog)
     const keys = await loadBrokerKeys(store.records, seal, now)
+    registry.watch(() => keys.refresh())
     const flights = new Flights()
     const metrics = createMetrics(
       () => flights.size,
       () => store.connections.countToTakeBack(),
     )
+    const later = laterOn(log)
     const net = createNet()
     const oauth2 = createOAuth2Mode({ net, now })
     const modes = new Map<string, Mode>()
+    const journal = openJournalFor(config, log)
+    const mark = openMarkFor(config, keys.installation, keys.hashOf)
+    const restored = await lookForRestore(store, mark, now())
+    if (restored.newly) log('error', 'the database was put back from a backup: refresh tokens in it may have been spent since')
     const ports: Ports = {
       store,
-      journal: openJournalFor(config, log),
+      journal,
+      mark,
+      restored: restored.at,
       seal,
       registry,
       courier: createCourier({ net, seal, now }),
@@ -103,6 +125,7 @@ export async function openBroker(
       pacing: new Pacing({ now, chance: Math.random }),
       now,
       pause: (ms) => pause(ms),
+      later: later.do,
       hashOf: keys.hashOf,
       checkApp: async (definition) => asRequest(async () => checkApp(definition, await providersById(registry), 'body')),
       checkCaller: async (definition) => asRequest(async () => checkCaller(definition, 'body')),
@@ -116,22 +139,46 @@ export async function openBroker(
       keys,
       metrics,
       net,
-      async applySetup(path = config.setupFile ?? undefined, { dryRun = false } = {}) {
+      keyFile: config.masterKeyFile === null ? null : { path: config.masterKeyFile, services },
+      async applySetup(path = config.setupFile ?? undefined, { dryRun = false, ...options } = {}) {
         if (path === undefined) return null
         const setup = await readSetup(path, config.environment, catalog)
-        if (!dryRun) return apply(ports, 'operator', setup)
-        const { changes } = await apply({ ...ports, store: { ...store, records: withoutPen(store.records) } }, 'operator', setup)
+        if (!dryRun) return apply(ports, 'operator', setup, options)
+        const dry = { ...ports, store: { ...store, records: withoutPen(store.records) } }
+        const { changes } = await apply(dry, 'operator', setup, options)
         return { changes, generated: new Map() }
       },
       async close() {
+        await later.stop()
         await flights.landed()
         await net.close()
+        await keyNet.close()
         await store.close()
       },
     }
   } catch (error) {
+    await keyNet.close()
     await store.close()
     throw error
+  }
+}
+
+/** Each makes a master key of what follows its name. */
+const KEY_SERVICES: Readonly<Record<string, (reference: string, parts: KeyServiceParts) => MasterKey>> = {
+  'aws-kms': awsKmsKey,
+  'gcp-kms': gcpKmsKey,
+  transit: transitKey,
+}
+
+function keyServices(parts: KeyServiceParts): KeyServices {
+  return (scheme, reference) => KEY_SERVICES[scheme]?.(reference, parts) ?? null
+}
+
+/** A way out of its own, since it leads where no provider may: to what hands out this machine's credentials. Callers wait for it, so it is not given long. */
+function keyNetOptions({ keyServiceCa }: Config): NetOptions {
+  return {
+    ...{ beyond: AWS_METADATA, connectTimeoutMs: 2_000, timeoutMs: 5_000 },
+    ...(keyServiceCa !== null && { ca: keyServiceCa }),
   }
 }
 
@@ -168,6 +215,9 @@ export async function serve(
   await settleJournal(ports).catch((error: unknown) =>
     ports.log('error', 'what waits in the journal could not be written', { error }),
   )
+  await noteLife(ports.store, ports.mark, ports.now()).catch((error: unknown) =>
+    ports.log('warn', 'the database was not told that it is worked on', { error }),
+  )
   const server = await createServer(ports, { ...config, tokens, proofs, readiness, meter: metrics })
   const address = await server.listen({ host: config.host, port: config.port })
   const jobs = startJobs(ports, { ahead })
@@ -198,11 +248,33 @@ export async function serve(
   }
 }
 
-function masterKeysOf({ masterKeys }: Config): MasterKey[] {
+function masterKeysOf({ masterKeys }: Config, services: KeyServices): Keyring {
   try {
-    return parseMasterKeys(masterKeys)
+    return parseMasterKeys(masterKeys, services)
   } catch (error) {
     throw new ConfigError([(error as Error).message])
+  }
+}
+
+/** What can wait, and need not be done at all when the process stops before. */
+function laterOn(log: Ports['log']): { do: Ports['later']; stop(): Promise<void> } {
+  const waiting = new Set<NodeJS.Timeout>()
+  const running = new Set<Promise<void>>()
+  return {
+    do(ms, work) {
+      const timer = setTimeout(() => {
+        waiting.delete(timer)
+        const run = work()
+          .catch((error: unknown) => log('warn', 'what was put off could not be done', { error }))
+          .finally(() => running.delete(run))
+        running.add(run)
+      }, ms).unref()
+      waiting.add(timer)
+    },
+    async stop() {
+      for (const timer of waiting) clearTimeout(timer)
+      await Promise.all(running)
+    },
   }
 }
 
@@ -219,6 +291,7 @@ function withoutPen(records: RecordStore): RecordStore {
     keys: () => records.keys(),
     addKey: (key) => records.addKey(key),
     used: async () => {},
+    rotateKey: async () => {},
     change: async () => {},
   }
 }
@@ -229,13 +302,24 @@ async function openStore({ database }: Config): Promise<Store> {
   return database.kind === 'memory' ? memoryStore() : openSqliteStore(database.path)
 }
 
-/** What a process that is told to stop, or dies, could not write is on the same disk as the SQLite file, or in `data` where the database is elsewhere, unless told otherwise. */
-function openJournalFor({ database, journalFolder }: Config, log: Ports['log']): Journal {
-  if (journalFolder === null && database.kind === 'memory') return memoryJournal()
-  const beside = database.kind === 'sqlite' ? dirname(database.path) : 'data'
-  const folder = journalFolder ?? join(beside, 'journal')
+function openJournalFor(config: Config, log: Ports['log']): Journal {
+  const folder = journalFolderOf(config)
+  if (folder === null) return memoryJournal()
   const damaged = (file: string) => log('error', 'a file in the journal is damaged and left alone', { reason: file })
   return openJournal(folder, { damaged })
+}
+
+/** Beside the journal, whose folder is there by now. */
+function openMarkFor(config: Config, store: string, hashOf: Ports['hashOf']): Mark {
+  const folder = journalFolderOf(config)
+  if (folder === null) return { read: async () => null, write: async () => {} }
+  return markIn(folder, { store, proofOf: (text) => hashOf(new Secret(text)) })
+}
+
+/** What a process that is told to stop, or dies, could not write is on the same disk as the SQLite file, or in `data` where the database is elsewhere, unless told otherwise. */
+function journalFolderOf({ database, journalFolder }: Config): string | null {
+  if (journalFolder === null && database.kind === 'memory') return null
+  return journalFolder ?? join(database.kind === 'sqlite' ? dirname(database.path) : 'data', 'journal')
 }
 
 async function providersById(registry: Registry): Promise<ReadonlyMap<string, Provider>> {

@@ -36,6 +36,7 @@ test('S-46 S-56 no secret stands in the file, its log or a copy of it, in whatev
       codeVerifier: row.seal('code_verifier', plant('codeVerifier')),
       nonce: row.seal('nonce', plant('nonce')),
       answer: row.seal('answer', plant('answer')),
+      departure: row.seal('departure', plant('departure')),
     },
   }
   const credentials = {
@@ -59,7 +60,7 @@ test('S-46 S-56 no secret stands in the file, its log or a copy of it, in whatev
     },
   })
   const { signing, hashOf } = await loadBrokerKeys(store.records, seal, () => NOW)
-  planted['signingKey'] = signing.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString().split('\n')[5] ?? ''
+  planted['signingKey'] = signing()[0]!.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString().split('\n')[5] ?? ''
   const caller = sampleCaller({ secretHash: hashOf(plant('callerSecret')) })
   await store.records.change(
     [
@@ -76,9 +77,14 @@ test('S-46 S-56 no secret stands in the file, its log or a copy of it, in whatev
     open.some(({ bytes }) => bytes.includes('in clear: a label')),
     'what is searched is what was written',
   )
+  const id = seal.masterKeys[0]?.id ?? assert.fail('no master key')
+  assert(
+    open.some(({ bytes }) => bytes.includes(Buffer.from(id, 'hex'))),
+    'the key that it was sealed under is named, and no more of it is there',
+  )
   await store.close()
 
-  assert.equal(Object.keys(planted).length, 13)
+  assert.equal(Object.keys(planted).length, 14)
   for (const { name, bytes } of [...open, ...files()]) {
     for (const [secret, text] of Object.entries(planted)) {
       assert(text.length > 30, secret)

@@ -232,7 +232,7 @@ test('S-46 S-69 S-70 no secret leaves by any door but its own, whatever goes wro
     await revoke(revoked)
   }
   assert.equal((await revoke(renewing[0]!)).status, 200)
-  const db = new DatabaseSync(join(here.folder, 'data/latchstring.db'))
+  const db = new DatabaseSync(join(here.folder, 'data/latchstring.db'), { timeout: 5000 })
   db.prepare('update connections set access_token = refresh_token, refresh_token = access_token where id = ?').run(tampered)
   assert.equal((await token(tampered)).status, 500)
 

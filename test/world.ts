@@ -41,7 +41,9 @@ export interface WorldOptions {
     readonly issuers?: readonly object[]
   }
   readonly failedGuessesPerMinute?: number
-  /** Further variables. */
+  /** As the environment gives them. Default: one key. */
+  readonly masterKeys?: string
+  /** What else stands in the environment. */
   readonly environment?: Readonly<Record<string, string>>
   /** Renew ahead of time, by the clock. Default: false, so that a test alone says when there is a renewal. */
   readonly ahead?: boolean
@@ -79,7 +81,7 @@ export interface Answer {
 export class World implements AsyncDisposable {
   readonly sandbox: Sandbox
   readonly folder: string
-  readonly config: Config
+  config: Config
   readonly log: string[]
   broker!: Broker
   #server!: RunningServer
@@ -130,8 +132,9 @@ export class World implements AsyncDisposable {
     await this.#server.stop()
   }
 
-  async restart(): Promise<void> {
+  async restart(changes: Partial<Config> = {}): Promise<void> {
     await this.stop()
+    this.config = { ...this.config, ...changes }
     await this.start()
   }
 
@@ -265,6 +268,7 @@ export async function startWorld({
   provider,
   further,
   failedGuessesPerMinute = 100_000,
+  masterKeys = randomBytes(32).toString('base64'),
   environment = {},
   ahead: renewsAhead = false,
 }: WorldOptions = {}): Promise<World> {
@@ -308,13 +312,13 @@ export async function startWorld({
   const config = readConfig(
     { config: setupFile },
     {
+      ...environment,
       LATCHSTRING_PORT: String(port),
       LATCHSTRING_PUBLIC_URL: `http://127.0.0.1:${port}`,
       LATCHSTRING_DATABASE_URL: await databaseUrl(store, folder),
       ...(store === 'postgres' && { LATCHSTRING_JOURNAL_DIR: join(folder, 'journal') }),
-      LATCHSTRING_MASTER_KEY: randomBytes(32).toString('base64'),
+      LATCHSTRING_MASTER_KEY: masterKeys,
       LATCHSTRING_FAILED_GUESSES_PER_MINUTE: String(failedGuessesPerMinute),
-      ...environment,
     },
   )
   const world = new World({ sandbox, folder, config, ahead, renewsAhead, log: [] })

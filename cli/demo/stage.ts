@@ -102,6 +102,8 @@ function configOn({ folder, masterKey, clientSecret }: Ground, port: number): Co
     database: { kind: 'sqlite', path: join(folder, 'latchstring.db') },
     journalFolder: join(folder, 'journal'),
     masterKeys: new Secret(masterKey),
+    masterKeyFile: null,
+    keyServiceCa: null,
     setupFile: join(folder, 'latchstring.yaml'),
     logLevel: 'error',
     requestsPerMinute: null,

@@ -66,7 +66,14 @@ export const AUTH_URL: Operation = {
   method: 'GET',
   path: '/api/v1/connected_apps/auth_url',
   carry: 'query',
-  takes: { key_code_ref: required(text), user_id: id, org_code: text, override_callback_url: text, session_id: text },
+  takes: {
+    key_code_ref: required(text),
+    user_id: id,
+    org_code: text,
+    override_callback_url: text,
+    session_id: text,
+    allow_account_change: flag,
+  },
   promises: ['url', 'session_id'],
 }
 

@@ -25,6 +25,7 @@ export type ErrorCode =
   | 'SESSION_EXPIRED'
   | 'ACCESS_DENIED'
   | 'CONNECT_FAILED'
+  | 'ACCOUNT_MISMATCH'
   | 'RECONNECT_REQUIRED'
   | 'MIN_TTL_NOT_MET'
   | 'INVALID_COMPLETION'
@@ -37,6 +38,7 @@ export type ErrorCode =
   | 'UNSUPPORTED_MEDIA_TYPE'
   | 'ISSUER_UNAVAILABLE'
   | 'STORE_UNAVAILABLE'
+  | 'KEY_SERVICE_UNAVAILABLE'
   | 'INTEGRITY_FAILURE'
   | 'INTERNAL'
 
@@ -76,6 +78,8 @@ export interface AuthUrlQuery {
   readonly override_callback_url?: string
   /** A broken connection to connect again under the same `session_id`. */
   readonly session_id?: string
+  /** With `session_id`: another account at the provider than before will do. */
+  readonly allow_account_change?: boolean
 }
 
 export interface AuthUrlAnswer {
@@ -306,6 +310,9 @@ export type AuditAction =
   | 'webhook.rotated'
   | 'webhook.replayed'
   | 'webhook.removed'
+  | 'keys.resealed'
+  | 'keys.signing_rotated'
+  | 'store.restored'
 
 /** One thing that somebody did. What does not apply is null. */
 export interface AuditItem {

@@ -54,6 +54,9 @@ apps:
     allowed_callback_urls: [http://127.0.0.1:9/other/callback]
     user_binding: complete
     one_per_owner: true
+    one_per_account: true
+    allow_account_change: true
+    required_scopes: [files.read]
     shared_redirect_uri: true
     revoke_when_unused: 180d
     tenant: acme
@@ -82,6 +85,9 @@ callers:
     userBinding: 'complete',
     config: {},
     onePerOwner: true,
+    onePerAccount: true,
+    allowAccountChange: true,
+    requiredScopes: ['files.read'],
     sharedRedirectUri: true,
     revokeWhenUnused: 180,
   })
@@ -121,6 +127,9 @@ test('what is left out has a default', () => {
     userBinding: 'confirm',
     config: {},
     onePerOwner: false,
+    onePerAccount: false,
+    allowAccountChange: false,
+    requiredScopes: [],
     sharedRedirectUri: false,
     revokeWhenUnused: null,
   })

@@ -126,6 +126,9 @@ function appOf(app: AppDefinition, providers: Known): AppSetup {
     userBinding: app.user_binding ?? 'confirm',
     config: app.config ?? {},
     onePerOwner: app.one_per_owner ?? false,
+    onePerAccount: app.one_per_account ?? false,
+    allowAccountChange: app.allow_account_change ?? false,
+    requiredScopes: app.required_scopes ?? [],
     sharedRedirectUri: app.shared_redirect_uri ?? false,
     revokeWhenUnused: app.revoke_when_unused === undefined ? null : Number.parseInt(app.revoke_when_unused, 10),
   }

@@ -58,6 +58,12 @@ const scopeFields = fields(
     separator: Type.Optional(Type.Enum([' ', ',', '+'], { description: 'What stands between scopes. Default: a space.' })),
     default: Type.Optional(scopes('Asked for when the app names none.')),
     offline: Type.Optional(scopes('Always asked for, because without them there is no refresh token.')),
+    reconnect: Type.Optional(
+      Type.Enum(['replaces', 'adds'], {
+        description:
+          'Whether a new consent replaces what the account consented to before, or adds to it, so that an answer may name what is new alone. Default: `replaces`.',
+      }),
+    ),
   },
   'How scopes are asked for.',
 )

@@ -47,6 +47,20 @@ export const appSchema = fields(
     one_per_owner: Type.Optional(
       Type.Boolean({ description: "Whether a newly connected account replaces the owner's earlier ones. Default: false." }),
     ),
+    one_per_account: Type.Optional(
+      Type.Boolean({
+        description:
+          "Whether a newly connected account replaces the owner's earlier connections of the same account at the provider. Default: false.",
+      }),
+    ),
+    allow_account_change: Type.Optional(
+      Type.Boolean({
+        description: 'Whether a connection may be connected again with another account at the provider. Default: false.',
+      }),
+    ),
+    required_scopes: Type.Optional(
+      scopes('Without which a grant is refused, as the provider names them. Default: none, and what is missing is told.'),
+    ),
     shared_redirect_uri: Type.Optional(
       Type.Boolean({
         description: 'Whether the provider sends browsers to the plain `/connected_apps/callback`. Default: false.',

@@ -21,6 +21,12 @@ export interface App {
   readonly config: Readonly<Record<string, string>>
   /** A newly connected account replaces the owner's earlier ones of the same app. */
   readonly onePerOwner: boolean
+  /** The same for earlier ones of the same account at the provider. */
+  readonly onePerAccount: boolean
+  /** A connection may be connected again with another account than before. */
+  readonly allowAccountChange: boolean
+  /** What a grant must have to become a connection, as the provider names it. */
+  readonly requiredScopes: readonly string[]
   /** Come back to the plain `/connected_apps/callback`, for registrations made with it elsewhere. */
   readonly sharedRedirectUri: boolean
   /** Days without a hand-out after which its connections are revoked; null: never. */

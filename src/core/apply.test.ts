@@ -45,6 +45,9 @@ function anApp(provider: Provider, changes: Partial<AppSetup> = {}): AppSetup {
     onePerOwner: false,
     sharedRedirectUri: false,
     revokeWhenUnused: null,
+    onePerAccount: false,
+    allowAccountChange: false,
+    requiredScopes: [],
     ...changes,
   }
 }

@@ -4,6 +4,7 @@ import { randomInt } from 'node:crypto'
 import type { App } from './app.ts'
 import type { CallerRecord } from './caller.ts'
 import { BrokerError } from './errors.ts'
+import { hostChanges } from './grant-hosts.ts'
 import { sameDigest } from './one-time.ts'
 import type { Fact, Ports, RecordChange } from './ports.ts'
 import type { Provider } from './provider.ts'
@@ -27,11 +28,22 @@ export interface AppliedChange {
   readonly fields: readonly string[]
 }
 
-/** Throws `INVALID_REQUEST` when an app names a provider that is nowhere, `CONFLICT` when a client id belongs to another tenant. */
-export async function apply(ports: Ports, actor: string, setup: Setup): Promise<Applied> {
+export interface ApplyOptions {
+  /** Providers by id, whose connections the operator agrees to send to new hosts. */
+  readonly allowHostChange?: readonly string[]
+}
+
+/** Throws `INVALID_REQUEST` when an app names a provider that is nowhere, `CONFLICT` when a client id belongs to another tenant, or when connections would be sent to a host that nobody agreed to. */
+export async function apply(
+  ports: Ports,
+  actor: string,
+  setup: Setup,
+  { allowHostChange = [] }: ApplyOptions = {},
+): Promise<Applied> {
+  const hosts = await hostChanges(ports, setup, allowHostChange)
   const plans = [
-    ...(await planProviders(ports, setup.providers)),
-    ...(await planApps(ports, setup)),
+    ...(await planProviders(ports, setup.providers, hosts)),
+    ...(await planApps(ports, setup, hosts)),
     ...(await planCallers(ports, setup.callers)),
     ...(await planIssuers(ports, setup.issuers ?? [])),
   ]
@@ -54,18 +66,26 @@ interface Plan {
   readonly report: AppliedChange
   readonly generated?: Secret
   /** For the history, beside what changed. */
-  readonly note?: string
+  readonly note?: string | undefined
 }
 
-async function planProviders(ports: Ports, providers: readonly Provider[]): Promise<Plan[]> {
+type HostChanges = Awaited<ReturnType<typeof hostChanges>>
+
+function approvalNote(hosts: HostChanges, provider: string): string | undefined {
+  const what = hosts.get(provider)
+  return what && `approved: ${what}`
+}
+
+async function planProviders(ports: Ports, providers: readonly Provider[], hosts: HostChanges): Promise<Plan[]> {
   const known = new Map((await ports.store.records.providers()).map((provider) => [provider.id, provider]))
   return providers.map((provider) => ({
     record: { put: 'provider', provider },
+    note: approvalNote(hosts, provider.id),
     report: report('provider', provider.id, '*', known.get(provider.id) ?? null, provider),
   }))
 }
 
-async function planApps(ports: Ports, { apps, providers }: Setup): Promise<Plan[]> {
+async function planApps(ports: Ports, { apps, providers }: Setup, hosts: HostChanges): Promise<Plan[]> {
   const offered = new Set([...(await ports.registry.providers()), ...providers].map(({ id }) => id))
   return Promise.all(
     apps.map(async (app): Promise<Plan> => {
@@ -83,7 +103,7 @@ async function planApps(ports: Ports, { apps, providers }: Setup): Promise<Plan[
       return {
         record: { put: 'app', app: next },
         // How sure we are of who finishes is the operator's choice, and stands in the history whenever it is made.
-        note: `user_binding ${next.userBinding}`,
+        note: [`user_binding ${next.userBinding}`, approvalNote(hosts, next.provider)].filter(Boolean).join(' '),
         report: report('app', app.keyCodeRef, app.tenant, known && comparable(known), comparable(next), sealed.changed),
       }
     }),

@@ -28,9 +28,13 @@ export interface Attempt {
   readonly connection: string | null
   /** The connection it renews the consent of, keeping its id. */
   readonly reconnects: string | null
+  /** The connection whose account at the provider it must be; null: any will do. */
+  readonly accountOf: string | null
   readonly callbackUrl: string | null
   readonly redirectUri: string
   readonly scopes: readonly string[]
+  /** Where what is granted may be sent, as provider and app said when it began. */
+  readonly hosts: readonly string[]
   /** What the provider must call itself in its answer (RFC 9207); null: it never said. */
   readonly issuer: string | null
   readonly issuerRequired: boolean
@@ -54,6 +58,8 @@ export interface SealedAttempt {
   readonly nonce: Uint8Array | null
   /** JSON: the code, and what the provider's file keeps of the callback's query. Only while held. */
   readonly answer: Uint8Array | null
+  /** The provider's URL, for a second press of the button in the same browser. Only while away. */
+  readonly departure: Uint8Array | null
 }
 
 export const PENDING_STAGES = ['begun', 'away', 'returned', 'held'] as const satisfies readonly Stage[]
@@ -69,7 +75,8 @@ export function attemptRow({ tenant, id }: Pick<Attempt, 'tenant' | 'id'>): Row 
 
 /** Nothing of an attempt that is over can be opened any more. */
 export function emptied(attempt: Attempt): Attempt {
-  return { ...attempt, completionHash: null, sealed: { ...attempt.sealed, codeVerifier: null, nonce: null, answer: null } }
+  const sealed = { ...attempt.sealed, codeVerifier: null, nonce: null, answer: null, departure: null }
+  return { ...attempt, completionHash: null, sealed }
 }
 
 export function attemptFact(

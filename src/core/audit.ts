@@ -41,6 +41,9 @@ const ACTIONS: Readonly<Record<FactAction, true>> = {
   'webhook.rotated': true,
   'webhook.replayed': true,
   'webhook.removed': true,
+  'keys.resealed': true,
+  'keys.signing_rotated': true,
+  'store.restored': true,
 }
 
 export const FACT_ACTIONS = Object.keys(ACTIONS) as readonly FactAction[]

@@ -18,7 +18,7 @@ export interface Completion {
 
 /**
  * Whatever is wrong burns the attempt, and the provider is never asked. Throws `NOT_FOUND` to whoever did not start it,
- * `INVALID_COMPLETION`, `SESSION_EXPIRED`, or `CONNECT_FAILED` with the provider's reason.
+ * `INVALID_COMPLETION`, `SESSION_EXPIRED`, `ACCOUNT_MISMATCH`, or `CONNECT_FAILED` with the provider's reason.
  */
 export async function complete(ports: Ports, caller: Caller, completion: Completion): Promise<Connection> {
   await allow(ports, caller, 'create:connected_apps', completion.session, 'narrowed')
@@ -42,6 +42,7 @@ export async function complete(ports: Ports, caller: Caller, completion: Complet
   const redeemed = await redeem(ports, returned, await heldAnswer(ports, attempt))
   if (redeemed.outcome === 'connected') return redeemed.connection
   const { reason, detail } = redeemed
+  if (reason === 'account_mismatch') throw new BrokerError('ACCOUNT_MISMATCH', detail ?? reason)
   throw new BrokerError('CONNECT_FAILED', detail ? `${reason}: ${detail}` : reason)
 }
 

@@ -3,8 +3,9 @@
 import type { App } from './app.ts'
 import { ATTEMPT_LIFE_MS, type Attempt, attemptFact, attemptRow, emptied, type SealedAttempt } from './attempt.ts'
 import { allow, type Caller } from './caller.ts'
-import type { Owner } from './connection.ts'
+import type { Account, Connection, Owner } from './connection.ts'
 import { BrokerError } from './errors.ts'
+import { grantHosts } from './grant-hosts.ts'
 import { mint, mintId } from './one-time.ts'
 import type { Ports } from './ports.ts'
 import { redeem } from './redeem.ts'
@@ -18,6 +19,8 @@ export interface AuthUrlInput {
   readonly callbackUrl: string | null
   /** The connection whose consent is renewed, keeping its id. */
   readonly reconnects: string | null
+  /** Another account at the provider than that connection has will do. */
+  readonly allowAccountChange: boolean
 }
 
 /** Where to send the browser: to a page of ours that asks first, or to the provider. */
@@ -51,9 +54,11 @@ export async function authUrl(ports: Ports, caller: Caller, input: AuthUrlInput)
     stage: 'begun',
     connection: null,
     reconnects,
+    accountOf: app.allowAccountChange || input.allowAccountChange ? null : input.reconnects,
     callbackUrl,
     redirectUri: redirectUri(ports, app),
     scopes: app.scopes.length > 0 ? app.scopes : (registration.provider.scopes?.default ?? []),
+    hosts: grantHosts(registration),
     issuer: null,
     issuerRequired: false,
     handleHash: handle.digest(),
@@ -65,6 +70,7 @@ export async function authUrl(ports: Ports, caller: Caller, input: AuthUrlInput)
       codeVerifier: null,
       nonce: null,
       answer: null,
+      departure: null,
     },
     reason: null,
     createdAt: now,
@@ -84,25 +90,44 @@ export async function authUrl(ports: Ports, caller: Caller, input: AuthUrlInput)
   return { link: { to: 'provider', url }, session: attempt.session }
 }
 
-/** What the confirming page shows. Reading it consumes nothing. null: unknown, used or expired. */
-export async function begunAttempt(ports: Ports, handle: Secret): Promise<Attempt | null> {
+/**
+ * What the confirming page shows. Reading it consumes nothing. null: unknown, used or expired. The browser that pressed the button may come
+ * back to it until it is back from the provider: people press twice, and go back.
+ */
+export async function openAttempt(
+  ports: Ports,
+  handle: Secret,
+  browser: Secret | null,
+): Promise<(Attempt & { readonly stage: 'begun' | 'away' }) | null> {
   const attempt = await ports.store.attempts.findByHandle(handle.digest())
-  return attempt?.stage === 'begun' && attempt.expiresAt > ports.now() ? attempt : null
+  if (!attempt || attempt.expiresAt <= ports.now()) return null
+  const { stage, browserHash } = attempt
+  if (stage === 'begun') return { ...attempt, stage }
+  return stage === 'away' && browser !== null && browserHash === browser.digest() ? { ...attempt, stage } : null
 }
 
-/** The user pressed the button in this browser: on to the provider. null: unknown, used or expired. */
+/** The user pressed the button in this browser: on to the provider, and with every press to the same page there. null: unknown, used or expired. */
 export async function depart(ports: Ports, handle: Secret, browser: Secret): Promise<{ url: string } | null> {
-  const begun = await begunAttempt(ports, handle)
-  if (!begun) return null
-  const { attempt, url } = await departing(ports, { ...begun, browserHash: browser.digest() })
-  return (await ports.store.attempts.move('begun', attempt, [])) ? { url } : null
+  const found = await openAttempt(ports, handle, browser)
+  if (found?.stage !== 'begun') return found && pressedBefore(ports, found)
+  const { attempt, url } = await departing(ports, { ...found, browserHash: browser.digest() })
+  if (await ports.store.attempts.move('begun', attempt, [])) return { url }
+  const quicker = await openAttempt(ports, handle, browser)
+  return quicker?.stage === 'away' ? pressedBefore(ports, quicker) : null
+}
+
+/** The same state and verifier: whichever of the presses the browser follows, one answer counts. */
+async function pressedBefore(ports: Ports, attempt: Attempt): Promise<{ url: string } | null> {
+  const { dataKey, departure } = attempt.sealed
+  if (!departure) return null
+  const row = await ports.seal.load(attemptRow(attempt), dataKey)
+  return row.open('departure', departure).parseJson<{ url: string }>()
 }
 
 /** The user pressed Cancel on our page. null: unknown, used or expired. */
-export async function decline(ports: Ports, handle: Secret): Promise<Ending | null> {
-  const begun = await begunAttempt(ports, handle)
-  if (!begun) return null
-  return ended(ports, 'begun', begun, { code: 'access_denied', description: 'the user cancelled' })
+export async function decline(ports: Ports, handle: Secret, browser: Secret): Promise<Ending | null> {
+  const found = await openAttempt(ports, handle, browser)
+  return found && ended(ports, found.stage, found, { code: 'access_denied', description: 'the user cancelled' })
 }
 
 /** What the provider's redirect brought. */
@@ -122,8 +147,8 @@ export interface ProviderAnswer {
 /** How it ended for the browser. `lost` ends on a page of ours: there is nowhere that it could safely go. */
 export type Ending =
   | { readonly kind: 'lost'; readonly why: 'unknown' | 'used' | 'expired' | 'wrong_place' | 'other_browser' | 'wrong_issuer' }
-  | { readonly kind: 'already_connected'; readonly attempt: Attempt }
-  | { readonly kind: 'connected'; readonly attempt: Attempt; readonly session: string }
+  | { readonly kind: 'already_connected'; readonly attempt: Attempt; readonly account: Account | null }
+  | { readonly kind: 'connected'; readonly attempt: Attempt; readonly connection: Connection }
   | { readonly kind: 'held'; readonly attempt: Attempt; readonly completionCode: Secret }
   | {
       readonly kind: 'refused'
@@ -141,7 +166,8 @@ export async function comeBack(ports: Ports, answer: ProviderAnswer): Promise<En
   if (!attempt) return { kind: 'lost', why: 'unknown' }
   const sameBrowser = attempt.browserHash === null || attempt.browserHash === (answer.browser?.digest() ?? null)
   // A reload or the back button after success is answered with success, and nothing is sent again.
-  if (attempt.stage === 'connected' && sameBrowser) return { kind: 'already_connected', attempt }
+  if (attempt.stage === 'connected' && sameBrowser)
+    return { kind: 'already_connected', attempt, account: await shownAgain(ports, attempt) }
   if (attempt.stage !== 'away') return { kind: 'lost', why: 'used' }
   if (attempt.expiresAt <= ports.now()) return { kind: 'lost', why: 'expired' }
 
@@ -165,6 +191,12 @@ export async function comeBack(ports: Ports, answer: ProviderAnswer): Promise<En
     : redeemAtOnce(ports, attempt, { code: answer.code, kept })
 }
 
+/** To the browser that we know again, and to no other that was given the address. */
+async function shownAgain({ store }: Ports, { tenant, connection, browserHash }: Attempt): Promise<Account | null> {
+  if (browserHash === null || connection === null) return null
+  return (await store.connections.find(tenant, connection))?.account ?? null
+}
+
 async function redeemAtOnce(
   ports: Ports,
   attempt: Attempt,
@@ -173,7 +205,7 @@ async function redeemAtOnce(
   const returned: Attempt = { ...attempt, stage: 'returned' }
   if (!(await ports.store.attempts.move('away', returned, []))) return { kind: 'lost', why: 'used' }
   const redeemed = await redeem(ports, returned, answer)
-  if (redeemed.outcome === 'connected') return { kind: 'connected', attempt: returned, session: redeemed.connection.id }
+  if (redeemed.outcome === 'connected') return { kind: 'connected', attempt: returned, connection: redeemed.connection }
   return { kind: 'refused', attempt: returned, error: { code: redeemed.reason, description: redeemed.detail } }
 }
 
@@ -185,7 +217,7 @@ async function hold(ports: Ports, attempt: Attempt, code: Secret, kept: Record<s
     ...attempt,
     stage: 'held',
     completionHash: completionCode.digest(),
-    sealed: { ...attempt.sealed, answer: row.seal('answer', Secret.ofJson({ code, kept })) },
+    sealed: { ...attempt.sealed, answer: row.seal('answer', Secret.ofJson({ code, kept })), departure: null },
   }
   if (!(await ports.store.attempts.move('away', held, []))) return { kind: 'lost', why: 'used' }
   return { kind: 'held', attempt: held, completionCode }
@@ -204,6 +236,7 @@ async function departing(ports: Ports, begun: Attempt): Promise<{ attempt: Attem
     ...begun.sealed,
     codeVerifier: row.seal('code_verifier', codeVerifier),
     nonce: row.seal('nonce', nonce),
+    departure: begun.browserHash === null ? null : row.seal('departure', Secret.ofJson({ url })),
   }
   return { attempt: { ...begun, stage: 'away', stateHash: state.digest(), issuer, issuerRequired, sealed }, url }
 }

@@ -26,6 +26,7 @@ export type ErrorCode =
   | 'SESSION_EXPIRED' // the attempt died before it was finished
   | 'ACCESS_DENIED' // the user said no
   | 'CONNECT_FAILED' // the provider did not give us credentials
+  | 'ACCOUNT_MISMATCH' // connected again with another account at the provider; the old connection stays
   | 'INVALID_COMPLETION' // wrong completion code or wrong user; the attempt is burned
   | 'RECONNECT_REQUIRED' // only the end user can mend this; retrying cannot
   | 'MIN_TTL_NOT_MET' // the provider's tokens do not live as long as the caller wants
@@ -34,6 +35,7 @@ export type ErrorCode =
   | 'APP_CREDENTIALS_REJECTED' // the provider refuses the app's client id or secret: the operator must act
   | 'ISSUER_UNAVAILABLE' // the keys of a trusted issuer cannot be had: retrying later may help
   | 'STORE_UNAVAILABLE' // what the broker keeps cannot be read or written: retrying soon may help
+  | 'KEY_SERVICE_UNAVAILABLE' // the service that holds the master key does not answer, or refuses: nothing is opened meanwhile
   | 'INTEGRITY_FAILURE' // what is stored does not open: the operator must act
   | 'INTERNAL'
 

@@ -95,7 +95,7 @@ export function messageOf({ seq, at, action, subject, reason, about: { app, prov
       user_id: owner.userId,
       org_code: owner.orgCode,
       // How sure we were of the browser is for the audit; whether it is new or was there before is for the application.
-      reason: action === 'connection.connected' && reason !== 'reconnected' ? null : reason,
+      reason: action === 'connection.connected' && !reason?.startsWith('reconnected') ? null : reason,
     },
   }
 }

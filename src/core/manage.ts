@@ -1,9 +1,11 @@
 /** What operators do with what is set up: look, remove, disable. Making it so is `apply`. */
 
 import type { App } from './app.ts'
+import { apply } from './apply.ts'
 import { allow, allowedApps, type Caller, type CallerRecord } from './caller.ts'
 import { BrokerError } from './errors.ts'
 import type { OtherFact, Ports } from './ports.ts'
+import type { AppSetup } from './setup.ts'
 import type { TrustedIssuer } from './trusted-issuer.ts'
 
 export async function listApps(ports: Ports, caller: Caller): Promise<App[]> {
@@ -16,6 +18,20 @@ export async function listApps(ports: Ports, caller: Caller): Promise<App[]> {
 export async function readApp(ports: Ports, caller: Caller, keyCodeRef: string): Promise<App> {
   await allow(ports, caller, 'read:apps', keyCodeRef, { app: keyCodeRef })
   return existingApp(ports, caller.tenant, keyCodeRef)
+}
+
+/**
+ * What a caller may do of `apply`: an app of its own tenant. Throws `CONFLICT` where only others have that registration at the provider:
+ * that it is for this one too, only the operator can say (S-29). A new host for connections that are there is the operator's to allow, too.
+ */
+export async function setApp(ports: Ports, caller: Caller, app: AppSetup): Promise<void> {
+  await allow(ports, caller, 'write:apps', app.keyCodeRef, { app: app.keyCodeRef })
+  const same = (one: App) => one.provider === app.provider && one.clientId === app.clientId
+  const tenants = new Set((await ports.store.records.apps(null)).filter(same).map(({ tenant }) => tenant))
+  if (tenants.size > 0 && !tenants.has(caller.tenant)) {
+    throw new BrokerError('CONFLICT', `the client id ${app.clientId} at ${app.provider} belongs to another tenant already`)
+  }
+  await apply(ports, caller.name, { providers: [], apps: [app], callers: [] })
 }
 
 /** Throws `CONFLICT` while it has connections that are not revoked: removing it would leave them without a way to renew or revoke. */

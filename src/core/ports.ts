@@ -46,6 +46,8 @@ export interface Ports {
   readonly now: () => number
   /** Waits that many milliseconds. */
   readonly pause: (ms: number) => Promise<void>
+  /** Does it then, unless the process is stopping by then. What it throws goes to the log. */
+  readonly later: (ms: number, work: () => Promise<void>) => void
   /** Keyed hash of a caller's secret, which is all that is kept of it; and of an owner, which is all that is left of one that was erased. */
   readonly hashOf: (secret: Secret) => string
   /** Read definitions that came as a request, with the same checks as in a file. Throw `INVALID_REQUEST` with every mistake. */
@@ -53,6 +55,9 @@ export interface Ports {
   readonly checkCaller: (definition: unknown) => Promise<CallerSetup>
   /** 0 up to 1, for jitter. */
   readonly chance: () => number
+  readonly mark: Mark
+  /** What was written before that moment, and not since, came with a backup that the store was put back from; null: no backup is known of. */
+  readonly restored: number | null
   /** Names this process in leases. */
   readonly process: string
   /** No trailing slash. */
@@ -131,6 +136,9 @@ export type FactAction =
   | 'webhook.rotated'
   | 'webhook.replayed'
   | 'webhook.removed'
+  | 'keys.resealed'
+  | 'store.restored'
+  | 'keys.signing_rotated'
 
 /** Every write is durable before its promise resolves, and lands whole with its facts or not at all. */
 export interface Store {
@@ -138,6 +146,7 @@ export interface Store {
   readonly connections: ConnectionStore
   readonly records: RecordStore
   readonly webhooks: WebhookStore
+  readonly sealed: SealedStore
   readonly audit: AuditStore
 
   /** Facts that change nothing else: refusals. */
@@ -146,6 +155,11 @@ export interface Store {
   history(tenant: string | null, page: { before: number | null; limit: number }): Promise<(Fact & { readonly seq: number })[]>
   /** Oldest first, those after a sequence number. One that is written later never stands before one that was read: who goes on from the last misses none. */
   events(tenant: string, filter: EventFilter, page: { after: number; limit: number }): Promise<ConnectionEvent[]>
+
+  /** Until when servers worked on it, and until when they had when it was last put back from a backup (0: it never was). */
+  life(): Promise<{ readonly lived: number; readonly restored: number }>
+  /** Neither moment goes back. */
+  live(moments: { readonly lived?: number; readonly restored?: number }, facts: readonly Fact[]): Promise<void>
 
   /** Resolves when the store can be read and written; rejects with why not. */
   ping(): Promise<void>
@@ -245,6 +259,8 @@ export interface ConnectionFilter {
   readonly apps?: readonly string[]
   readonly state?: Health['state']
   readonly label?: string
+  /** The id of its account at the provider. No index serves it: to be given with what narrows better. */
+  readonly account?: string
 }
 
 /** A user, an organisation with all in it, or a user within it. Without either it is nobody. */
@@ -272,6 +288,8 @@ export interface RecordStore {
   keys(): Promise<BrokerKey[]>
   /** Adds the key unless there is one of its purpose already; resolves to the one that stands. */
   addKey(key: BrokerKey): Promise<BrokerKey>
+  /** Adds the key beside those of its purpose, and removes others of its purpose. */
+  rotateKey(key: BrokerKey, remove: readonly string[], facts: readonly Fact[]): Promise<void>
 }
 
 /** Where events go, and those on their way there. An event becomes a delivery of a webhook once, and stays one until it is delivered. */
@@ -332,6 +350,30 @@ export interface HistoryRow {
   readonly handedOut: string | null
 }
 
+/** Rows with sealed columns, whatever they hold: what it takes to put them under another master key. */
+export interface SealedStore {
+  /** Those of a table that have a data key, in the order of their keys, going on after one. */
+  page(table: SealedTable, page: { after: Pick<Row, 'tenant' | 'id'> | null; limit: number }): Promise<WrappedRow[]>
+  /** null: there is no such row, or nothing sealed in it. */
+  find(row: Row): Promise<SealedRow | null>
+  /** Writes other bytes for the same secrets if the row, as far as they go, is what was seen; says whether it did. A lease and its fence stay as they are. */
+  replace(seen: SealedRow, next: Pick<SealedRow, 'dataKey' | 'fields'>): Promise<boolean>
+}
+
+export interface WrappedRow {
+  readonly row: Row
+  readonly dataKey: Uint8Array
+}
+
+export interface SealedRow extends WrappedRow {
+  /** By the name that each was sealed for. */
+  readonly fields: Readonly<Record<string, Uint8Array | null>>
+  /** Of a connection; null of all else. */
+  readonly version: number | null
+  /** Until when somebody is, or was, spending its refresh token; null: nobody. */
+  readonly leaseUntil: number | null
+}
+
 export type RecordChange =
   | { readonly put: 'provider'; readonly provider: Provider }
   | { readonly put: 'app'; readonly app: App }
@@ -372,19 +414,43 @@ export interface Journal {
   remove(claimed: Claimed): Promise<void>
 }
 
+/** On this machine, apart from the store: until when servers were seen to work on it. */
+export interface Mark {
+  /** null: they never were, or it was another store. */
+  read(): Promise<number | null>
+  /** Durable when it resolves. */
+  write(lived: number): Promise<void>
+}
+
 // ── Seal ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** A row that sealed fields belong to. What is sealed for one row, tenant or field does not open for another. */
 export interface Row {
   readonly tenant: string
-  readonly table: 'connections' | 'attempts' | 'apps' | 'webhooks' | 'broker_keys'
+  readonly table: SealedTable
   readonly id: string
 }
 
+/** Every table with sealed columns. */
+export const SEALED_TABLES = ['connections', 'attempts', 'apps', 'webhooks', 'broker_keys'] as const
+export type SealedTable = (typeof SEALED_TABLES)[number]
+
+/** Says nothing of the key itself. */
+export interface MasterKeyInfo {
+  readonly id: string
+  /** What the operator calls it, of a key in a service; null: the process holds it. */
+  readonly service: string | null
+  /** The primary seals what is new. A staged one is here to be known everywhere before it becomes the primary. */
+  readonly role: 'primary' | 'staged' | 'opens'
+}
+
 export interface Seal {
-  /** A new data key for a row, wrapped by the newest master key. */
+  readonly masterKeys: readonly MasterKeyInfo[]
+  /** Id of the master key that a data key is wrapped by; null: this is no wrapped data key. */
+  masterKeyOf(dataKey: Uint8Array): string | null
+  /** A new data key for a row, wrapped by the primary master key. Throws `KEY_SERVICE_UNAVAILABLE` when the service that holds it does not answer. */
   create(row: Row): Promise<RowSeal>
-  /** The data key a row has. Throws `INTEGRITY_FAILURE` when it is not that row's, or its master key is not here. */
+  /** The data key a row has. Throws `INTEGRITY_FAILURE` when it is not that row's, or its master key is not here; `KEY_SERVICE_UNAVAILABLE` as `create`. */
   load(row: Row, dataKey: Uint8Array): RowSeal | Promise<RowSeal>
 }
 
@@ -414,6 +480,8 @@ export interface Mode {
    * That function never throws. Throws `PROVIDER_UNAVAILABLE` when the preparation fails: nothing was spent.
    */
   prepareRenewal(registration: Registration, credentials: Credentials): Promise<() => Promise<Renewed>>
+  /** Whose account it is, by asking the provider's API. null: its file does not say how, or it does not tell just now. Never throws. */
+  account(registration: Registration, credentials: Credentials): Promise<Account | null>
   /** Refresh token first (RFC 7009). Never throws. */
   revoke(registration: Registration, credentials: Credentials): Promise<Revoked>
   /** Shows an access token to the provider's `probe`. Never throws. */
@@ -529,7 +597,7 @@ export interface Net {
 }
 
 export interface NetRequest {
-  readonly method: 'GET' | 'POST' | 'DELETE'
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
   readonly url: string
   readonly headers: Readonly<Record<string, string>>
   readonly body?: string

@@ -41,6 +41,8 @@ export interface Provider {
     readonly default?: readonly string[]
     /** Always asked for, because without them there is no refresh token. */
     readonly offline?: readonly string[]
+    /** Whether a new consent of an account adds to what it consented to before. Default: `replaces`. */
+    readonly reconnect?: 'replaces' | 'adds'
   }
   /** Fixed parameters added to the authorization, token and renewal requests. */
   readonly authorize_params?: Readonly<Record<string, string>>

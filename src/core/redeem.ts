@@ -1,17 +1,19 @@
 /** Turns a code into a connection. Codes are single use: it is sent once, and what comes of it is written whole or not at all. */
 
+import { accepted, askLater, discard } from './account.ts'
 import { type Attempt, attemptFact, attemptRow, emptied } from './attempt.ts'
-import type { Connection } from './connection.ts'
+import type { Connection, Credentials } from './connection.ts'
 import { dueAt } from './due.ts'
 import { BrokerError } from './errors.ts'
 import { connectionFact } from './event.ts'
+import { grantHosts, leadsElsewhere } from './grant-hosts.ts'
 import { mintId } from './one-time.ts'
 import type { Grant, Ports, RowSeal } from './ports.ts'
 import type { Provider } from './provider.ts'
 import { registrationOf } from './registration.ts'
 import { supersede } from './revoke.ts'
 import type { Secret } from './secret.ts'
-import { connectionRow, sealCredentials } from './vault.ts'
+import { connectionRow, openCredentials, sealCredentials } from './vault.ts'
 
 export type Redeemed =
   | { readonly outcome: 'connected'; readonly connection: Connection }
@@ -27,6 +29,8 @@ export async function redeem(
   const mode = ports.modeOf(registration.provider)
   const secrets = await opened(ports, attempt)
   if ((await reconnected(ports, attempt)) === 'revoked') return refused(ports, attempt, 'revoked_meanwhile', REVOKED)
+  // Set up anew while the user was away: a code of the one server is nothing for another.
+  if (leadsElsewhere(attempt.hosts, grantHosts(registration))) return refused(ports, attempt, 'provider_changed', CHANGED)
   // In `callback` binding the id that `auth_url` gave never becomes usable: the one that does travels with this browser only.
   const id = attempt.binding === 'callback' ? mintId() : attempt.session
   const row = await ports.seal.create(connectionRow({ tenant: attempt.tenant, id }))
@@ -36,22 +40,35 @@ export async function redeem(
   if (exchanged.outcome === 'uncertain') return refused(ports, attempt, 'exchange_uncertain', exchanged.detail)
   if (exchanged.outcome === 'refused') return refused(ports, attempt, exchanged.reason, exchanged.detail)
 
+  const verdict = await accepted(ports, { app, registration }, attempt, exchanged.grant)
+  if ('objection' in verdict) {
+    await discard(ports, registration, attempt, exchanged.grant)
+    return refused(ports, attempt, verdict.objection.reason, verdict.objection.detail)
+  }
+  const { grant } = verdict
+
   // Looked at anew: whoever revoked it while the provider was asked is not overruled by the answer.
   const earlier = await reconnected(ports, attempt)
   const written =
     earlier === 'revoked'
       ? 'overtaken'
-      : await stored(ports, attempt, exchanged.grant, { id, row, earlier, provider: registration.provider })
-  if (typeof written === 'string') {
-    // Tokens that nobody will ever see again must not stay alive at the provider.
-    await mode.revoke(registration, exchanged.grant.credentials)
-    if (written === 'overtaken') return refused(ports, attempt, 'revoked_meanwhile', REVOKED)
+      : await stored(ports, attempt, grant, { id, row, earlier, provider: registration.provider })
+  if (written === 'overtaken') {
+    await mode.revoke(registration, grant.credentials)
+    return refused(ports, attempt, 'revoked_meanwhile', REVOKED)
+  }
+  if (written === 'failed') {
+    // Of a connection that stays as it was, it may be the same grant.
+    await (earlier ? discard(ports, registration, attempt, grant) : mode.revoke(registration, grant.credentials))
     throw new BrokerError('INTERNAL', 'the connection could not be stored; what the provider granted was revoked again')
   }
   if (app.onePerOwner) await supersede(ports, written)
+  else if (app.onePerAccount && written.account) await supersede(ports, written, written.account.id)
+  askLater(ports, registration, written)
   return { outcome: 'connected', connection: written }
 }
 
+const CHANGED = 'the provider was given another host while the user was away'
 const REVOKED = 'the session was revoked while it was being connected'
 
 /** The connection whose consent is renewed; null: a new one is made. */
@@ -69,13 +86,15 @@ async function stored(
   { id, row, earlier, provider }: { id: string; row: RowSeal; earlier: Connection | null; provider: Provider },
 ): Promise<Connection | 'overtaken' | 'failed'> {
   const now = ports.now()
+  const credentials = await withoutLoss(ports, grant, earlier)
   const connection: Connection = {
     ...fresh(now, attempt, grant, id, earlier),
-    sealed: sealCredentials(row, grant.credentials),
-    dueAt: grant.credentials.refreshToken && dueAt(provider, { usedAt: now, lost: null, retryAt: now }, ports.chance()),
+    grantedScopes: scopesOf(provider, attempt, grant, earlier),
+    sealed: sealCredentials(row, credentials),
+    dueAt: credentials.refreshToken && dueAt(provider, { usedAt: now, lost: null, retryAt: now }, ports.chance()),
   }
   const next = emptied({ ...attempt, stage: 'connected', connection: id })
-  const how = earlier ? 'reconnected' : attempt.binding
+  const how = earlier ? (hasLess(connection, earlier) ? 'reconnected_with_fewer_scopes' : 'reconnected') : attempt.binding
   const told = { at: ports.now(), actor: 'browser', action: 'connection.connected', reason: how } as const
   const connected = connectionFact(connection, told)
   try {
@@ -84,6 +103,33 @@ async function stored(
     ports.log('error', 'a new connection could not be stored', { tenant: attempt.tenant, session: attempt.session, error })
     return 'failed'
   }
+}
+
+/** Some providers give a refresh token with an account's first consent only. The one that is there goes on, if nobody is spending it. */
+async function withoutLoss(ports: Ports, { credentials, account }: Grant, earlier: Connection | null): Promise<Credentials> {
+  const isSame = account !== null && account.id === earlier?.account?.id
+  const works = earlier?.health.state === 'connected' || earlier?.health.state === 'failing'
+  if (credentials.refreshToken || !isSame || !works || earlier.lease) return credentials
+  try {
+    const { refreshToken } = (await openCredentials(ports, earlier)).credentials
+    return { ...credentials, refreshToken }
+  } catch (error) {
+    // Connecting again is how a connection is mended that does not open any more.
+    if (error instanceof BrokerError && error.code === 'INTEGRITY_FAILURE') return credentials
+    throw error
+  }
+}
+
+/** Where a new consent adds to what the account consented to before, the answer may name what is new alone, or nothing. */
+function scopesOf(provider: Provider, attempt: Attempt, grant: Grant, earlier: Connection | null): readonly string[] | null {
+  const isSame = earlier !== null && earlier.account?.id === grant.account?.id
+  if (provider.scopes?.reconnect !== 'adds' || !isSame) return grant.grantedScopes
+  return [...new Set([...(earlier.grantedScopes ?? earlier.requestedScopes), ...(grant.grantedScopes ?? attempt.scopes)])]
+}
+
+function hasLess(now: Connection, before: Connection): boolean {
+  const granted = new Set(now.grantedScopes ?? now.requestedScopes)
+  return (before.grantedScopes ?? before.requestedScopes).some((scope) => !granted.has(scope))
 }
 
 async function opened(ports: Ports, attempt: Attempt): Promise<{ codeVerifier: Secret; nonce: Secret }> {
@@ -105,7 +151,7 @@ function fresh(
   grant: Grant,
   id: string,
   earlier: Connection | null,
-): Omit<Connection, 'sealed' | 'dueAt'> {
+): Omit<Connection, 'sealed' | 'dueAt' | 'grantedScopes'> {
   return {
     id,
     tenant: attempt.tenant,
@@ -115,7 +161,6 @@ function fresh(
     label: earlier?.label ?? null,
     account: grant.account,
     requestedScopes: attempt.scopes,
-    grantedScopes: grant.grantedScopes,
     tokenType: grant.tokenType,
     issuedAt: now,
     expiresAt: grant.expiresAt,

@@ -14,6 +14,7 @@ export class Registry {
   readonly #catalog: ReadonlyMap<string, Provider>
   #memory = emptyMemory()
   #version = -1
+  readonly #watchers: (() => Promise<void>)[] = []
 
   constructor(records: RecordStore, catalog: ReadonlyMap<string, Provider>) {
     this.#records = records
@@ -52,6 +53,12 @@ export class Registry {
     if (version === this.#version) return
     this.#version = version
     this.forget()
+    for (const changed of this.#watchers) await changed()
+  }
+
+  /** Called whenever any process has changed anything. */
+  watch(changed: () => Promise<void>): void {
+    this.#watchers.push(changed)
   }
 
   /** Reads that began before this put what they find into the memory that was thrown away. */

@@ -17,6 +17,7 @@ import type { Fact, Grant, Ports, Renewed, RowSeal } from './ports.ts'
 import type { Provider } from './provider.ts'
 import { withHint } from './reconnected.ts'
 import { registrationOf } from './registration.ts'
+import { refusalOf } from './restored.ts'
 import { settle, settleWaiting, waiting } from './settle.ts'
 import { openCredentials, sealCredentials } from './vault.ts'
 
@@ -175,7 +176,7 @@ interface Outcome {
 
 /** What the answer makes of the connection. Pure, and it cannot fail: the seal was got before the request. */
 function outcome(
-  ports: Pick<Ports, 'now' | 'chance'>,
+  ports: Pick<Ports, 'now' | 'chance' | 'restored'>,
   { connection: current, overdue }: Claim,
   { row, registration }: Pick<Prepared, 'row' | 'registration'>,
   answer: Renewed,
@@ -191,7 +192,12 @@ function outcome(
     }
     case 'rejected':
       // We never saw the answer to an earlier renewal: it most likely had a successor in it.
-      return broken(current, before === null ? answer.reason : 'rotation_response_lost', answer.detail, now)
+      return broken(
+        current,
+        before === null ? refusalOf(ports.restored, current, answer.reason) : 'rotation_response_lost',
+        answer.detail,
+        now,
+      )
     case 'app_rejected':
       // Not this connection's fault: it stays as it was, and the app is told of. Its lease is given back, and with it the mark of a lost answer.
       return { connection: keepingLost(current, before, now), facts: [] }

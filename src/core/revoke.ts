@@ -46,11 +46,15 @@ export async function endHere(ports: Ports, actor: string, connection: Connectio
 }
 
 /**
- * An app that is set to one connection per owner: the newest stays, and the others end here. Of any number that are made at once each
+ * An app that is set to one connection per owner, or per account of an owner at the provider: the newest stays, and the others end here. Of any number that are made at once each
  * leaves the same one, whoever looks first. The grant at the provider is the newest one's now, so it is not revoked there.
  */
-export async function supersede(ports: Ports, made: Pick<Connection, 'tenant' | 'app' | 'owner'>): Promise<void> {
-  const alive = await aliveOf(ports, made)
+export async function supersede(
+  ports: Ports,
+  made: Pick<Connection, 'tenant' | 'app' | 'owner'>,
+  account?: string,
+): Promise<void> {
+  const alive = await aliveOf(ports, made, account)
   const newest = alive.reduce((a, b) => (isNewer(b, a) ? b : a), alive[0]!)
   for (const other of alive) {
     let current: Connection | null = other
@@ -70,9 +74,11 @@ function isNewer(a: Connection, b: Connection): boolean {
 async function aliveOf(
   ports: Ports,
   { tenant, app, owner }: Pick<Connection, 'tenant' | 'app' | 'owner'>,
+  account: string | undefined,
 ): Promise<Connection[]> {
   const filter = {
     app,
+    ...(account !== undefined && { account }),
     ...(owner.userId !== null && { userId: owner.userId }),
     ...(owner.orgCode !== null && { orgCode: owner.orgCode }),
   }

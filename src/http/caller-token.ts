@@ -7,16 +7,17 @@ import { type CallersSeen, SEEN_GRAIN_MS } from '../core/callers-seen.ts'
 import { BrokerError } from '../core/errors.ts'
 import { boundsOf } from '../core/pins.ts'
 import type { Registry } from '../core/registry.ts'
+import { dutiesOf, TOKEN_LIFE_S } from '../core/signing-keys.ts'
 import type { TrustedIssuer } from '../core/trusted-issuer.ts'
 import { type TrustedIssuers, thumbprintOf } from './trusted-issuers.ts'
 
 export interface SigningKey {
   readonly kid: string
+  readonly createdAt: number
   readonly privateKey: KeyObject
   readonly publicKey: KeyObject
 }
 
-export const TOKEN_LIFE_S = 3600
 /** Verified tokens remembered; past it, the oldest half is forgotten. */
 const REMEMBERED_MAX = 10_000
 
@@ -57,7 +58,7 @@ export interface CallerTokensOptions {
 }
 
 export class CallerTokens {
-  readonly #key: SigningKey
+  readonly #keys: () => readonly SigningKey[]
   readonly #issuer: string
   readonly #registry: Registry
   readonly #now: () => number
@@ -65,12 +66,15 @@ export class CallerTokens {
   readonly #trusted: TrustedIssuers
   readonly #rememberedMax: number
   readonly #verified = new Map<string, Verified | Foreign>()
+  /** Which keys there were when they were verified. */
+  #verifiedBy: readonly SigningKey[] = []
 
+  /** `keys` in the order they were made; another list once they are others. */
   constructor(
-    key: SigningKey,
+    keys: () => readonly SigningKey[],
     { issuer, registry, now, callersSeen, trusted, rememberedMax = REMEMBERED_MAX }: CallerTokensOptions,
   ) {
-    this.#key = key
+    this.#keys = keys
     this.#rememberedMax = rememberedMax
     this.#issuer = issuer
     this.#registry = registry
@@ -79,12 +83,9 @@ export class CallerTokens {
     this.#trusted = trusted
   }
 
-  get kid(): string {
-    return this.#key.kid
-  }
-
-  get publicKey(): KeyObject {
-    return this.#key.publicKey
+  /** Those that whoever verifies our tokens needs. */
+  get published(): readonly Pick<SigningKey, 'kid' | 'publicKey'>[] {
+    return dutiesOf(this.#keys(), this.#now()).verify
   }
 
   get audience(): string {
@@ -109,11 +110,13 @@ export class CallerTokens {
       v: '2',
       ...(jkt !== null && { cnf: { jkt } }),
     }
-    return new SignJWT(claims).setProtectedHeader({ alg: 'RS256', kid: this.#key.kid, typ: 'JWT' }).sign(this.#key.privateKey)
+    const { kid, privateKey } = dutiesOf(this.#keys(), this.#now()).signs
+    return new SignJWT(claims).setProtectedHeader({ alg: 'RS256', kid, typ: 'JWT' }).sign(privateKey)
   }
 
   /** Answers without a promise when it knows the token and its caller. Throws `INVALID_CREDENTIALS`, always with the same words. */
   verify(token: string): Shown | Promise<Shown> {
+    this.#forgetWithKeys()
     // The token itself is not kept, only what it hashes to.
     const key = createHash('sha256').update(token).digest('base64')
     const known = this.#verified.get(key)
@@ -145,7 +148,7 @@ export class CallerTokens {
 
   async #checked(token: string): Promise<Verified> {
     try {
-      const { payload, protectedHeader } = await jwtVerify(token, this.#key.publicKey, {
+      const { payload } = await jwtVerify(token, ({ kid }) => this.#keyOf(kid), {
         algorithms: ['RS256'],
         issuer: this.#issuer,
         audience: this.audience,
@@ -154,14 +157,27 @@ export class CallerTokens {
       })
       const { azp, exp, scp } = payload
       const jkt = thumbprintOf(payload)
-      if (protectedHeader.kid !== this.#key.kid || typeof azp !== 'string' || !Array.isArray(scp) || jkt === false)
-        throw refused()
+      if (typeof azp !== 'string' || !Array.isArray(scp) || jkt === false) throw refused()
       const expiresAt = (exp ?? 0) * 1000
       return { clientId: azp, scopes: scp.map(String), expiresAt, jkt, record: null, shown: null, notedAt: 0 }
     } catch (error) {
       if (error instanceof errors.JOSEError || error instanceof TypeError) throw refused()
       throw error
     }
+  }
+
+  #keyOf(kid: string | undefined): KeyObject {
+    const key = this.published.find((known) => known.kid === kid)
+    if (!key) throw refused()
+    return key.publicKey
+  }
+
+  /** A key that leaked and is gone takes with it what it signed. */
+  #forgetWithKeys(): void {
+    const keys = this.#keys()
+    if (keys === this.#verifiedBy) return
+    this.#verified.clear()
+    this.#verifiedBy = keys
   }
 
   /** A caller that is gone, disabled or past its date is refused whatever its token says; what it lost since is lost at once. */

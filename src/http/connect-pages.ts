@@ -2,7 +2,8 @@
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Attempt } from '../core/attempt.ts'
-import { begunAttempt, comeBack, decline, depart, type Ending } from '../core/connect.ts'
+import { comeBack, decline, depart, type Ending, openAttempt } from '../core/connect.ts'
+import type { Account } from '../core/connection.ts'
 import type { BrokerError, ErrorCode } from '../core/errors.ts'
 import { sameDigest } from '../core/one-time.ts'
 import type { Ports } from '../core/ports.ts'
@@ -31,7 +32,7 @@ export function connectPages(app: FastifyInstance, ports: Ports, guesses: Guesse
     url: '/connect/:handle',
     handler: async (request, reply) => {
       const handle = new Secret(request.params.handle)
-      const attempt = await begunAttempt(ports, handle)
+      const attempt = await openAttempt(ports, handle, cookie.read(request))
       if (!attempt) return gone(request, reply)
       const browser = cookie.ensure(request, reply)
       return sendPage(reply, 200, await confirmation(attempt, handle, browser))
@@ -44,7 +45,7 @@ export function connectPages(app: FastifyInstance, ports: Ports, guesses: Guesse
     const form = request.body instanceof URLSearchParams ? request.body : new URLSearchParams()
     if (!browser || !fromOurPage(request, form, csrfToken(browser, handle))) return sendPage(reply, 403, notFromOurPage)
     if (form.get(FORM.decision) === FORM.cancel) {
-      const ending = await decline(ports, handle)
+      const ending = await decline(ports, handle, browser)
       return ending ? end(reply, ending) : gone(request, reply)
     }
     const departure = await depart(ports, handle, browser)
@@ -100,9 +101,13 @@ export function connectPages(app: FastifyInstance, ports: Ports, guesses: Guesse
       case 'lost':
         return ending.why === 'expired' ? sendPage(reply, 410, expiredPage({})) : sendPage(reply, 400, lost(ending.why))
       case 'already_connected':
-        return sendPage(reply, 200, connectedPage(await names(ending.attempt)))
-      case 'connected':
-        return back(reply, ending.attempt, { session_id: ending.session }, async () => connectedPage(await names(ending.attempt)))
+        return sendPage(reply, 200, connectedPage(await names(ending.attempt, ending.account)))
+      case 'connected': {
+        const { attempt, connection } = ending
+        return back(reply, attempt, { session_id: connection.id }, async () =>
+          connectedPage(await names(attempt, connection.account)),
+        )
+      }
       case 'held': {
         const told = { session_id: ending.attempt.session, completion_code: ending.completionCode.reveal() }
         return back(reply, ending.attempt, told, async () => lost('unknown'))
@@ -115,9 +120,10 @@ export function connectPages(app: FastifyInstance, ports: Ports, guesses: Guesse
     }
   }
 
-  async function names({ tenant, app: keyCodeRef, provider }: Attempt) {
+  async function names({ tenant, app: keyCodeRef, provider }: Attempt, account: Account | null = null) {
     const [asking, connecting] = await Promise.all([ports.registry.app(tenant, keyCodeRef), ports.registry.provider(provider)])
-    return { appName: asking?.name ?? keyCodeRef, providerName: connecting?.name ?? provider, accountLabel: null }
+    const accountLabel = account && (account.label ?? account.id)
+    return { appName: asking?.name ?? keyCodeRef, providerName: connecting?.name ?? provider, accountLabel }
   }
 }
 
@@ -216,6 +222,30 @@ function refusedPage(
       title: 'Not connected',
       what: `You did not allow the connection to ${providerName}.`,
       remedy: 'If that was a mistake, start again in the app.',
+    })
+  }
+  if (code === 'account_mismatch') {
+    return failedPage({
+      title: 'Not connected',
+      what: `You were signed in at ${providerName} with another account than the one that is connected. That one stays connected, and nothing was changed.`,
+      remedy: `Sign in at ${providerName} with that account, then start again in the app.`,
+      reference: code,
+    })
+  }
+  if (code === 'account_unknown') {
+    return failedPage({
+      title: 'Not connected',
+      what: `${providerName} did not tell which account you used, so it may be another than the one that is connected. Nothing was changed.`,
+      remedy: 'Wait a little, then start again in the app.',
+      reference: code,
+    })
+  }
+  if (code === 'scopes_missing') {
+    return failedPage({
+      title: 'Not connected',
+      what: `You did not allow everything at ${providerName} that the app needs, so nothing was connected.`,
+      remedy: 'Start again in the app, and leave everything ticked that it asks for.',
+      reference: code,
     })
   }
   return failedPage({

@@ -11,7 +11,7 @@ import { authUrl, type Link } from '../core/connect.ts'
 import { BrokerError } from '../core/errors.ts'
 import { eventId, listEvents, messageOf, positionOf } from '../core/event.ts'
 import { handOut } from '../core/hand-outs.ts'
-import { listApps, listCallers, readApp, removeApp, removeCaller, setCallerDisabled } from '../core/manage.ts'
+import { listApps, listCallers, readApp, removeApp, removeCaller, setApp, setCallerDisabled } from '../core/manage.ts'
 import type { Pins } from '../core/pins.ts'
 import type { Cursor, Ports } from '../core/ports.ts'
 import type { Wanted } from '../core/renew.ts'
@@ -62,6 +62,7 @@ export async function getAuthUrl(
     owner: ownerOf(query),
     callbackUrl: query.override_callback_url ?? null,
     reconnects: query.session_id ?? null,
+    allowAccountChange: query.allow_account_change === 'true',
   })
   return { url: urlOf(ports, link), session_id: session }
 }
@@ -290,8 +291,7 @@ export async function postApp(
   { body }: Input<unknown, Static<typeof schemas.AppBody>>,
 ): Promise<wire.AppItem> {
   await allow(ports, caller, 'write:apps', body.key_code_ref, { app: body.key_code_ref })
-  const wanted = await ports.checkApp({ ...body, tenant: caller.tenant })
-  await apply(ports, caller.name, { providers: [], apps: [wanted], callers: [] })
+  await setApp(ports, caller, await ports.checkApp({ ...body, tenant: caller.tenant }))
   return appItem(ports, await readApp(ports, { ...caller, scopes: new Set(['read:apps']) }, body.key_code_ref))
 }
 

@@ -70,3 +70,7 @@ function runConnectScript() {
   }
   return { form, buttons, later }
 }
+
+test('S-38 no page of ours speaks to another window, or listens to one', () => {
+  assert.doesNotMatch(connectScript.body, /postMessage|onmessage|["']message["']|opener|parent\b|BroadcastChannel|localStorage/)
+})

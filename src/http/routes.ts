@@ -103,6 +103,7 @@ export const ROUTES: readonly Route[] = [
       'INVALID_COMPLETION',
       'SESSION_EXPIRED',
       'CONNECT_FAILED',
+      'ACCOUNT_MISMATCH',
       'APP_NOT_FOUND',
       'INTEGRITY_FAILURE',
     ],

@@ -29,6 +29,9 @@ export const AuthUrlQuery = Type.Object({
     Type.String({ maxLength: URL_MAX, description: 'Character for character one that the app lists.' }),
   ),
   session_id: Type.Optional(id('A connection to be connected again under the same id.')),
+  allow_account_change: Type.Optional(
+    Type.Enum(['true', 'false'], { description: '`true`: with session_id, another account than before will do.' }),
+  ),
 })
 
 export const SessionQuery = Type.Object({
@@ -176,6 +179,9 @@ export const AppBody = Type.Object(
     ),
     config: Type.Optional(Type.Record(Type.String(), Type.String({ maxLength: ID_MAX }))),
     one_per_owner: Type.Optional(Type.Boolean()),
+    one_per_account: Type.Optional(Type.Boolean()),
+    allow_account_change: Type.Optional(Type.Boolean()),
+    required_scopes: Type.Optional(Type.Array(Type.String({ maxLength: ID_MAX }), { maxItems: 200 })),
     shared_redirect_uri: Type.Optional(Type.Boolean()),
     revoke_when_unused: Type.Optional(
       Type.String({ maxLength: 5, description: 'How many days without a hand-out end a connection: 180d. Left out: none do.' }),

@@ -4,7 +4,7 @@ import type { Socket } from 'node:net'
 import cookie from '@fastify/cookie'
 import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
 import type { Caller } from '../core/caller.ts'
-import { BrokerError } from '../core/errors.ts'
+import { BrokerError, type ErrorCode } from '../core/errors.ts'
 import { isWithin, listOf } from '../core/pins.ts'
 import type { Ports } from '../core/ports.ts'
 import { readBodies } from './bodies.ts'
@@ -178,10 +178,16 @@ function isPage(request: FastifyRequest): boolean {
   return /^\/connect(\/|ed_apps\/)/.test(request.routeOptions.url ?? '')
 }
 
+/** Nobody else can mend these. */
+const OPERATORS: ReadonlySet<ErrorCode> = new Set([
+  'INTERNAL',
+  'STORE_UNAVAILABLE',
+  'KEY_SERVICE_UNAVAILABLE',
+  'INTEGRITY_FAILURE',
+])
+
 function logFailure(ports: Ports, request: FastifyRequest, error: BrokerError): void {
-  const level =
-    error.code === 'INTERNAL' || error.code === 'STORE_UNAVAILABLE' || error.code === 'INTEGRITY_FAILURE' ? 'error' : 'warn'
-  ports.log(level, 'a request failed', {
+  ports.log(OPERATORS.has(error.code) ? 'error' : 'warn', 'a request failed', {
     route: request.routeOptions.url,
     method: request.method,
     code: error.code,

@@ -9,9 +9,8 @@ import { PROOF_ALGORITHMS } from './dpop.ts'
 import { sendJson } from './reply.ts'
 
 export function wellKnown(app: FastifyInstance, { publicUrl }: Ports, tokens: CallerTokens): void {
-  const keySet = exportJWK(tokens.publicKey).then((jwk) => ({ keys: [{ ...jwk, kid: tokens.kid, alg: 'RS256', use: 'sig' }] }))
   for (const path of ['/.well-known/jwks', '/.well-known/jwks.json'])
-    app.get(path, async (_request, reply) => sendJson(reply, 200, await keySet))
+    app.get(path, async (_request, reply) => sendJson(reply, 200, { keys: await keySetOf(tokens) }))
 
   const discovery = {
     issuer: publicUrl,
@@ -26,4 +25,13 @@ export function wellKnown(app: FastifyInstance, { publicUrl }: Ports, tokens: Ca
     dpop_signing_alg_values_supported: PROOF_ALGORITHMS,
   }
   app.get('/.well-known/openid-configuration', async (_request, reply) => sendJson(reply, 200, discovery))
+}
+
+/** The newest first: it is the one that is asked for most, or soon will be. */
+async function keySetOf({ published }: CallerTokens): Promise<object[]> {
+  return Promise.all(
+    published
+      .toReversed()
+      .map(async ({ kid, publicKey }) => ({ ...(await exportJWK(publicKey)), kid, alg: 'RS256', use: 'sig' })),
+  )
 }

@@ -10,6 +10,7 @@ import { sealHistory } from '../core/checkpoint.ts'
 import { revokeUnused } from '../core/dormant.ts'
 import { lookAfterDue } from '../core/look-after.ts'
 import type { Ports } from '../core/ports.ts'
+import { noteLife } from '../core/restored.ts'
 import { settleJournal } from '../core/settle.ts'
 import { DAY_MS, noteUsage } from '../core/usage.ts'
 import { Revoking } from './revoking.ts'
@@ -27,6 +28,7 @@ const UNUSED_MS = DAY_MS
 const HAND_OUTS_MS = 500
 const SEAL_MS = 1000
 const SWEEP_MS = 60_000
+const LIFE_MS = 10_000
 /** Attempts stay this long past their end, so that a late question is answered with what happened. */
 const KEPT_MS = 3_600_000
 /** Rows in one transaction: others want to write too. */
@@ -48,6 +50,7 @@ export function startJobs(ports: Ports, { ahead }: { ahead: boolean }): { stop()
           every(DUE_MS, ports, 'connections that were due could not be looked after', (stopped) => lookAfterDue(ports, stopped)),
         ]
       : []),
+    every(LIFE_MS, ports, 'the database was not told that it is worked on', () => noteLife(ports.store, ports.mark, ports.now())),
     every(REVOKING_MS, ports, 'revocations that are due could not be looked for', () => revoking.look()),
     every(USAGE_MS, ports, 'what was used could not be noted', () => noteUsage(ports, ports.usage)),
     every(UNUSED_MS, ports, 'connections that nobody uses could not be revoked', (stopped) => revokeUnused(ports, stopped), true),

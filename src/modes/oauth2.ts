@@ -1,6 +1,7 @@
 /** OAuth 2: the authorization code flow with PKCE, renewal by refresh token, and revocation, with any provider that a file can describe. */
 
 import type { Mode, Net } from '../core/ports.ts'
+import { askAccount } from './account.ts'
 import { authorizationParams, authorizationUrl, issuerRequired, mustPush, push } from './authorization.ts'
 import { endpointsOf } from './endpoints.ts'
 import { exchangeCode } from './exchange.ts'
@@ -43,6 +44,7 @@ export function createOAuth2Mode({ net, now }: OAuth2Options): Mode {
       return new URL(authorizationUrl(registration, endpoints, {})).origin
     },
 
+    account: (registration, { accessToken }) => askAccount(net, registration, accessToken),
     exchange: (registration, answer) => exchangeCode(means, registration, answer),
     prepareRenewal: (registration, credentials) => prepareRenewal(means, registration, credentials),
     revoke: (registration, credentials) => revoke(means, registration, credentials),

@@ -478,3 +478,18 @@ function text(body: Uint8Array): string {
 function json(body: Uint8Array): unknown {
   return JSON.parse(text(body))
 }
+
+test('S-39 an address beyond is reached over plain http where it was named, and by no name and no other net', async (t) => {
+  const server = await untilDone(
+    t,
+    listening((_request, response) => response.end('here')),
+  )
+  // Refused everywhere, and it leads to this machine.
+  const url = `http://0.0.0.0:${server.port}/`
+  const beyond = await untilDone(t, opened({ beyond: ['0.0.0.0'], lookup: async () => [{ address: '0.0.0.0', family: 4 }] }))
+  assert.equal(Buffer.from((await beyond.request(get(url))).body).toString(), 'here')
+  await refusedAs('address_refused', false, beyond.request(get(`http://name.example:${server.port}/`)))
+  await refusedAs('invalid_url', false, beyond.request({ ...get(url), allowPrivateNetwork: false }))
+  await refusedAs('address_refused', false, beyond.request(get(url.replace('http:', 'https:'))))
+  await refusedAs('address_refused', false, (await untilDone(t, opened())).request(get(url)))
+})

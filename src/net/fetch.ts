@@ -22,6 +22,8 @@ export interface NetOptions {
   readonly bodyBytesMax?: number
   readonly headerBytesMax?: number
   readonly connectionsPerOriginMax?: number
+  /** Addresses to be reached over plain http although they are refused: for what is the operator's own, never for what a provider names. */
+  readonly beyond?: readonly string[]
   /** A certificate authority (PEM) to trust besides the usual ones. Nothing switches the check of certificates off. */
   readonly ca?: string
 }
@@ -62,7 +64,7 @@ export function createNet(options: NetOptions = {}): ClosableNet {
       const way = wayFor(url, request.allowPrivateNetwork)
       const address = literalAddress(url.hostname)
       // Names are checked where they are resolved; a literal address never gets there.
-      if (address !== null && !REACHES[way].includes(reachOf(address)))
+      if (address !== null && !isReached(address, way, options))
         throw new NetError('address_refused', refusal(url.hostname), false)
       const timeoutMs = Math.min(request.timeoutMs ?? limits.timeoutMs, limits.timeoutMs)
       return exchange(agents[way], url, request, { ...limits, timeoutMs })
@@ -109,6 +111,11 @@ function pinnedLookup(way: Way, lookup: NonNullable<NetOptions['lookup']>): Look
 }
 
 class AddressRefused extends Error {}
+
+/** By its address alone: no name leads beyond. */
+function isReached(address: string, way: Way, { beyond = [] }: NetOptions): boolean {
+  return REACHES[way].includes(reachOf(address)) || (way === 'private' && beyond.includes(address))
+}
 
 function refusal(hostname: string): string {
   return `${hostname} is not at an address that this provider may be reached at (allow_private_network allows private and loopback ones)`

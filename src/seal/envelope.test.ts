@@ -138,7 +138,7 @@ test('S-53 what an older master key wrapped still opens, and what is new is wrap
 
 test('a missing master key is named, with those that are here', async () => {
   const [lost, first, second] = [newKey(), newKey(), newKey()]
-  const [lostId, firstId, secondId] = [lost, first, second].map((key) => parseMasterKeys(key)[0]?.id)
+  const [lostId, firstId, secondId] = [lost, first, second].map((key) => parseMasterKeys(key).primary.id)
   const { dataKey } = await createSeal({ masterKeys: parseMasterKeys(lost) }).create(ROW)
   const here = createSeal({ masterKeys: parseMasterKeys(`${first} ${second}`) })
   assert.throws(() => here.load(ROW, dataKey), {
@@ -167,10 +167,6 @@ test('remembered data keys are bounded, and forgotten ones are simply unwrapped 
   assert.notEqual(again, first)
   assert.equal(again.open('access_token', sealed).reveal(), 'gho_1')
   assert.equal(seal.load(ROW, Uint8Array.from(first.dataKey)), again)
-})
-
-test('no master key, no seal', () => {
-  assert.throws(() => createSeal({ masterKeys: [] }), /a seal needs a master key/)
 })
 
 const anyName = fc.oneof(fc.constantFrom('', 'a', 'b', 'ab'), fc.string({ unit: 'binary', maxLength: 6 }))

@@ -5,7 +5,9 @@ import { BrokerError } from '../core/errors.ts'
 import type { Row, RowSeal, Seal } from '../core/ports.ts'
 import { Secret } from '../core/secret.ts'
 import { contextOf, decrypt, encrypt, OVERHEAD_BYTES } from './cipher.ts'
-import { keyFrom, type MasterKey, unwrap, wrap } from './keyring.ts'
+import { type Keyring, masterKeyOf, unwrap, wrap } from './keyring.ts'
+import { keyFrom } from './local-key.ts'
+import type { MasterKey } from './master-key.ts'
 
 /** Rows whose data key is remembered unwrapped; past it, the one that was not used for longest is forgotten. */
 const REMEMBERED_MAX = 10_000
@@ -13,32 +15,55 @@ const REMEMBERED_MAX = 10_000
 /** The first byte of a sealed field. UTF-16 is for what UTF-8 cannot carry: half of a surrogate pair. */
 const ENCODINGS: Readonly<Record<number, 'utf8' | 'utf16le'>> = { 1: 'utf8', 2: 'utf16le' }
 
-/** `masterKeys` newest first: the first wraps what is new, the others still open what they wrapped. */
-export function createSeal({ masterKeys }: { masterKeys: readonly MasterKey[] }): Seal {
-  const [newest] = masterKeys
-  if (!newest) throw new Error('a seal needs a master key')
-  const remembered = new Map<string, RowSeal>()
+export interface SealOptions {
+  readonly masterKeys: Keyring
+  readonly now?: () => number
+}
 
-  const remember = (key: string, rowSeal: RowSeal): RowSeal => {
+/** The primary wraps what is new, the others still open what they wrapped. */
+export function createSeal({ masterKeys, now = Date.now }: SealOptions): Seal {
+  const { primary } = masterKeys
+  const remembered = new Map<string, Envelope>()
+  const loading = new Map<string, Promise<Envelope>>()
+
+  const remember = (key: string, envelope: Envelope): Envelope => {
     remembered.delete(key)
-    remembered.set(key, rowSeal)
+    remembered.set(key, envelope)
     if (remembered.size > REMEMBERED_MAX) remembered.delete(remembered.keys().next().value as string)
-    return rowSeal
+    return envelope
   }
+  const envelopeOf = (row: Row, wrapped: Uint8Array, { id, keptMs }: MasterKey, dataKey: Buffer): Envelope =>
+    new Envelope(row, id, kept(wrapped), keyFrom(dataKey), now() + keptMs)
 
   return {
+    masterKeys: masterKeys.all.map(({ id, service }) => ({
+      ...{ id, service },
+      role: id === primary.id ? 'primary' : masterKeys.staged.has(id) ? 'staged' : 'opens',
+    })),
+    masterKeyOf,
+
     async create(row) {
       const dataKey = randomBytes(32)
-      const wrapped = wrap(newest, row, dataKey)
-      return remember(rowKey(row, wrapped), new Envelope(row, newest.id, kept(wrapped), keyFrom(dataKey)))
+      const wrapped = await wrap(primary, row, dataKey)
+      return remember(rowKey(row, wrapped), envelopeOf(row, wrapped, primary, dataKey))
     },
 
     load(row, wrapped) {
       const key = rowKey(row, wrapped)
       const known = remembered.get(key)
-      if (known) return remember(key, known)
-      const { keyId, dataKey } = unwrap(masterKeys, row, wrapped)
-      return remember(key, new Envelope(row, keyId, kept(wrapped), keyFrom(dataKey)))
+      if (known && (known.keptUntil === Number.POSITIVE_INFINITY || known.keptUntil > now())) return remember(key, known)
+      // Past its time it is gone, whatever the key service says now.
+      if (known) remembered.delete(key)
+      // Whoever asks for the same row meanwhile shares the question.
+      const sharing = loading.get(key)
+      if (sharing) return sharing
+      const unwrapped = unwrap(masterKeys, row, wrapped)
+      if (!(unwrapped instanceof Promise)) return remember(key, envelopeOf(row, wrapped, unwrapped.master, unwrapped.dataKey))
+      const asked = unwrapped
+        .then(({ master, dataKey }) => remember(key, envelopeOf(row, wrapped, master, dataKey)))
+        .finally(() => loading.delete(key))
+      loading.set(key, asked)
+      return asked
     },
   }
 }
@@ -56,16 +81,23 @@ function rowKey({ tenant, table, id }: Row, wrapped: Uint8Array): string {
 
 class Envelope implements RowSeal {
   readonly dataKey: Uint8Array
+  readonly #keptUntil: number
   readonly #row: Row
   readonly #keyId: string
   readonly #key: KeyObject
   readonly #contexts = new Map<string, Uint8Array>()
 
-  constructor(row: Row, keyId: string, wrapped: Uint8Array, key: KeyObject) {
+  constructor(row: Row, keyId: string, wrapped: Uint8Array, key: KeyObject, keptUntil: number) {
     this.dataKey = wrapped
+    this.#keptUntil = keptUntil
     this.#row = row
     this.#keyId = keyId
     this.#key = key
+  }
+
+  /** Infinity where we hold the master key. */
+  get keptUntil(): number {
+    return this.#keptUntil
   }
 
   seal(field: string, secret: Secret): Uint8Array {

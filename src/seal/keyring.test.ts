@@ -8,8 +8,8 @@ import { parseMasterKeys } from './keyring.ts'
 
 const [A, B, C] = [1, 2, 3].map((byte) => Buffer.alloc(32, byte).toString('base64')) as [string, string, string]
 
-test('several keys are read newest first, apart by comma, space or newline', () => {
-  const [a, b, c] = [A, B, C].map((key) => parseMasterKeys(key)[0]?.id)
+test('several keys are read, the primary first, apart by comma, space or newline', () => {
+  const [a, b, c] = [A, B, C].map((key) => parseMasterKeys(key).primary.id)
   for (const text of [
     new Secret(`${A} ${B} ${C}`),
     `${A},${B},${C}`,
@@ -18,7 +18,7 @@ test('several keys are read newest first, apart by comma, space or newline', () 
     ` ${A} ,\n\t${B},, ${C} `,
   ]) {
     assert.deepEqual(
-      parseMasterKeys(text).map(({ id }) => id),
+      parseMasterKeys(text).all.map(({ id }) => id),
       [a, b, c],
     )
   }
@@ -27,10 +27,10 @@ test('several keys are read newest first, apart by comma, space or newline', () 
 test('the id of a key is the same everywhere, tells keys apart and is not part of the key', () => {
   const key = randomBytes(32)
   const text = key.toString('base64')
-  const id = parseMasterKeys(text)[0]?.id ?? ''
+  const id = parseMasterKeys(text).primary.id
   assert.match(id, /^[0-9a-f]{16}$/)
-  assert.equal(parseMasterKeys(text)[0]?.id, id)
-  assert.notEqual(parseMasterKeys(A)[0]?.id, parseMasterKeys(B)[0]?.id)
+  assert.equal(parseMasterKeys(text).primary.id, id)
+  assert.notEqual(parseMasterKeys(A).primary.id, parseMasterKeys(B).primary.id)
   assert(!key.toString('hex').includes(id))
 })
 
@@ -57,4 +57,25 @@ test('S-47 no key at all is refused with how to make one', () => {
 
 test('a key given twice is refused, because somebody meant another', () => {
   assert.throws(() => parseMasterKeys(`${A} ${B} ${A}`), { message: 'master key 3 of 3 is given twice' })
+})
+
+test('S-53 a key that is marked as staged opens and does not seal, wherever it stands', () => {
+  const [a, b] = [parseMasterKeys(A).primary.id, parseMasterKeys(B).primary.id]
+  for (const text of [`staged:${A} ${B}`, `${B} staged:${A}`]) {
+    const { primary, all, staged } = parseMasterKeys(text)
+    assert.deepEqual([primary.id, all.map(({ id }) => id).sort(), [...staged]], [b, [a, b].sort(), [a]])
+  }
+  assert.throws(() => parseMasterKeys(`staged:${A} staged:${B}`), /every master key is marked `staged:`/)
+  assert.throws(() => parseMasterKeys(`${A} staged:${A}`), { message: 'master key 2 of 2 is given twice' })
+})
+
+test('a key in a service that is not known, or is named wrongly, is refused without being quoted', () => {
+  const services = (scheme: string) => {
+    if (scheme === 'vault') throw new Error('must name a key')
+    return null
+  }
+  assert.throws(() => parseMasterKeys(`${A} other:hunter2`, services), {
+    message: 'master key 2 of 2 is in no key service that is known here: say aws-kms:…, gcp-kms:… or transit:…',
+  })
+  assert.throws(() => parseMasterKeys('vault:hunter2', services), { message: 'master key 1 of 1 must name a key' })
 })

@@ -1,78 +1,109 @@
-/** The master keys of this installation, newest first, and the data keys they wrap. */
+/** The master keys of this installation, and the data keys they wrap. */
 
-import { createHmac, createSecretKey, type KeyObject } from 'node:crypto'
 import { BrokerError } from '../core/errors.ts'
 import type { Row } from '../core/ports.ts'
 import { Secret } from '../core/secret.ts'
-import { contextOf, decrypt, encrypt, OVERHEAD_BYTES } from './cipher.ts'
+import { OVERHEAD_BYTES } from './cipher.ts'
+import { KEY_BYTES, localKey } from './local-key.ts'
+import { ID_BYTES, type MasterKey } from './master-key.ts'
 
-export interface MasterKey {
-  /** 16 hex digits that name the key and say nothing about it. */
-  readonly id: string
-  readonly key: KeyObject
+export interface Keyring {
+  /** Wraps what is new. */
+  readonly primary: MasterKey
+  /** In the order they were given; each opens what it wrapped. */
+  readonly all: readonly MasterKey[]
+  /** Ids of those that were given to be known everywhere before one of them becomes the primary. */
+  readonly staged: ReadonlySet<string>
 }
 
-const KEY_BYTES = 32
-const ID_BYTES = 8
-/** The first byte of a wrapped data key. */
-const FORMAT = 1
+/** Makes the master key that a reference such as `aws-kms:…` names; throws what is wrong with it. null: no such service. */
+export type KeyServices = (scheme: string, reference: string) => MasterKey | null
+
 const WRAPPED_BYTES = 1 + ID_BYTES + KEY_BYTES + OVERHEAD_BYTES
+const STAGED = 'staged:'
 const HOW_TO_MAKE = 'make one with `openssl rand -base64 32`'
 
-/** 32 bytes in base64 each, newest first, apart by space, comma or newline. Messages never quote what was given. */
-export function parseMasterKeys(text: string | Secret): MasterKey[] {
-  const given = (text instanceof Secret ? text.reveal() : text).split(/[\s,]+/).filter((part) => part !== '')
+/**
+ * Keys of 32 bytes in base64, or references to keys in a service, apart by space, comma or newline. The first is the primary, unless it
+ * is marked `staged:`. Messages never quote what was given.
+ */
+export function parseMasterKeys(text: string | Secret, services: KeyServices = () => null): Keyring {
+  const given = entriesOf(text)
   if (given.length === 0) throw new Error(`there is no master key: ${HOW_TO_MAKE}`)
-  const keys = given.map((part, i) => {
-    const bytes = Buffer.from(part, 'base64')
-    // Node skips what is not base64; only what comes back the same was.
-    if (bytes.length === KEY_BYTES && bytes.toString('base64') === part) return masterKey(bytes)
-    throw new Error(`master key ${i + 1} of ${given.length} is not ${KEY_BYTES} bytes in base64: ${HOW_TO_MAKE}`)
-  })
-  const twice = keys.findIndex(({ id }, i) => keys.findIndex((other) => other.id === id) < i)
-  if (twice >= 0) throw new Error(`master key ${twice + 1} of ${keys.length} is given twice`)
-  return keys
+  const all = given.map((part, i) => keyOf(part.replace(STAGED, ''), `master key ${i + 1} of ${given.length}`, services))
+  const twice = all.findIndex(({ id }, i) => all.findIndex((other) => other.id === id) < i)
+  if (twice >= 0) throw new Error(`master key ${twice + 1} of ${all.length} is given twice`)
+  const isStaged = (i: number): boolean => given[i]?.startsWith(STAGED) ?? false
+  const primary = all.find((_, i) => !isStaged(i))
+  if (!primary) throw new Error('every master key is marked `staged:`, so none seals what is new: take the mark off one')
+  return { primary, all, staged: new Set(all.filter((_, i) => isStaged(i)).map(({ id }) => id)) }
 }
 
-function masterKey(bytes: Buffer): MasterKey {
-  const id = createHmac('sha256', bytes)
-    .update('latchstring master key id')
-    .digest('hex')
-    .slice(0, 2 * ID_BYTES)
-  return { id, key: keyFrom(bytes) }
+export function entriesOf(text: string | Secret): string[] {
+  return (text instanceof Secret ? text.reveal() : text).split(/[\s,]+/).filter((part) => part !== '')
 }
 
-/** A key that prints as nothing; the bytes it was made of are wiped. */
-export function keyFrom(bytes: Buffer): KeyObject {
-  const key = createSecretKey(bytes)
-  bytes.fill(0)
-  return key
+function keyOf(part: string, which: string, services: KeyServices): MasterKey {
+  const scheme = /^([a-z][a-z-]*):/.exec(part)?.[1]
+  if (scheme !== undefined) return serviceKey(scheme, part.slice(scheme.length + 1), which, services)
+  const bytes = Buffer.from(part, 'base64')
+  // Node skips what is not base64; only what comes back the same was.
+  if (bytes.length === KEY_BYTES && bytes.toString('base64') === part) return localKey(bytes)
+  throw new Error(`${which} is not ${KEY_BYTES} bytes in base64: ${HOW_TO_MAKE}`)
 }
 
-/** Format, id of the master key, and the data key, sealed for the row. */
-export function wrap({ id, key }: MasterKey, row: Row, dataKey: Uint8Array): Buffer {
-  const sealed = encrypt(key, wrapContext(row, id), dataKey)
-  return Buffer.concat([Buffer.of(FORMAT), Buffer.from(id, 'hex'), sealed])
-}
-
-export function unwrap(masterKeys: readonly MasterKey[], row: Row, wrapped: Uint8Array): { keyId: string; dataKey: Buffer } {
-  const whose = `the data key of ${row.table} ${row.id}`
-  if (wrapped.length !== WRAPPED_BYTES || wrapped[0] !== FORMAT) {
-    throw new BrokerError('INTEGRITY_FAILURE', `${whose} is not one`)
+function serviceKey(scheme: string, reference: string, which: string, services: KeyServices): MasterKey {
+  try {
+    const key = services(scheme, reference)
+    if (key) return key
+  } catch (error) {
+    throw new Error(`${which} ${(error as Error).message}`, { cause: error })
   }
-  const keyId = Buffer.from(wrapped.subarray(1, 1 + ID_BYTES)).toString('hex')
-  const master = masterKeys.find(({ id }) => id === keyId)
+  throw new Error(`${which} is in no key service that is known here: say aws-kms:…, gcp-kms:… or transit:…`)
+}
+
+/** Format, id of the master key, and the data key as it wrapped it for the row. */
+export async function wrap(master: MasterKey, row: Row, dataKey: Uint8Array): Promise<Buffer> {
+  const wrapped = await master.wrap(row, dataKey)
+  return Buffer.concat([Buffer.of(master.format), Buffer.from(master.id, 'hex'), wrapped])
+}
+
+/** null: it is no wrapped data key. */
+export function masterKeyOf(wrapped: Uint8Array): string | null {
+  const isOne = wrapped[0] === 1 ? wrapped.length === WRAPPED_BYTES : wrapped[0] === 2 && wrapped.length > 1 + ID_BYTES
+  return isOne ? Buffer.from(wrapped.subarray(1, 1 + ID_BYTES)).toString('hex') : null
+}
+
+export interface Unwrapped {
+  readonly master: MasterKey
+  readonly dataKey: Buffer
+}
+
+/** Without a promise where we hold the master key. */
+export function unwrap({ all }: Keyring, row: Row, wrapped: Uint8Array): Unwrapped | Promise<Unwrapped> {
+  const whose = `the data key of ${row.table} ${row.id}`
+  const keyId = masterKeyOf(wrapped)
+  if (keyId === null) throw new BrokerError('INTEGRITY_FAILURE', `${whose} is not one`)
+  const master = all.find(({ id, format }) => id === keyId && format === wrapped[0])
   if (!master) {
-    const present = masterKeys.map(({ id }) => id).join(', ')
+    const present = all.map(({ id }) => id).join(', ')
     throw new BrokerError('INTEGRITY_FAILURE', `${whose} needs the master key ${keyId}, and only these are here: ${present}`)
   }
-  try {
-    return { keyId, dataKey: decrypt(master.key, wrapContext(row, keyId), wrapped.subarray(1 + ID_BYTES)) }
-  } catch (cause) {
-    throw new BrokerError('INTEGRITY_FAILURE', `${whose} is damaged or belongs to another row`, { cause })
+  const failure = (cause: unknown): BrokerError =>
+    cause instanceof BrokerError
+      ? cause
+      : new BrokerError('INTEGRITY_FAILURE', `${whose} is damaged or belongs to another row`, { cause })
+  const named = (dataKey: Buffer): Unwrapped => {
+    if (dataKey.length !== KEY_BYTES) throw failure(new Error('a data key of another length'))
+    return { master, dataKey }
   }
-}
-
-function wrapContext({ tenant, table, id }: Row, keyId: string): Buffer {
-  return contextOf('data key', String(FORMAT), keyId, tenant, table, id)
+  try {
+    const opened = master.unwrap(row, wrapped.subarray(1 + ID_BYTES))
+    if (!(opened instanceof Promise)) return named(opened)
+    return opened.then(named).catch((cause: unknown) => {
+      throw failure(cause)
+    })
+  } catch (cause) {
+    throw failure(cause)
+  }
 }

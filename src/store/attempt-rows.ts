@@ -16,9 +16,11 @@ export interface AttemptRow {
   stage: Stage
   connection: string | null
   reconnects: string | null
+  account_of: string | null
   callback_url: string | null
   redirect_uri: string
   scopes: string
+  hosts: string
   issuer: string | null
   issuer_required: 0 | 1
   handle_hash: string | null
@@ -29,6 +31,7 @@ export interface AttemptRow {
   code_verifier: Uint8Array | null
   nonce: Uint8Array | null
   answer: Uint8Array | null
+  departure: Uint8Array | null
   reason: string | null
   created_at: number
   expires_at: number
@@ -50,7 +53,8 @@ export const ATTEMPT_COLUMNS = [
     'reconnects',
   ],
   ...['callback_url', 'redirect_uri', 'scopes', 'issuer', 'issuer_required', 'handle_hash', 'state_hash', 'browser_hash'],
-  ...['completion_hash', 'data_key', 'code_verifier', 'nonce', 'answer', 'reason', 'created_at', 'expires_at'],
+  ...['completion_hash', 'data_key', 'code_verifier', 'nonce', 'answer', 'departure', 'reason', 'created_at', 'expires_at'],
+  ...['account_of', 'hosts'],
 ]
 
 export function attemptFrom(row: AttemptRow): Attempt {
@@ -66,16 +70,24 @@ export function attemptFrom(row: AttemptRow): Attempt {
     stage: row.stage,
     connection: row.connection,
     reconnects: row.reconnects,
+    accountOf: row.account_of,
     callbackUrl: row.callback_url,
     redirectUri: row.redirect_uri,
     scopes: JSON.parse(row.scopes),
+    hosts: JSON.parse(row.hosts),
     issuer: row.issuer,
     issuerRequired: row.issuer_required === 1,
     handleHash: row.handle_hash,
     stateHash: row.state_hash,
     browserHash: row.browser_hash,
     completionHash: row.completion_hash,
-    sealed: { dataKey: row.data_key, codeVerifier: row.code_verifier, nonce: row.nonce, answer: row.answer },
+    sealed: {
+      dataKey: row.data_key,
+      codeVerifier: row.code_verifier,
+      nonce: row.nonce,
+      answer: row.answer,
+      departure: row.departure,
+    },
     reason: row.reason,
     createdAt: row.created_at,
     expiresAt: row.expires_at,
@@ -96,9 +108,11 @@ export function attemptValues(attempt: Attempt): AttemptRow {
     stage: attempt.stage,
     connection: attempt.connection,
     reconnects: attempt.reconnects,
+    account_of: attempt.accountOf,
     callback_url: attempt.callbackUrl,
     redirect_uri: attempt.redirectUri,
     scopes: JSON.stringify(attempt.scopes),
+    hosts: JSON.stringify(attempt.hosts),
     issuer: attempt.issuer,
     issuer_required: attempt.issuerRequired ? 1 : 0,
     handle_hash: attempt.handleHash,
@@ -109,6 +123,7 @@ export function attemptValues(attempt: Attempt): AttemptRow {
     code_verifier: attempt.sealed.codeVerifier,
     nonce: attempt.sealed.nonce,
     answer: attempt.sealed.answer,
+    departure: attempt.sealed.departure,
     reason: attempt.reason,
     created_at: attempt.createdAt,
     expires_at: attempt.expiresAt,

@@ -22,7 +22,9 @@ export function checkAttempts(check: Check): void {
       stateHash: 's',
       browserHash: 'b',
       completionHash: 'c',
-      sealed: { dataKey: ODD_BYTES, codeVerifier: ODD_BYTES, nonce: new Uint8Array(0), answer: ODD_BYTES },
+      sealed: { dataKey: ODD_BYTES, codeVerifier: ODD_BYTES, nonce: new Uint8Array(0), answer: ODD_BYTES, departure: ODD_BYTES },
+      accountOf: ODD_TEXT,
+      hosts: [ODD_TEXT, ''],
       reason: ODD_TEXT,
       createdAt: 0,
       expiresAt: Number.MAX_SAFE_INTEGER,
@@ -185,7 +187,7 @@ export function checkAttempts(check: Check): void {
 
   check('what expired is emptied of all that could be opened or completed, and is still told of', async ({ attempts }) => {
     const bytes = Uint8Array.of(1, 2, 3)
-    const full = { dataKey: bytes, codeVerifier: bytes, nonce: bytes, answer: bytes }
+    const full = { dataKey: bytes, codeVerifier: bytes, nonce: bytes, answer: bytes, departure: bytes }
     for (const i of [2, 1, 3]) {
       await attempts.add(
         sampleAttempt({
@@ -204,7 +206,7 @@ export function checkAttempts(check: Check): void {
     assert.equal(await attempts.empty(NOW + 3, 9), 1)
     for (const i of [1, 2]) {
       const found = (await attempts.find('acme', `s${i}`)) ?? assert.fail()
-      assert.deepEqual(found.sealed, { dataKey: bytes, codeVerifier: null, nonce: null, answer: null })
+      assert.deepEqual(found.sealed, { dataKey: bytes, codeVerifier: null, nonce: null, answer: null, departure: null })
       assert.equal(found.completionHash, null)
       assert.equal(found.stage, 'held')
     }

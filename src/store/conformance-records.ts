@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import type { RecordChange } from '../core/ports.ts'
 import type { Check } from './conformance.ts'
 import {
+  brokenFact,
   NOW,
   ODD_BYTES,
   ODD_TEXT,
@@ -32,6 +33,9 @@ export function checkRecords(check: Check): void {
         config: {},
         onePerOwner: false,
         sharedRedirectUri: true,
+        allowAccountChange: true,
+        onePerAccount: true,
+        requiredScopes: [],
         sealed: { dataKey: ODD_BYTES, clientSecret: null, privateKey: ODD_BYTES },
         updatedAt: Number.MAX_SAFE_INTEGER,
       }),
@@ -198,6 +202,22 @@ export function checkRecords(check: Check): void {
     ])
     assert.equal(await records.version(), versions.at(-1))
   })
+
+  check(
+    'F-49 the store knows until when it was worked on, and neither that nor what it was put back to goes back',
+    async (store) => {
+      assert.deepEqual(await store.life(), { lived: 0, restored: 0 })
+      await store.live({ lived: NOW }, [])
+      await store.live({ lived: NOW - 1 }, [])
+      assert.deepEqual(await store.life(), { lived: NOW, restored: 0 })
+      await store.live({ restored: NOW }, [sampleFact()])
+      await store.live({ lived: NOW + 5, restored: 1 }, [])
+      assert.deepEqual(await store.life(), { lived: NOW + 5, restored: NOW })
+      assert.equal((await store.history(null, { before: null, limit: 9 })).length, 1)
+      await assert.rejects(store.live({ lived: NOW + 9 }, [brokenFact()]))
+      assert.deepEqual(await store.life(), { lived: NOW + 5, restored: NOW })
+    },
+  )
 
   check('of 32 keys added at once for one purpose one stands, and everybody gets it', async ({ records }) => {
     const added = await Promise.all(

@@ -9,6 +9,7 @@ import { checkHistory } from './conformance-history.ts'
 import { checkLeases } from './conformance-leases.ts'
 import { checkRecords } from './conformance-records.ts'
 import { checkRevocations } from './conformance-revocations.ts'
+import { checkSealed } from './conformance-sealed.ts'
 import { checkWebhooks } from './conformance-webhooks.ts'
 
 /** Registers a test that gets an empty store of its own. */
@@ -31,5 +32,6 @@ export function conformance(name: string, open: () => Promise<Store>): void {
   checkRevocations(check)
   checkHistory(check)
   checkWebhooks(check)
+  checkSealed(check)
   checkAudit(check)
 }

@@ -26,8 +26,8 @@ export const ONE_OF = {
 
 /** The texts it makes are few; everything that is asked for is bound. */
 export function listing(dialect: keyof typeof NO_INDEX, tenant: string, filter: ConnectionFilter, after: Cursor | null): Listing {
-  const { userId, orgCode, app, apps, state, label } = filter
-  const asked = Object.entries({ user_id: userId, org_code: orgCode, app, state, label }).filter(
+  const { userId, orgCode, app, apps, state, label, account } = filter
+  const asked = Object.entries({ user_id: userId, org_code: orgCode, app, state, label, account_id: account }).filter(
     (entry): entry is [string, string] => entry[1] !== undefined,
   )
   // Narrowest first, and only the first may choose the index: SQLite would read all that are connected to find those of one user.

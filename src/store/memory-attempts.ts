@@ -1,12 +1,20 @@
 /** Attempts in memory. */
 
 import { type Attempt, emptied, isPending } from '../core/attempt.ts'
-import type { AttemptStore, Fact, OwnerFilter } from '../core/ports.ts'
+import type { AttemptStore, Fact, OwnerFilter, SealedRow } from '../core/ports.ts'
 import { type Connections, isAfter, matches, newestFirst } from './memory-connections.ts'
 import { copy, type Tell } from './memory-history.ts'
+import { type Shelves, shelved } from './memory-sealed.ts'
 
-export function attemptStore(connections: Connections, tell: Tell): AttemptStore {
+export function attemptStore(connections: Connections, tell: Tell, shelves: Shelves): AttemptStore {
   const rows = new Map<string, Attempt>()
+  shelves.attempts = {
+    rows: () => all().map(sealedAttempt),
+    put({ row: { id } }, { dataKey, fields }) {
+      const { code_verifier: codeVerifier = null, nonce = null, answer = null, departure = null } = fields
+      rows.set(id, { ...rows.get(id)!, sealed: { dataKey, codeVerifier, nonce, answer, departure } })
+    },
+  }
   const all = () => [...rows.values()]
   const put = (attempt: Attempt) => {
     for (const other of rows.values())
@@ -63,6 +71,10 @@ export function attemptStore(connections: Connections, tell: Tell): AttemptStore
       return expired.slice(0, limit).filter(({ id }) => rows.delete(id)).length
     },
   }
+}
+
+function sealedAttempt({ tenant, id, sealed: { dataKey, codeVerifier, nonce, answer, departure } }: Attempt): SealedRow {
+  return shelved({ tenant, table: 'attempts', id }, dataKey, { code_verifier: codeVerifier, nonce, answer, departure })
 }
 
 function belongs(tenant: string, owner: OwnerFilter): (attempt: Attempt) => boolean {

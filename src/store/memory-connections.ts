@@ -2,8 +2,9 @@
 
 import type { Attempt } from '../core/attempt.ts'
 import type { Connection } from '../core/connection.ts'
-import type { Claimed, ConnectionFilter, ConnectionStore, Cursor, Fact } from '../core/ports.ts'
+import type { Claimed, ConnectionFilter, ConnectionStore, Cursor, Fact, SealedRow } from '../core/ports.ts'
 import { copy, key, type Tell } from './memory-history.ts'
+import { type Shelves, shelved } from './memory-sealed.ts'
 
 export class Connections implements ConnectionStore {
   readonly #rows = new Map<string, { readonly connection: Connection; readonly fence: number }>()
@@ -11,8 +12,17 @@ export class Connections implements ConnectionStore {
   /** Where a new one starts counting: above all that were removed, should its id have been used before. */
   #removed = 0
 
-  constructor(tell: Tell) {
+  constructor(tell: Tell, shelves: Shelves) {
     this.#tell = tell
+    shelves.connections = {
+      rows: () => this.#all().flatMap(sealedConnection),
+      put: ({ row: { tenant, id } }, { dataKey, fields }) => {
+        const { connection, fence } = this.#rows.get(key(tenant, id))!
+        const { access_token: accessToken, refresh_token: refreshToken = null, extra = null } = fields
+        const sealed = { dataKey, accessToken: accessToken!, refreshToken, extra }
+        this.#put({ ...connection, sealed, version: connection.version + 1 }, fence)
+      },
+    }
   }
 
   async glance(tenant: string, id: string) {
@@ -148,9 +158,17 @@ export class Connections implements ConnectionStore {
   }
 }
 
-export function matches(one: Connection | Attempt, { userId, orgCode, app, apps, state, label }: ConnectionFilter): boolean {
-  const asked = [userId, orgCode, app, state, label]
-  const has = [one.owner.userId, one.owner.orgCode, one.app, 'health' in one && one.health.state, 'label' in one && one.label]
+function sealedConnection({ tenant, id, sealed, version, lease }: Connection): SealedRow[] {
+  if (!sealed) return []
+  const fields = { access_token: sealed.accessToken, refresh_token: sealed.refreshToken, extra: sealed.extra }
+  return [{ ...shelved({ tenant, table: 'connections', id }, sealed.dataKey, fields), version, leaseUntil: lease?.until ?? null }]
+}
+
+export function matches(one: Connection | Attempt, filter: ConnectionFilter): boolean {
+  const { userId, orgCode, app, apps, state, label, account } = filter
+  const asked = [userId, orgCode, app, state, label, account]
+  const known = 'health' in one ? [one.health.state, one.label, one.account?.id] : []
+  const has = [one.owner.userId, one.owner.orgCode, one.app, ...known]
   return asked.every((wanted, i) => wanted === undefined || wanted === has[i]) && (apps === undefined || apps.includes(one.app))
 }
 

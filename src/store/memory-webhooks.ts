@@ -1,14 +1,28 @@
 /** Webhooks and deliveries in memory. */
 
 import type { ConnectionEvent } from '../core/event.ts'
-import type { WebhookStore } from '../core/ports.ts'
+import type { SealedRow, WebhookStore } from '../core/ports.ts'
 import type { Delivery, Webhook } from '../core/webhook.ts'
 import { copy, key, type Recorded, type Tell } from './memory-history.ts'
+import { type Shelves, shelved } from './memory-sealed.ts'
 
 type Held = Delivery & { readonly leaseUntil: number | null }
 
-export function webhookStore(tell: Tell, recorded: Recorded): WebhookStore {
+export function webhookStore(tell: Tell, recorded: Recorded, shelves: Shelves): WebhookStore {
   const webhooks = new Map<string, { webhook: Webhook; position: number }>()
+  shelves.webhooks = {
+    rows: () => [...webhooks.values()].map(({ webhook }) => sealedWebhook(webhook)),
+    put({ row: { tenant, id } }, { dataKey, fields }) {
+      const row = webhooks.get(key(tenant, id))!
+      const { previous } = row.webhook.sealed
+      const sealed = {
+        dataKey,
+        secret: fields['secret']!,
+        previous: previous && { ...previous, secret: fields['previous_secret']! },
+      }
+      row.webhook = { ...row.webhook, sealed }
+    },
+  }
   let deliveries: Held[] = []
   const isFor =
     ({ tenant, id }: Pick<Webhook, 'tenant' | 'id'>) =>
@@ -114,6 +128,10 @@ export function webhookStore(tell: Tell, recorded: Recorded): WebhookStore {
       return before - deliveries.length
     },
   }
+}
+
+function sealedWebhook({ tenant, id, sealed: { dataKey, secret, previous } }: Webhook): SealedRow {
+  return shelved({ tenant, table: 'webhooks', id }, dataKey, { secret, previous_secret: previous?.secret ?? null })
 }
 
 function shown({ leaseUntil: _, ...delivery }: Held): Delivery {

@@ -4,22 +4,31 @@ import type { Store } from '../core/ports.ts'
 import { attemptStore } from './memory-attempts.ts'
 import { auditStore } from './memory-audit.ts'
 import { Connections } from './memory-connections.ts'
-import { memoryHistory } from './memory-history.ts'
+import { copy, memoryHistory } from './memory-history.ts'
 import { recordStore } from './memory-records.ts'
+import { memorySealed } from './memory-sealed.ts'
 import { webhookStore } from './memory-webhooks.ts'
 
 export function memoryStore(): Store {
   const { told, tell, recorded, record, history, events } = memoryHistory()
-  const connections = new Connections(tell)
+  const { shelves, sealed } = memorySealed()
+  let life = { lived: 0, restored: 0 }
+  const connections = new Connections(tell, shelves)
   return {
-    attempts: attemptStore(connections, tell),
+    attempts: attemptStore(connections, tell, shelves),
     connections,
-    records: recordStore(tell),
-    webhooks: webhookStore(tell, recorded),
+    records: recordStore(tell, shelves),
+    webhooks: webhookStore(tell, recorded, shelves),
+    sealed,
     audit: auditStore(told, tell),
     record,
     history,
     events,
+    life: async () => ({ ...life }),
+    live: async ({ lived = 0, restored = 0 }, facts) => {
+      tell(copy(facts))
+      life = { lived: Math.max(life.lived, lived), restored: Math.max(life.restored, restored) }
+    },
     ping: async () => {},
     close: async () => {},
   }

@@ -20,7 +20,7 @@ const HELD = `${SELECT} session = :session and stage = 'held' order by created_a
 const BY_HANDLE = `${SELECT} handle_hash = :hash`
 const BY_STATE = `${SELECT} state_hash = :hash`
 // Whoever sweeps at the same time takes others.
-const EMPTY = `update attempts set code_verifier = null, nonce = null, answer = null, completion_hash = null
+const EMPTY = `update attempts set code_verifier = null, nonce = null, answer = null, departure = null, completion_hash = null
   where id in (select id from attempts where code_verifier is not null and expires_at < :expiredBefore order by expires_at, added limit :limit for update skip locked)`
 const SWEEP =
   'delete from attempts where id in (select id from attempts where expires_at < :expiredBefore order by expires_at, added limit :limit for update skip locked)'

@@ -12,6 +12,7 @@ import { postgresAudit } from './postgres-audit.ts'
 import { postgresConnections } from './postgres-connections.ts'
 import { PostgresDatabase } from './postgres-database.ts'
 import { postgresHistory } from './postgres-history.ts'
+import { postgresSealed } from './postgres-sealed.ts'
 import { type Asked, statement, type Values } from './postgres-statement.ts'
 import { NOW } from './samples.ts'
 import { openSqliteFile } from './sqlite-file.ts'
@@ -27,7 +28,8 @@ test('PostgreSQL has the tables, columns and indexes of SQLite, in the same orde
       there.push(`${String(name)}.${String(column['name'])}`)
   const indexes = file.prepare(`select name from sqlite_schema where type = 'index' and sql is not null`).all()
   file.close()
-  there.push('attempts.added')
+  // Where it stood before later columns came.
+  there.splice(there.indexOf('attempts.expires_at') + 1, 0, 'attempts.added')
 
   await inNewStore(async (client) => {
     const here = await client.query<{ name: string }>(
@@ -114,6 +116,7 @@ async function queriesOf(): Promise<Map<string, string>> {
   await attempts.pending('x', {}, NOW, page)
   await attempts.empty(NOW, 1)
   await attempts.sweep(NOW, 1)
+  await postgresSealed(database).page('connections', { after: { tenant: 'x', id: 'x' }, limit: 1 })
   await postgresAudit(database).rows({ after: 0, upTo: 1, limit: 1 })
   const history = postgresHistory(database)
   await history.history('x', { before: null, limit: 1 })

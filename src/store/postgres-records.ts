@@ -23,6 +23,8 @@ import {
 
 // Columns by name: a statement that is prepared for all of them fails once a newer version has added one.
 const KEYS = 'select purpose, id, data_key, sealed, created_at from broker_keys'
+const ADD_KEY = `insert into broker_keys (purpose, id, data_key, sealed, created_at)
+  values (:purpose, :id, :data_key, :sealed, :created_at)`
 const APPS = `select ${APP_COLUMNS.join(', ')} from apps`
 const CALLERS = `select ${CALLER_COLUMNS.join(', ')}, last_used_at from callers`
 const VERSION = `select value from counters where name = 'records'`
@@ -105,20 +107,34 @@ export function postgresRecords(database: PostgresDatabase): RecordStore {
     },
 
     async keys() {
-      const { rows } = await database.ask(`${KEYS} order by purpose`)
+      const { rows } = await database.ask(`${KEYS} order by purpose, created_at, id`)
       return rows.map((row) => brokerKeyFrom(row as unknown as BrokerKeyRow))
     },
 
     async addKey(candidate) {
       return database.transaction(async (ask) => {
-        const { count } = await ask(
-          `insert into broker_keys (purpose, id, data_key, sealed, created_at)
-           values (:purpose, :id, :data_key, :sealed, :created_at) on conflict do nothing`,
-          { ...brokerKeyValues(candidate) },
-        )
-        if (count > 0) await ask(BUMP)
-        const standing = await ask(`${KEYS} where tenant = '*' and purpose = :purpose`, { purpose: candidate.purpose })
-        return first(standing, brokerKeyFrom) ?? candidate
+        // Holds the row that all changes of records begin with: of those that come at once each sees what the one before added.
+        await ask(`${VERSION} for update`)
+        const { purpose } = candidate
+        const newest = `${KEYS} where tenant = '*' and purpose = :purpose order by created_at desc, id desc limit 1`
+        const standing = first(await ask(newest, { purpose }), brokerKeyFrom)
+        if (standing) return standing
+        await ask(BUMP)
+        await ask(ADD_KEY, { ...brokerKeyValues(candidate) })
+        return candidate
+      })
+    },
+
+    async rotateKey(next, remove, facts) {
+      await database.transaction(async (ask) => {
+        await ask(BUMP)
+        for (const id of remove)
+          await ask(`delete from broker_keys where tenant = '*' and purpose = :purpose and id = :id`, {
+            purpose: next.purpose,
+            id,
+          })
+        await ask(ADD_KEY, { ...brokerKeyValues(next) })
+        await writeFacts(ask, facts)
       })
     },
   }

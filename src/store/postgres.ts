@@ -9,9 +9,10 @@ import { postgresAudit } from './postgres-audit.ts'
 import { postgresConnections } from './postgres-connections.ts'
 import { connectTo, PostgresDatabase } from './postgres-database.ts'
 import { explainOpening, mayPass } from './postgres-failure.ts'
-import { postgresHistory } from './postgres-history.ts'
+import { postgresHistory, writeFacts } from './postgres-history.ts'
 import { migratePostgres } from './postgres-migrate.ts'
 import { postgresRecords } from './postgres-records.ts'
+import { postgresSealed } from './postgres-sealed.ts'
 import { postgresWebhooks } from './postgres-webhooks.ts'
 import { withTypedFailures } from './stored-failure.ts'
 
@@ -28,8 +29,23 @@ export async function openPostgresStore(url: string): Promise<Store> {
     connections: postgresConnections(database),
     records: postgresRecords(database),
     webhooks: postgresWebhooks(database),
+    sealed: postgresSealed(database),
     audit: postgresAudit(database),
     ...postgresHistory(database),
+
+    async life() {
+      const { rows } = await database.ask(`select name, value from counters where name in ('lived', 'restored')`)
+      const value = (wanted: string): number => Number(rows.find(({ name }) => name === wanted)?.['value'] ?? 0)
+      return { lived: value('lived'), restored: value('restored') }
+    },
+
+    async live(moments, facts) {
+      await database.transaction(async (ask) => {
+        for (const [name, at] of Object.entries(moments))
+          await ask('update counters set value = greatest(value, cast(:at as bigint)) where name = :name', { name, at })
+        await writeFacts(ask, facts)
+      })
+    },
 
     // Only a write that reaches the disk proves that the next one can.
     async ping() {

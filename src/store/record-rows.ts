@@ -21,6 +21,9 @@ export interface AppRow {
   one_per_owner: Flag
   shared_redirect_uri: Flag
   revoke_when_unused: number | null
+  allow_account_change: Flag
+  one_per_account: Flag
+  required_scopes: string
   data_key: Uint8Array
   client_secret: Uint8Array | null
   private_key: Uint8Array | null
@@ -42,6 +45,7 @@ export const APP_COLUMNS = [
   ],
   ...['config', 'one_per_owner', 'shared_redirect_uri', 'revoke_when_unused'],
   ...['data_key', 'client_secret', 'private_key', 'created_at', 'updated_at'],
+  ...['allow_account_change', 'one_per_account', 'required_scopes'],
 ]
 
 export function appFrom(row: AppRow): App {
@@ -59,6 +63,9 @@ export function appFrom(row: AppRow): App {
     onePerOwner: row.one_per_owner === 1,
     sharedRedirectUri: row.shared_redirect_uri === 1,
     revokeWhenUnused: row.revoke_when_unused,
+    allowAccountChange: row.allow_account_change === 1,
+    onePerAccount: row.one_per_account === 1,
+    requiredScopes: JSON.parse(row.required_scopes),
     sealed: { dataKey: row.data_key, clientSecret: row.client_secret, privateKey: row.private_key },
     createdAt: row.created_at,
     updatedAt: row.updated_at,
@@ -80,6 +87,9 @@ export function appValues(app: App): AppRow {
     one_per_owner: flag(app.onePerOwner),
     shared_redirect_uri: flag(app.sharedRedirectUri),
     revoke_when_unused: app.revokeWhenUnused,
+    allow_account_change: flag(app.allowAccountChange),
+    one_per_account: flag(app.onePerAccount),
+    required_scopes: JSON.stringify(app.requiredScopes),
     data_key: app.sealed.dataKey,
     client_secret: app.sealed.clientSecret,
     private_key: app.sealed.privateKey,

@@ -5,7 +5,7 @@ import { test } from 'node:test'
 import * as fc from 'fast-check'
 import { inDatabase, postgres } from '../../test/postgres.ts'
 import type { Connection, Health } from '../core/connection.ts'
-import type { OwnerFilter, Store } from '../core/ports.ts'
+import { type OwnerFilter, SEALED_TABLES, type Store } from '../core/ports.ts'
 import { memoryStore } from './memory.ts'
 import { openPostgresStore } from './postgres.ts'
 import {
@@ -233,6 +233,21 @@ const steps: fc.Arbitrary<Step>[] = [
   ),
   id.map((clientId) => (store) => store.records.change([{ remove: 'caller', clientId }], [])),
   id.map((key) => (store) => store.records.addKey(sampleKey({ id: key }))),
+  fc.tuple(id, moment, fc.subarray(['a', 'b', 'c'])).map(
+    ([key, createdAt, over]) =>
+      (store) =>
+        store.records.rotateKey(sampleKey({ id: key, createdAt }), over, []),
+  ),
+  fc.tuple(tenant, id, fc.constantFrom(...SEALED_TABLES), bytes).map(([t, i, table, dataKey]) => async ({ sealed }) => {
+    const row = await sealed.find({ tenant: table === 'broker_keys' ? '*' : t, table, id: i })
+    return row && { row, replaced: await sealed.replace(row, { dataKey, fields: row.fields }) }
+  }),
+  fc
+    .tuple(tenant, id, fc.constantFrom(...SEALED_TABLES), fc.integer({ min: 1, max: 3 }))
+    .map(([t, i, table, limit]) => async ({ sealed }) => [
+      await sealed.page(table, { after: null, limit }),
+      await sealed.page(table, { after: { tenant: t, id: i }, limit }),
+    ]),
   fc.constant(async ({ records }) => [
     await records.version(),
     await records.apps(null),

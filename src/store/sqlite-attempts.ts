@@ -24,7 +24,7 @@ export function sqliteAttempts(file: SqliteFile): AttemptStore {
      where id = :id and tenant = :tenant and stage = :from`,
   )
   const empty = file.prepare(
-    `update attempts set code_verifier = null, nonce = null, answer = null, completion_hash = null
+    `update attempts set code_verifier = null, nonce = null, answer = null, departure = null, completion_hash = null
      where rowid in (select rowid from attempts where code_verifier is not null and expires_at < :expiredBefore order by expires_at, rowid limit :limit)`,
   )
   const sweep = file.prepare(

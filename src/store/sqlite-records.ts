@@ -31,12 +31,14 @@ export function sqliteRecords(file: SqliteFile): RecordStore {
   const caller = file.prepare('select * from callers where client_id = ?')
   const used = file.prepare('update callers set last_used_at = max(coalesce(last_used_at, 0), ?) where client_id = ?')
   const issuers = file.prepare('select document from trusted_issuers order by issuer')
-  const keys = file.prepare('select * from broker_keys order by purpose')
+  const keys = file.prepare('select * from broker_keys order by purpose, created_at, id')
   const addKey = file.prepare(
-    `insert into broker_keys (purpose, id, data_key, sealed, created_at) values (:purpose, :id, :data_key, :sealed, :created_at)
-     on conflict do nothing`,
+    'insert into broker_keys (purpose, id, data_key, sealed, created_at) values (:purpose, :id, :data_key, :sealed, :created_at)',
   )
-  const key = file.prepare(`select * from broker_keys where tenant = '*' and purpose = ?`)
+  const key = file.prepare(
+    `select * from broker_keys where tenant = '*' and purpose = ? order by created_at desc, id desc limit 1`,
+  )
+  const removeKey = file.prepare(`delete from broker_keys where tenant = '*' and purpose = ? and id = ?`)
   const make = changer(file)
 
   return {
@@ -90,8 +92,20 @@ export function sqliteRecords(file: SqliteFile): RecordStore {
 
     async addKey(candidate) {
       return file.transaction(() => {
-        if (addKey.run({ ...brokerKeyValues(candidate) }).changes > 0) bump.run()
-        return brokerKeyFrom(key.get(candidate.purpose) as unknown as BrokerKeyRow)
+        const standing = key.get(candidate.purpose)
+        if (standing) return brokerKeyFrom(standing as unknown as BrokerKeyRow)
+        addKey.run({ ...brokerKeyValues(candidate) })
+        bump.run()
+        return candidate
+      })
+    },
+
+    async rotateKey(next, remove, facts) {
+      file.transaction(() => {
+        for (const id of remove) removeKey.run(next.purpose, id)
+        addKey.run({ ...brokerKeyValues(next) })
+        writeFacts(file, facts)
+        bump.run()
       })
     },
   }

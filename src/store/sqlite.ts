@@ -6,8 +6,9 @@ import { sqliteAttempts } from './sqlite-attempts.ts'
 import { sqliteAudit } from './sqlite-audit.ts'
 import { sqliteConnections } from './sqlite-connections.ts'
 import { openSqliteFile } from './sqlite-file.ts'
-import { sqliteHistory } from './sqlite-history.ts'
+import { sqliteHistory, writeFacts } from './sqlite-history.ts'
 import { sqliteRecords } from './sqlite-records.ts'
+import { sqliteSealed } from './sqlite-sealed.ts'
 import { sqliteWebhooks } from './sqlite-webhooks.ts'
 import { withTypedFailures } from './stored-failure.ts'
 
@@ -26,13 +27,28 @@ export async function openSqliteStore(path: string): Promise<Store> {
   }
   // Only a write that reaches the disk proves that the next one can.
   const ping = file.prepare(`update counters set value = value + 1 where name = 'pings'`)
+  const life = file.prepare('select value from counters where name = ?')
+  const live = file.prepare('update counters set value = max(value, ?) where name = ?')
   const store: Store = {
     attempts: sqliteAttempts(file),
     connections: sqliteConnections(file),
     records: sqliteRecords(file),
     webhooks: sqliteWebhooks(file),
+    sealed: sqliteSealed(file),
     audit: sqliteAudit(file),
     ...sqliteHistory(file),
+
+    async life() {
+      const value = (name: string): number => Number(life.get(name)?.['value'] ?? 0)
+      return { lived: value('lived'), restored: value('restored') }
+    },
+
+    async live(moments, facts) {
+      file.transaction(() => {
+        for (const [name, at] of Object.entries(moments)) live.run(at, name)
+        writeFacts(file, facts)
+      })
+    },
 
     async ping() {
       file.transaction(() => ping.run())

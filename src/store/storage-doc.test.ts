@@ -4,12 +4,14 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { SEALED_TABLES } from '../core/ports.ts'
 import { NOW } from './samples.ts'
 import { sqliteAttempts } from './sqlite-attempts.ts'
 import { sqliteAudit } from './sqlite-audit.ts'
 import { sqliteConnections } from './sqlite-connections.ts'
 import { openSqliteFile } from './sqlite-file.ts'
 import { sqliteHistory } from './sqlite-history.ts'
+import { sqliteSealed } from './sqlite-sealed.ts'
 import { sqliteWebhooks } from './sqlite-webhooks.ts'
 
 const doc = readFileSync(join(import.meta.dirname, '../../docs/storage.md'), 'utf8')
@@ -30,6 +32,16 @@ test('the document names every table and every column of the schema, in order, a
     told[table] = [...text.matchAll(/^\| `(\w+)` +\|/gm)].map(([, column]) => column)
   }
   assert.deepEqual(told, real)
+})
+
+test('S-53 every table with wrapped data keys is among those that are put under another master key', () => {
+  const file = openSqliteFile(':memory:')
+  const tables = file.prepare(`select name from sqlite_schema where type = 'table'`).all()
+  const sealed = tables.filter(({ name }) =>
+    file.prepare(`select 1 from pragma_table_info('${String(name)}') where name = 'data_key'`).get(),
+  )
+  file.close()
+  assert.deepEqual(sealed.map(({ name }) => String(name)).sort(), [...SEALED_TABLES].sort())
 })
 
 test('the document tells the primary key of every table', () => {
@@ -103,6 +115,7 @@ async function queriesOf(file: ReturnType<typeof openSqliteFile>): Promise<Map<s
   for (const filter of [{}, { session: 'x', type: 'connection.broken', since: NOW }] as const)
     await history.events('x', filter, { after: 0, limit: 1 })
   await attempts.pending('x', {}, NOW, first)
+  await sqliteSealed(file).page('connections', { after: { tenant: 'x', id: 'x' }, limit: 1 })
   file.prepare = prepare
   return own
 }

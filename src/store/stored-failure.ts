@@ -14,12 +14,13 @@ export function withTypedFailures(store: Store, passing: (error: unknown) => boo
           retryAfterMs: RETRY_AFTER_MS,
         })
       : error
-  const { attempts, connections, records, webhooks, audit, ...own } = store
+  const { attempts, connections, records, webhooks, sealed, audit, ...own } = store
   return {
     attempts: guarded(attempts, typed),
     connections: guarded(connections, typed),
     records: guarded(records, typed),
     webhooks: guarded(webhooks, typed),
+    sealed: guarded(sealed, typed),
     audit: guarded(audit, typed),
     ...guarded(own, typed),
   }

@@ -11,7 +11,7 @@ import { type Arrival, columnsOf, lineOf, pagesOf, pageThere, type Row, type Tab
 
 /** In the order they are moved. */
 const TABLES: readonly Table[] = [
-  { name: 'broker_keys', key: ['tenant', 'purpose'] },
+  { name: 'broker_keys', key: ['tenant', 'id'] },
   { name: 'providers', key: ['tenant', 'id'] },
   { name: 'apps', key: ['tenant', 'key_code_ref'] },
   { name: 'trusted_issuers', key: ['tenant', 'issuer'] },
@@ -92,7 +92,7 @@ async function move(
 
 /** Which installation it is: its own keys are nobody else's. As a number that both databases hold. */
 function fingerprint(source: SqliteFile): number {
-  const keys = source.prepare('select id, data_key, sealed from broker_keys order by purpose').all()
+  const keys = source.prepare('select id, data_key, sealed from broker_keys order by id').all()
   if (keys.length === 0) throw new Error('no broker ever ran on this file: there is nothing to move')
   const digest = createHash('sha256').update(keys.map((key) => lineOf(key as Row)).join('\n'))
   return Number.parseInt(digest.digest('hex').slice(0, 12), 16)

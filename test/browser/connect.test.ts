@@ -49,6 +49,21 @@ describe('connecting in a real browser', needsBrowser, () => {
     await assertConnected(session, 'Grace Hopper')
   })
 
+  test('S-13 who presses twice without JavaScript, or goes back and presses again, is connected once', async (t) => {
+    const { who, session } = await sentOff(t, { javaScript: false })
+    await who.page.getByRole('button', { name: 'Continue to Sandbox' }).dblclick({ noWaitAfter: true })
+    await who.sees('Sign in')
+    await who.page.goBack()
+    await who.press('Continue to Sandbox')
+    assert.ok(who.posts.filter((url) => url.startsWith(world.url)).length >= 2, 'it was sent more than once')
+    const redeemed = world.redeemed
+    await consentAtSandbox(who, 'Grace Hopper')
+    await who.sees('Back in the app')
+    assert.deepEqual(told(), { session_id: session })
+    assert.equal(world.redeemed, redeemed + 1)
+    await assertConnected(session, 'Grace Hopper')
+  })
+
   test('who says no at the provider comes back with that, and nothing is connected', async (t) => {
     const { who, session } = await sentOff(t)
     await who.press('Continue to Sandbox')
@@ -162,11 +177,12 @@ describe('connecting in a real browser', needsBrowser, () => {
     await assertConnected(session, 'Ada Lovelace')
   })
 
-  test('the Back button does not bring a used page of ours back to life', async (t) => {
-    const { who } = await sentOff(t)
+  test('S-08 a page of ours that was used does not come back to life once the user is back from the provider', async (t) => {
+    const { who, url } = await sentOff(t)
     await who.press('Continue to Sandbox')
-    await who.sees('Sign in')
-    await who.page.goBack()
+    await consentAtSandbox(who, 'Ada Lovelace')
+    await who.sees('Back in the app')
+    await who.open(url)
     await who.sees('This link has expired')
     await assertLeadsNowhere(who)
   })

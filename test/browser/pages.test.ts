@@ -138,6 +138,31 @@ describe('our pages in a real browser', needsBrowser, () => {
     })
   }
 
+  for (const screen of ['phone', 'desktop'] as const) {
+    test(`S-24 the last page says which account it is, and another one is refused in words, on a ${screen}`, async (t) => {
+      const who = await visitor(t, { screen })
+      const owner = { user_id: `pager-${screen}` }
+      const first = await world.authUrl({ key_code_ref: 'without-callback', ...owner })
+      await who.open(String(first.body['url']))
+      await who.press('Continue to Sandbox')
+      await consentAtSandbox(who, 'Ada Lovelace')
+      await who.sees('Connected')
+      await who.page.getByText('Ada Lovelace').waitFor()
+      await assertFits(who.page)
+      await who.shoot('17-connected-as')
+      const session_id = String(first.body['session_id'])
+      const { body } = await world.authUrl({ key_code_ref: 'without-callback', ...owner, session_id })
+      const other = await visitor(t, { screen })
+      await other.open(String(body['url']))
+      await other.press('Continue to Sandbox')
+      await consentAtSandbox(other, 'Grace Hopper')
+      await other.sees('Not connected')
+      await assertFits(other.page)
+      await other.shoot('18-another-account')
+      assert.equal((await world.token(session_id)).status, 200)
+    })
+  }
+
   function isAuthorize(url: string): boolean {
     return url.startsWith(`${world.sandbox.url}/authorize`)
   }

@@ -6,7 +6,8 @@ import { after, before, describe, test } from 'node:test'
 import { createRemoteJWKSet, decodeJwt, decodeProtectedHeader, jwtVerify, SignJWT, UnsecuredJWT } from 'jose'
 import { CallerTokens } from '../../src/http/caller-token.ts'
 import { TrustedIssuers } from '../../src/http/trusted-issuers.ts'
-import { type Answer, answerOf, HOUR, startWorld, type World } from '../world.ts'
+import { rotateSigningKey } from '../../src/seal/broker-keys.ts'
+import { type Answer, answerOf, HOUR, MINUTE, startWorld, type World } from '../world.ts'
 
 let world: World
 before(async () => {
@@ -41,7 +42,7 @@ test('the claims are those that the stock clients read, and no others', async ()
     gty: ['client_credentials'],
     v: '2',
   })
-  assert.deepEqual(decodeProtectedHeader(token), { alg: 'RS256', kid: world.broker.keys.signing.kid, typ: 'JWT' })
+  assert.deepEqual(decodeProtectedHeader(token), { alg: 'RS256', kid: world.broker.keys.signing()[0]!.kid, typ: 'JWT' })
 })
 
 test('the keys stand at both addresses, and nothing private is with them', async () => {
@@ -85,7 +86,8 @@ describe('a forged token is refused with 403, always in the same words', () => {
 
   /** What the broker itself would issue, but for the parts named; undefined leaves a part out. */
   function forged({ header, claims, key }: Parts = {}): Promise<string> {
-    const { signing } = world.broker.keys
+    const [signing] = world.broker.keys.signing()
+    assert(signing)
     const now = Math.floor(world.now() / 1000)
     const right = {
       ...{ iss: world.url, aud: [`${world.url}/api`], azp: 'backend', iat: now, exp: now + 3600, jti: randomUUID(), v: '2' },
@@ -126,9 +128,9 @@ describe('a forged token is refused with 403, always in the same words', () => {
     'scopes that are no list': () => forged({ claims: { scp: 'read:connected_apps' } }),
     'no algorithm': async () => new UnsecuredJWT(decodeJwt(await forged()) as Record<string, unknown>).encode(),
     'our public key as a shared secret': async () => {
-      const header = Buffer.from(JSON.stringify({ alg: 'HS256', kid: world.broker.keys.signing.kid })).toString('base64url')
+      const header = Buffer.from(JSON.stringify({ alg: 'HS256', kid: world.broker.keys.signing()[0]!.kid })).toString('base64url')
       const signed = `${header}.${(await forged()).split('.')[1]}`
-      const pem = world.broker.keys.signing.publicKey.export({ type: 'spki', format: 'pem' })
+      const pem = world.broker.keys.signing()[0]!.publicKey.export({ type: 'spki', format: 'pem' })
       return `${signed}.${createHmac('sha256', pem).update(signed).digest('base64url')}`
     },
     'claims changed after it was signed': async () => {
@@ -167,4 +169,51 @@ test('of the tokens that were verified only so many are remembered, and the othe
   const remembered = issued.filter((token) => !(tokens.verify(token) instanceof Promise))
   assert(remembered.length >= 3 && remembered.length <= 6, `${remembered.length} remembered`)
   assert.equal(remembered.at(-1), issued.at(-1), 'the latest is among them')
+})
+
+test('a signing key is replaced without a token being refused: the new one is published, then signs, and the old one goes last', async (t) => {
+  const own = await startWorld()
+  t.after(() => own[Symbol.asyncDispose]())
+  const { ports } = own.broker
+  const rotate = async (atOnce: boolean) => {
+    const { records } = ports.store
+    const { id } = await rotateSigningKey({ records, seal: ports.seal, now: ports.now }, { atOnce, actor: 'operator' })
+    await ports.registry.refresh()
+    return id
+  }
+  const kids = async () => {
+    const { body } = await own.ask('GET', '/.well-known/jwks.json', { as: null })
+    return (body['keys'] as { kid: string }[]).map(({ kid }) => kid)
+  }
+  const kidOf = (token: string) => decodeProtectedHeader(token).kid
+  const shown = (token: string) =>
+    own.ask('GET', '/api/v1/apps', { as: null, headers: { authorization: `Bearer ${token}` } }).then(({ status }) => status)
+
+  const before = await own.bearer()
+  const first = kidOf(before)
+  const second = await rotate(false)
+  assert.deepEqual(await kids(), [second, first])
+  own.pass(4 * MINUTE)
+  const late = await own.bearer()
+  assert.equal(kidOf(late), first, 'who verifies has time to learn of the new one')
+  own.pass(2 * MINUTE)
+  assert.equal(kidOf(await own.bearer()), second)
+  assert.deepEqual([await shown(before), await shown(late)], [200, 200])
+  const remote = createRemoteJWKSet(new URL(`${own.url}/.well-known/jwks.json`))
+  for (const token of [late, await own.bearer()]) await jwtVerify(token, remote, { currentDate: new Date(own.now()) })
+  own.pass(HOUR)
+  assert.deepEqual(await kids(), [second])
+  assert.equal(await shown(late), 403)
+
+  const current = await own.bearer()
+  assert.equal(await shown(current), 200)
+  const third = await rotate(true)
+  assert.equal(await shown(current), 403, 'also one that was verified before')
+  assert.deepEqual(await kids(), [third])
+  own.pass(1)
+  assert.equal(await shown(await own.bearer()), 200)
+  assert.deepEqual(
+    (await ports.store.records.keys()).map(({ purpose }) => purpose),
+    ['audit', 'hash', 'sign'],
+  )
 })

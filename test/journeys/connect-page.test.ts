@@ -26,11 +26,13 @@ describe('the page that asks', () => {
     return form.fields
   }
 
-  test('S-08 a link works once: after the button was pressed it leads nowhere', async () => {
+  test('S-08 a link works once: after the user came back it leads nowhere', async () => {
     const { url } = await link()
     const browser = new Browser()
     const form = await opened(url, browser)
-    assert.equal((await browser.visit(url, form)).status, 303)
+    const pressed = await browser.visit(url, form)
+    assert.equal(pressed.status, 303)
+    await browser.visit(await world.sandbox.walk(pressed.headers.get('location')!))
 
     for (const second of [await browser.visit(url, form), await browser.visit(url), await new Browser().visit(url)]) {
       assert.equal(second.status, 410)
@@ -39,13 +41,58 @@ describe('the page that asks', () => {
     }
   })
 
-  test('S-08 of eight presses at once one goes on to the provider', async () => {
+  test('S-08 after the button was pressed the link leads nowhere in any other browser', async () => {
     const { url } = await link()
+    const [browser, other] = [new Browser(), new Browser()]
+    const [form, othersForm] = [await opened(url, browser), await opened(url, other)]
+    assert.equal((await browser.visit(url, form)).status, 303)
+    for (const late of [await other.visit(url, othersForm), await other.visit(url), await new Browser().visit(url)]) {
+      assert.equal(late.status, 410)
+      assert.equal(late.headers.get('location'), null)
+      assert.equal(formIn(await late.text()), null)
+    }
+    assert.equal((await other.visit(url, form)).status, 403, 'the form of the one is no form of the other')
+  })
+
+  test('S-08 of eight browsers that press at once one goes on to the provider', async () => {
+    const { url } = await link()
+    const ready = await Promise.all(
+      Array.from({ length: 8 }, async () => {
+        const browser = new Browser()
+        return { browser, form: await opened(url, browser) }
+      }),
+    )
+    const answers = await Promise.all(ready.map(({ browser, form }) => browser.visit(url, form)))
+    assert.equal(answers.filter(({ status }) => status === 303).length, 1)
+    assert.equal(answers.filter(({ status }) => status === 410).length, 7)
+  })
+
+  test('S-13 a button that is pressed eight times leads to one and the same page of the provider, whose answer counts once', async () => {
+    const { url, session } = await link()
     const browser = new Browser()
     const form = await opened(url, browser)
     const answers = await Promise.all(Array.from({ length: 8 }, () => browser.visit(url, form)))
-    assert.equal(answers.filter(({ status }) => status === 303).length, 1)
-    assert.equal(answers.filter(({ status }) => status === 410).length, 7)
+    const [one, ...others] = new Set(answers.map(({ headers }) => headers.get('location')))
+    assert.deepEqual(others, [])
+    // Back from the provider to our page, and on once more.
+    const again = await browser.press(url)
+    assert.equal(again.headers.get('location'), one)
+    const redeemed = world.redeemed
+    const back = await world.sandbox.walk(String(one))
+    for (let visit = 0; visit < 3; visit++) await browser.visit(back)
+    assert.equal(world.redeemed, redeemed + 1)
+    assert.equal((await world.token(session)).status, 200)
+  })
+
+  test('whoever went back to our page from the provider can still cancel, and then what the provider answers is void', async () => {
+    const { url, session } = await link()
+    const browser = new Browser()
+    const back = await world.consent(url, browser)
+    await browser.press(url, { name: 'decision', value: 'cancel' })
+    const redeemed = world.redeemed
+    assert.equal((await browser.visit(back)).status, 400)
+    assert.equal(world.redeemed, redeemed)
+    assert.equal((await world.token(session)).code, 'ACCESS_DENIED')
   })
 
   test('S-08 a link that was cancelled leads nowhere either', async () => {

@@ -1,0 +1,86 @@
+/** Whose account at the provider a grant is for: the one that was connected before, if there was one; and what becomes of a grant that is not wanted. */
+
+import type { App, Registration } from './app.ts'
+import type { Attempt } from './attempt.ts'
+import type { Account, Connection } from './connection.ts'
+import { missingScopes } from './connection.ts'
+import type { Cursor, Grant, Ports } from './ports.ts'
+import { openCredentials } from './vault.ts'
+
+/** Why a grant does not become a connection. */
+export interface Objection {
+  readonly reason: 'account_mismatch' | 'account_unknown' | 'scopes_missing'
+  readonly detail: string
+}
+
+const ASK_AGAIN_MS = 20_000
+const PAGE_ROWS = 100
+
+/** The grant, with what more was found out about its account; or why it is refused. */
+export async function accepted(
+  ports: Ports,
+  { app, registration }: { readonly app: App; readonly registration: Registration },
+  attempt: Attempt,
+  grant: Grant,
+): Promise<{ readonly grant: Grant } | { readonly objection: Objection }> {
+  const missing = missingScopes({ requestedScopes: app.requiredScopes, grantedScopes: grant.grantedScopes })
+  if (missing.length > 0) {
+    return { objection: { reason: 'scopes_missing', detail: `the provider did not grant ${missing.join(' ')}` } }
+  }
+  const before = await pinned(ports, attempt)
+  if (before === null || grant.account?.id === before.id) return { grant }
+  // One account has two names where an ID token tells it this time and the provider's API told it before.
+  const asked = await ports.modeOf(registration.provider).account(registration, grant.credentials)
+  if (asked?.id === before.id) return { grant: { ...grant, account: asked } }
+  return { objection: grant.account || asked ? MISMATCH : UNKNOWN }
+}
+
+const MISMATCH: Objection = {
+  reason: 'account_mismatch',
+  detail: 'another account was used than the one that is connected; the connection stays as it was',
+}
+const UNKNOWN: Objection = {
+  reason: 'account_unknown',
+  detail: 'the provider did not say which account was used, so it may be another than the one that is connected; try again later',
+}
+
+/** null: any account will do, or nobody knows which it was. */
+async function pinned({ store }: Ports, { tenant, accountOf }: Attempt): Promise<Account | null> {
+  return accountOf === null ? null : ((await store.connections.find(tenant, accountOf))?.account ?? null)
+}
+
+/**
+ * Tokens that nobody will ever see again must not stay alive at the provider. But many providers know one grant for each account and app, and
+ * end it with any of its tokens: then the connection that lives from it would end too, so what another one may live from is let go.
+ */
+export async function discard(ports: Ports, registration: Registration, attempt: Attempt, grant: Grant): Promise<void> {
+  if (await isShared(ports, attempt, grant.account)) return
+  await ports.modeOf(registration.provider).revoke(registration, grant.credentials)
+}
+
+async function isShared({ store }: Ports, attempt: Attempt, account: Account | null): Promise<boolean> {
+  const { tenant, app, reconnects, accountOf } = attempt
+  if (account === null) return reconnects !== null || accountOf !== null
+  for (let after: Cursor | null = null; ; ) {
+    const page: Connection[] = await store.connections.list(tenant, { app, account: account.id }, { after, limit: PAGE_ROWS })
+    if (page.some(({ health }) => health.state !== 'revoked')) return true
+    const last = page.at(-1)
+    if (page.length < PAGE_ROWS || !last) return false
+    after = { createdAt: last.createdAt, id: last.id }
+  }
+}
+
+/** The provider did not say whose account it is: it is asked once more, a little later. A connection is worth having without a name to it. */
+export function askLater(ports: Ports, registration: Registration, made: Connection): void {
+  if (made.account !== null || registration.provider.identity === undefined) return
+  ports.later(ASK_AGAIN_MS, async () => {
+    const current = await ports.store.connections.find(made.tenant, made.id)
+    // Made anew meanwhile, or over; and who renews it just now must not lose the lease to a name.
+    if (current?.account !== null || current.connectedAt !== made.connectedAt || current.sealed === null) return
+    const { credentials } = await openCredentials(ports, current)
+    const account = await ports.modeOf(registration.provider).account(registration, credentials)
+    const latest = account && (await ports.store.connections.find(made.tenant, made.id))
+    if (latest?.account === null && latest.lease === null && latest.connectedAt === made.connectedAt)
+      await ports.store.connections.save(latest, { ...latest, account }, [])
+  })
+}

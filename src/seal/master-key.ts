@@ -1,0 +1,20 @@
+/** What wraps data keys, wherever it is kept: in the process, or in a key service that never gives it out. */
+
+import type { Row } from '../core/ports.ts'
+
+export const ID_BYTES = 8
+
+export interface MasterKey {
+  /** 16 hex digits that name the key and say nothing about it. */
+  readonly id: string
+  /** The first byte of what it wrapped: 1 a key of 32 bytes that we hold, 2 a key service. */
+  readonly format: 1 | 2
+  /** What the operator calls it, of a key in a service; null: we hold it. */
+  readonly service: string | null
+  /** How long a data key that it unwrapped may be used before it is asked again, in milliseconds. */
+  readonly keptMs: number
+  /** Bound to the row. A key service answers with a promise, and rejects with `KEY_SERVICE_UNAVAILABLE` when it does not do it. */
+  wrap(row: Row, dataKey: Uint8Array): Uint8Array | Promise<Uint8Array>
+  /** Throws anything else than that when this is not what was wrapped for the row. */
+  unwrap(row: Row, wrapped: Uint8Array): Buffer | Promise<Buffer>
+}
