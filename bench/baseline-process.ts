@@ -3,11 +3,13 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import Fastify from 'fastify'
 import { seededSession } from '../cli/seed.ts'
+import { CallersSeen } from '../src/core/callers-seen.ts'
 import { Registry } from '../src/core/registry.ts'
 import { Secret } from '../src/core/secret.ts'
 import { CallerTokens } from '../src/http/caller-token.ts'
 import { moment } from '../src/http/items.ts'
 import { sendJson } from '../src/http/reply.ts'
+import { TrustedIssuers } from '../src/http/trusted-issuers.ts'
 import { createSeal } from '../src/seal/envelope.ts'
 import { parseMasterKeys } from '../src/seal/keyring.ts'
 import { memoryStore } from '../src/store/memory.ts'
@@ -26,12 +28,27 @@ for (let i = 0; i < connections; i++) {
 
 const { records } = memoryStore()
 const scopes = ['read:connected_apps'] as const
-const caller = { clientId: 'bench', tenant: 'default', secretHash: '', scopes, owner: 'bench', expiresAt: null, disabled: false }
-await records.change([{ put: 'caller', caller: { ...caller, createdAt: 0 } }], [])
+const caller = {
+  ...{
+    clientId: 'bench',
+    tenant: 'default',
+    secretHash: '',
+    scopes,
+    owner: 'bench',
+    expiresAt: null,
+    disabled: false,
+    createdAt: 0,
+  },
+  ...{ pins: {}, dpop: false, rateLimit: null, lastUsedAt: null },
+}
+await records.change([{ put: 'caller', caller }], [])
+const net = { request: () => Promise.reject(new Error('nobody is asked')) }
 const tokens = new CallerTokens(() => [{ kid: 'bench', createdAt: 0, ...generateKeyPairSync('rsa', { modulusLength: 2048 }) }], {
   issuer: 'http://localhost',
   registry: new Registry(records, new Map()),
   now: Date.now,
+  callersSeen: new CallersSeen(),
+  trusted: new TrustedIssuers({ net, now: Date.now, log: () => {} }),
 })
 
 const app = Fastify({ logger: false })
@@ -46,4 +63,4 @@ app.get<{ Querystring: { session_id: string } }>('/api/v1/connected_apps/token',
   return sendJson(reply, 200, { access_token: opened.reveal(), access_token_expiry: moment(expiresAt) })
 })
 const address = await app.listen({ host: '127.0.0.1', port: 0 })
-answering({ address, bearer: await tokens.issue('bench', scopes) }, () => app.close())
+answering({ address, bearer: await tokens.issue('bench', scopes, null) }, () => app.close())

@@ -123,3 +123,32 @@ describe('latchstring apply', { concurrency: 4 }, () => {
     assert.deepEqual([missing.code, unnamed.code], [2, 2])
   })
 })
+
+test('a trusted issuer is made so, told of, and removed only with a yes', async (t) => {
+  const here = shell(t)
+  const file = here.write(
+    'issuers.yaml',
+    'trusted_issuers:\n  - {issuer: "https://login.example.com", audience: "https://connect.example.com/api", tenant_claim: org}\n',
+  )
+  const { changes } = await here.json<Output>('apply', '-f', file)
+  assert.deepEqual(
+    changes.map(({ kind, id, change }) => [kind, id, change]),
+    [['issuer', 'https://login.example.com', 'created']],
+  )
+  assert.deepEqual(
+    (await here.json<Output>('apply', '-f', file)).changes.map(({ change }) => change),
+    ['unchanged'],
+  )
+  const listed = await here.run('issuers', 'list')
+  assert.match(
+    listed.stdout,
+    /^ISSUER +AUDIENCE +TENANT\nhttps:\/\/login\.example\.com +https:\/\/connect\.example\.com\/api +as org says\n$/,
+  )
+  const unasked = await here.run('issuers', 'remove', 'https://login.example.com')
+  assert.deepEqual([unasked.code, unasked.stdout], [2, ''])
+  assert.deepEqual(await here.json('issuers', 'remove', 'https://login.example.com', '--yes'), {
+    removed: 'https://login.example.com',
+  })
+  assert.deepEqual(await here.json('issuers', 'list'), { trusted_issuers: [] })
+  assert.notEqual((await here.run('issuers', 'remove', 'https://login.example.com', '--yes')).code, 0)
+})

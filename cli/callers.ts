@@ -19,6 +19,10 @@ interface CreateOptions extends Options {
   readonly scope: string[]
   readonly owner: string
   readonly expires?: string
+  readonly app?: string[]
+  readonly ip?: string[]
+  readonly dpop?: boolean
+  readonly rateLimit?: string
 }
 
 export function addCallers(program: Command): void {
@@ -50,11 +54,23 @@ function addList(callers: Command): void {
           { title: 'STATE', cell: stateOf },
           { title: 'OWNER', cell: (caller) => caller.owner },
           { title: 'EXPIRES', cell: (caller) => caller.expires },
+          { title: 'LAST USED', cell: (caller) => caller.last_used_at ?? 'never' },
+          { title: 'PINS', cell: pinsOf },
           { title: 'SCOPES', cell: (caller) => caller.scopes.join(' ') },
         ]),
       )
     })
   withExamples(command, { 'latchstring callers list --tenant acme': "another tenant's" })
+}
+
+function pinsOf({ pins, dpop, rate_limit }: CallerItem): string | null {
+  const held = [
+    ...(pins.apps ?? []),
+    ...(pins.ip ?? []),
+    ...(dpop === 'required' ? ['dpop'] : []),
+    ...(rate_limit ? [rate_limit] : []),
+  ]
+  return held.length > 0 ? held.join(' ') : null
 }
 
 function stateOf({ disabled, expires }: CallerItem): string {
@@ -69,14 +85,21 @@ function addCreate(callers: Command): void {
     .addOption(new Option('--scope <scope...>', 'what it may do').choices(SCOPES).makeOptionMandatory())
     .requiredOption('--owner <owner>', 'the person or team that answers for it')
     .option('--expires <day>', 'when it ends, such as 2027-06-01; needed for more than connected_apps scopes')
+    .option('--app <key_code_ref...>', 'pin it to these apps')
+    .option('--ip <range...>', 'pin it to these addresses, such as 203.0.113.0/24')
+    .option('--dpop', 'give it only tokens that are bound to a key of its own (RFC 9449)')
+    .option('--rate-limit <limit>', 'how much it may ask of each process, such as 1000/min')
     .option('--json', 'for programs')
-    .action(async (clientId: string, { json, scope, owner, expires, ...options }: CreateOptions) => {
+    .action(async (clientId: string, { json, scope, owner, expires, app, ip, dpop, rateLimit, ...options }: CreateOptions) => {
       const definition = {
         client_id: clientId,
         tenant: options.tenant,
         scopes: [...new Set(scope)],
         owner,
         ...(expires !== undefined && { expires }),
+        ...((app || ip) && { pins: { ...(app && { apps: app }), ...(ip && { ip }) } }),
+        ...(dpop && { dpop: 'required' }),
+        ...(rateLimit !== undefined && { rate_limit: rateLimit }),
       }
       const { item, secret } = await asOperator(options, async (ports, operator) => {
         const wanted = await ports.checkCaller(definition)
@@ -92,6 +115,8 @@ function addCreate(callers: Command): void {
     })
   withExamples(command, {
     'latchstring callers create backend --scope read:connected_apps create:connected_apps --owner ops@example.com': '',
+    'latchstring callers create crm-sync --scope read:connected_apps --owner ops --app crm --ip 203.0.113.0/24':
+      'one app, from there only',
     'latchstring callers create console --scope read:connections --owner ops@example.com --expires 2027-06-01': '',
   })
 }

@@ -106,7 +106,7 @@ describe('without a server', { concurrency: 3 }, () => {
     assert.match(endless.stderr, /expires: is missing/)
     assert.match(
       listed.stdout,
-      /^CLIENT_ID +STATE +OWNER +EXPIRES +SCOPES\nbackend +enabled +ops +- +read:connected_apps create:connected_apps\n$/,
+      /^CLIENT_ID +STATE +OWNER +EXPIRES +LAST USED +PINS +SCOPES\nbackend +enabled +ops +- +never +- +read:connected_apps create:connected_apps\n$/,
     )
     assert.deepEqual([unasked.code, unasked.stdout], [2, ''])
     assert.match(unasked.stderr, /removing the caller backend cannot be taken back: say --yes/)

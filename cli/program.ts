@@ -13,6 +13,7 @@ import { addDemo } from './demo.ts'
 import { addEvents } from './events.ts'
 import { withExamples, withVariables } from './help.ts'
 import { addIncident } from './incident.ts'
+import { addIssuers } from './issuers.ts'
 import { addKeys } from './keys.ts'
 import { addMigrate } from './migrate.ts'
 import { addOwner } from './owner.ts'
@@ -52,6 +53,7 @@ export function createProgram(): Command {
     addKeys,
     addAudit,
     addOwner,
+    addIssuers,
     addMigrate,
     addSandbox,
     addBench,

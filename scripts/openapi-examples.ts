@@ -57,6 +57,10 @@ const caller: JsonObject = {
   owner: 'ops@example.com',
   expires: '2027-06-01T00:00:00.000Z',
   disabled: false,
+  pins: { apps: ['crm'], ip: null },
+  dpop: 'optional',
+  rate_limit: null,
+  last_used_at: '2026-11-26T09:30:00.000Z',
   created_at: AT,
 }
 
@@ -185,6 +189,8 @@ export const EXAMPLES: Readonly<Record<string, Example>> = {
 /** Words as the broker says them, or might: they change with the case, the code does not. */
 const MESSAGES: Readonly<Record<ErrorCode, string>> = {
   INVALID_CREDENTIALS: 'Invalid credentials',
+  MISDIRECTED_REQUEST: 'this host name is not one of this server: ask at its public URL',
+  OUTSIDE_PINS: 'this caller is pinned to certain apps, and this is outside of them',
   INSUFFICIENT_SCOPE: 'this needs the scope read:connections',
   INVALID_REQUEST: 'query must have required properties session_id',
   MISSING_OWNER: 'say whose connection it is: user_id, org_code, or both',
@@ -210,6 +216,7 @@ const MESSAGES: Readonly<Record<ErrorCode, string>> = {
   PROVIDER_UNAVAILABLE: 'the token expired and the provider could not renew it just now: timeout',
   APP_CREDENTIALS_REJECTED:
     "the provider refuses this app's client id or secret; an operator must correct it, then this connection works again",
+  ISSUER_UNAVAILABLE: 'the keys of this issuer cannot be had just now',
   STORE_UNAVAILABLE: 'the store cannot be read or written at the moment',
   KEY_SERVICE_UNAVAILABLE: 'the key service arn:aws:kms:eu-central-1:111122223333:key/1a2b does not answer at the moment',
   INTEGRITY_FAILURE: `access_token of connections ${SESSION} is damaged or belongs elsewhere`,

@@ -116,7 +116,7 @@ function tokenOperation(): JsonObject {
         scope: 'read:connected_apps create:connected_apps',
       }),
       400: failed(
-        '`invalid_request`, `invalid_scope`, `unsupported_grant_type`',
+        '`invalid_request`, `invalid_scope`, `unsupported_grant_type`, `unauthorized_client`, `invalid_dpop_proof`',
         'unsupported_grant_type',
         'callers use client_credentials; end users have no account here',
       ),
@@ -135,7 +135,11 @@ const tokenAnswer: JsonObject = {
   required: ['access_token', 'token_type', 'expires_in', 'scope'],
   properties: {
     access_token: { type: 'string', description: 'A JWT, signed RS256.' },
-    token_type: { type: 'string', const: 'bearer' },
+    token_type: {
+      type: 'string',
+      enum: ['bearer', 'DPoP'],
+      description: '`DPoP`: it is bound to the key of the proof that came with the request (RFC 9449).',
+    },
     expires_in: { type: 'integer', description: 'Seconds.' },
     scope: { type: 'string', description: 'What was granted, separated by spaces.' },
   },
@@ -145,7 +149,17 @@ const tokenError: JsonObject = {
   type: 'object',
   required: ['error'],
   properties: {
-    error: { type: 'string', enum: ['invalid_request', 'invalid_client', 'invalid_scope', 'unsupported_grant_type'] },
+    error: {
+      type: 'string',
+      enum: [
+        'invalid_request',
+        'invalid_client',
+        'invalid_scope',
+        'unsupported_grant_type',
+        'unauthorized_client',
+        'invalid_dpop_proof',
+      ],
+    },
     error_description: { type: 'string' },
   },
 }

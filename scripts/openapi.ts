@@ -19,6 +19,8 @@ const ALWAYS: readonly ErrorCode[] = [
   'INVALID_REQUEST',
   'INVALID_CREDENTIALS',
   'INSUFFICIENT_SCOPE',
+  'OUTSIDE_PINS',
+  'ISSUER_UNAVAILABLE',
   'TOO_MANY_REQUESTS',
   'STORE_UNAVAILABLE',
   'KEY_SERVICE_UNAVAILABLE',
@@ -31,7 +33,7 @@ const DESCRIPTION = `A self-hosted broker for connected apps: a URL for a user t
 
 Every operation under \`/api/v1\` takes a bearer token of \`POST /oauth2/token\` and names the scope that it needs. Errors always have the
 same form; docs/errors.md says of each code what to do. Beside what stands at an operation, any address can answer 405 with
-\`METHOD_NOT_ALLOWED\` and the header \`Allow\`, 414 with \`URI_TOO_LONG\` and 431 with \`HEADERS_TOO_LARGE\`.`
+\`METHOD_NOT_ALLOWED\` and the header \`Allow\`, 414 with \`URI_TOO_LONG\`, 421 with \`MISDIRECTED_REQUEST\` and 431 with \`HEADERS_TOO_LARGE\`.`
 
 const TAGS: Readonly<Record<string, string>> = {
   connected_apps: 'Connecting, tokens, revoking: what every stock client of the Connected Apps API speaks, and `complete`.',

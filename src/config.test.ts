@@ -47,6 +47,9 @@ test('with a key and nothing else it is what the documentation says', () => {
     logLevel: 'info',
     failedGuessesPerMinute: 60,
     workers: 1,
+    requestsPerMinute: null,
+    trustedProxies: [],
+    allowedHosts: [],
   })
   assert.equal(masterKeys.reveal(), KEY)
   assert.equal(environment['LATCHSTRING_MASTER_KEY'], KEY)
@@ -63,6 +66,9 @@ test('every variable has its say', () => {
     LATCHSTRING_LOG_LEVEL: 'debug',
     LATCHSTRING_FAILED_GUESSES_PER_MINUTE: '5',
     LATCHSTRING_WORKERS: '4',
+    LATCHSTRING_REQUESTS_PER_MINUTE: '600',
+    LATCHSTRING_TRUSTED_PROXIES: '10.0.0.0/8, ::1',
+    LATCHSTRING_ALLOWED_HOSTS: 'latchstring.internal',
   })
   const { masterKeys: _, environment: __, ...rest } = config
   assert.deepEqual(rest, {
@@ -77,8 +83,11 @@ test('every variable has its say', () => {
     logLevel: 'debug',
     failedGuessesPerMinute: 5,
     workers: 4,
+    requestsPerMinute: 600,
+    trustedProxies: ['10.0.0.0/8', '::1'],
+    allowedHosts: ['latchstring.internal'],
   })
-  assert.equal(VARIABLES.length, 11, 'and there are no others')
+  assert.equal(VARIABLES.length, 14, 'and there are no others')
 })
 
 test('there is no more than one worker on a store that each process has of its own', () => {
@@ -167,6 +176,9 @@ describe('the database', () => {
 
 for (const [name, wrong] of [
   ['LATCHSTRING_PORT', ['-1', '65536', '1.5', '0x10', '1e3', 'http']],
+  ['LATCHSTRING_REQUESTS_PER_MINUTE', ['0', 'many']],
+  ['LATCHSTRING_TRUSTED_PROXIES', ['all', '10.0.0.1/8', 'proxy.internal', 'true']],
+  ['LATCHSTRING_ALLOWED_HOSTS', ['*', '*.example.com', 'a.example:4400', 'https://a.example']],
   ['LATCHSTRING_FAILED_GUESSES_PER_MINUTE', ['0', '-5', '1000001', 'none']],
   ['LATCHSTRING_LOG_LEVEL', ['verbose', 'INFO', 'trace']],
 ] as const) {

@@ -1,6 +1,7 @@
 /** The environment and the command line in, a frozen Config out; every mistake is told at once. The only reader of the environment. */
 
 import { readFileSync } from 'node:fs'
+import { rangeProblem } from './core/pins.ts'
 import { Secret } from './core/secret.ts'
 
 export interface Config {
@@ -25,6 +26,12 @@ export interface Config {
   readonly failedGuessesPerMinute: number
   /** Processes that share the port; 1: this one serves. */
   readonly workers: number
+  /** From one address; null: as many as it likes. */
+  readonly requestsPerMinute: number | null
+  /** Addresses and ranges of proxies that are believed. */
+  readonly trustedProxies: readonly string[]
+  /** Names that requests may be meant for, besides the public URL's. */
+  readonly allowedHosts: readonly string[]
   /** What `${env:NAME}` in the setup file may name. */
   readonly environment: Readonly<Record<string, string | undefined>>
 }
@@ -60,6 +67,17 @@ export const VARIABLES = [
     meaning: 'wrong tokens, secrets and links taken from one address',
   },
   { name: 'LATCHSTRING_WORKERS', fallback: '1', meaning: 'processes that serve on the port; the same as --workers' },
+  { name: 'LATCHSTRING_REQUESTS_PER_MINUTE', fallback: 'no limit', meaning: 'requests of any kind taken from one address' },
+  {
+    name: 'LATCHSTRING_TRUSTED_PROXIES',
+    fallback: 'none',
+    meaning: 'addresses and ranges of proxies whose `X-Forwarded-For` is believed, with commas between',
+  },
+  {
+    name: 'LATCHSTRING_ALLOWED_HOSTS',
+    fallback: 'none',
+    meaning: 'host names that requests may name beside that of the public URL, with commas between',
+  },
 ] as const
 
 /** More is a slip of the finger: each is a whole process. */
@@ -129,6 +147,9 @@ export function readConfig(flags: Flags = {}, environment: Environment = process
     logLevel: checked('LATCHSTRING_LOG_LEVEL', 'info', logLevelOf),
     failedGuessesPerMinute: checked('LATCHSTRING_FAILED_GUESSES_PER_MINUTE', 60, (value) => wholeNumber(value, 1, 1_000_000)),
     workers: checked('LATCHSTRING_WORKERS', 1, (value) => wholeNumber(value, 1, WORKERS_MAX)),
+    requestsPerMinute: checked('LATCHSTRING_REQUESTS_PER_MINUTE', null, (value) => wholeNumber(value, 1, 100_000_000)),
+    trustedProxies: checked('LATCHSTRING_TRUSTED_PROXIES', [], rangesOf),
+    allowedHosts: checked('LATCHSTRING_ALLOWED_HOSTS', [], hostsOf),
     environment,
   }
   if (config.workers > 1 && config.database.kind === 'memory')
@@ -157,6 +178,29 @@ function wholeNumber(value: string, min: number, max: number): number {
   const number = Number(value)
   if (/^\d+$/.test(value) && number >= min && number <= max) return number
   throw new Error(`must be a whole number from ${min} to ${max}`)
+}
+
+function rangesOf(value: string): readonly string[] {
+  const ranges = listed(value)
+  for (const range of ranges) {
+    const problem = rangeProblem(range)
+    if (problem) throw new Error(`must be addresses or ranges with commas between: ${range} ${problem}`)
+  }
+  return ranges
+}
+
+function hostsOf(value: string): readonly string[] {
+  const hosts = listed(value)
+  const wrong = hosts.find((host) => !/^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/.test(host))
+  if (wrong !== undefined) throw new Error(`must be host names without ports, with commas between: not ${wrong}`)
+  return hosts
+}
+
+function listed(value: string): string[] {
+  return value
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '')
 }
 
 function publicUrlOf(value: string): string {

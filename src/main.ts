@@ -10,11 +10,12 @@ import { CatalogError } from './catalog/mistake.ts'
 import { type Config, ConfigError } from './config.ts'
 import { Ahead } from './core/ahead.ts'
 import { type Applied, type ApplyOptions, apply } from './core/apply.ts'
+import { CallersSeen } from './core/callers-seen.ts'
 import { BrokerError } from './core/errors.ts'
 import { Flights } from './core/flights.ts'
 import { HandOuts } from './core/hand-outs.ts'
 import { Pacing } from './core/pacing.ts'
-import type { Journal, Mark, Mode, Ports, RecordStore, Store } from './core/ports.ts'
+import type { Journal, Mark, Mode, Net, Ports, RecordStore, Store } from './core/ports.ts'
 import type { Provider } from './core/provider.ts'
 import { Registry } from './core/registry.ts'
 import { lookForRestore, noteLife } from './core/restored.ts'
@@ -24,8 +25,10 @@ import { noteUsage, Usage } from './core/usage.ts'
 import { createCourier } from './events/courier.ts'
 import { Dispatcher } from './events/dispatcher.ts'
 import { CallerTokens } from './http/caller-token.ts'
+import { Proofs } from './http/dpop.ts'
 import { Guesses } from './http/guesses.ts'
 import { createServer } from './http/server.ts'
+import { TrustedIssuers } from './http/trusted-issuers.ts'
 import { startJobs } from './jobs/jobs.ts'
 import { openJournal } from './journal/journal.ts'
 import { markIn } from './journal/mark.ts'
@@ -57,6 +60,7 @@ export interface Broker {
   readonly ports: Ports
   readonly keys: BrokerKeys
   readonly metrics: Metrics
+  readonly net: Net
   /** Where the master keys are read from; null: from the environment. */
   readonly keyFile: KeyFile | null
   /**
@@ -120,6 +124,7 @@ export async function openBroker(
       revocationEnded: metrics.revocationEnded,
       handOuts: new HandOuts(),
       notary: keys.notary,
+      callersSeen: new CallersSeen(),
       pacing: new Pacing({ now, chance: Math.random }),
       now,
       pause: (ms) => pause(ms),
@@ -136,6 +141,7 @@ export async function openBroker(
       ports,
       keys,
       metrics,
+      net,
       keyFile: config.masterKeyFile === null ? null : { path: config.masterKeyFile, services },
       async applySetup(path = config.setupFile ?? undefined, { dryRun = false, ...options } = {}) {
         if (path === undefined) return null
@@ -200,15 +206,28 @@ export interface ServeOptions {
   readonly machine?: Machine
 }
 
+type ServeConfig = Pick<
+  Config,
+  'host' | 'port' | 'failedGuessesPerMinute' | 'requestsPerMinute' | 'trustedProxies' | 'allowedHosts'
+>
+
 /** Listens. Everything that could be wrong with the set-up was wrong before this. */
 export async function serve(
   broker: Broker,
-  config: Pick<Config, 'host' | 'port' | 'failedGuessesPerMinute'>,
+  config: ServeConfig,
   { ahead = true, machine = alone(broker, config) }: ServeOptions = {},
 ): Promise<RunningServer> {
-  const { ports, keys, metrics } = broker
+  const { ports, keys, metrics, net } = broker
   const readiness = { accepting: true }
-  const tokens = new CallerTokens(keys.signing, { issuer: ports.publicUrl, registry: ports.registry, now: ports.now })
+  const { publicUrl: issuer, registry, now, callersSeen, log } = ports
+  const tokens = new CallerTokens(keys.signing, {
+    issuer,
+    registry,
+    now,
+    callersSeen,
+    trusted: new TrustedIssuers({ net, now, log }),
+  })
+  const proofs = new Proofs({ publicUrl: issuer, now })
   // Before anybody asks for what an earlier process got and could not write.
   await settleJournal(ports).catch((error: unknown) =>
     ports.log('error', 'what waits in the journal could not be written', { error }),
@@ -217,7 +236,8 @@ export async function serve(
     ports.log('warn', 'the database was not told that it is worked on', { error }),
   )
   const meter = { answered: metrics.answered, show: () => machine.showMetrics() }
-  const server = await createServer(ports, { tokens, readiness, meter, failedGuess: (address) => machine.failedGuess(address) })
+  const failedGuess = (address: string): Promise<number | null> => machine.failedGuess(address)
+  const server = await createServer(ports, { ...config, tokens, proofs, readiness, meter, failedGuess })
   const address = await server.listen({ host: config.host, port: config.port })
   const jobs = startJobs(ports, { ahead })
   const dispatcher = new Dispatcher(ports, { count: metrics.delivered })
@@ -232,6 +252,9 @@ export async function serve(
     await noteUsage(ports, ports.usage).catch((error: unknown) =>
       ports.log('warn', 'what was used could not be noted', { error }),
     )
+    await ports.callersSeen
+      .write(ports.store.records)
+      .catch((error: unknown) => ports.log('warn', 'when callers were last there could not be written', { error }))
     await broker.close()
   }
   let stopped: Promise<void> | null = null
@@ -287,9 +310,11 @@ function withoutPen(records: RecordStore): RecordStore {
     apps: (tenant) => records.apps(tenant),
     app: (tenant, keyCodeRef) => records.app(tenant, keyCodeRef),
     callers: (tenant) => records.callers(tenant),
+    trustedIssuers: () => records.trustedIssuers(),
     caller: (clientId) => records.caller(clientId),
     keys: () => records.keys(),
     addKey: (key) => records.addKey(key),
+    used: async () => {},
     rotateKey: async () => {},
     change: async () => {},
   }

@@ -160,6 +160,11 @@ export const RULES: readonly Rule[] = [
     broken: scriptedDependencies,
   },
   {
+    name: 'every package that the broker needs is known by its hash',
+    remedy: 'npm install writes it; a package without one could be another tomorrow',
+    broken: unhashedDependencies,
+  },
+  {
     name: 'the lock file knows every platform',
     remedy:
       'npm leaves out what its registry could not find, and then "npm ci" refuses: add version, os, cpu and "optional" by hand',
@@ -243,6 +248,9 @@ interface Locked {
   readonly hasInstallScript?: boolean
   readonly dev?: boolean
   readonly devOptional?: boolean
+  readonly optional?: boolean
+  readonly link?: boolean
+  readonly integrity?: string
   readonly optionalDependencies?: Readonly<Record<string, string>>
 }
 
@@ -250,6 +258,16 @@ function scriptedDependencies(files: readonly File[]): string[] {
   const lock: Lock = JSON.parse(textOf(files, 'package-lock.json') ?? '{}')
   return Object.entries(lock.packages ?? {})
     .filter(([, { hasInstallScript, dev, devOptional }]) => hasInstallScript && !dev && !devOptional)
+    .map(([path]) => path)
+}
+
+function unhashedDependencies(files: readonly File[]): string[] {
+  const lock: Lock = JSON.parse(textOf(files, 'package-lock.json') ?? '{}')
+  return Object.entries(lock.packages ?? {})
+    .filter(
+      ([path, { link, dev, optional, devOptional }]) => /node_modules\//.test(path) && !link && !dev && !optional && !devOptional,
+    )
+    .filter(([, { integrity }]) => !integrity?.startsWith('sha512-'))
     .map(([path]) => path)
 }
 

@@ -20,6 +20,8 @@ export interface OidcProviderWishes {
   readonly requirePushed?: boolean
   /** Seconds. */
   readonly accessTokenLife?: number
+  /** Whom clients may get tokens for by themselves (RFC 8707), as JWTs, and what these may allow. */
+  readonly resource?: { readonly audience: string; readonly scope: string }
 }
 
 export interface OidcProviderServer extends AsyncDisposable {
@@ -38,6 +40,7 @@ export async function startOidcProvider({
   clients,
   requirePushed = false,
   accessTokenLife = 3600,
+  resource,
 }: OidcProviderWishes): Promise<OidcProviderServer> {
   const counts = new Map<string, number>()
   let answer: RequestListener = (_, response) => response.end()
@@ -48,7 +51,7 @@ export async function startOidcProvider({
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const issuer = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-  answer = quietly(() => new Provider(issuer, configuration(clients, requirePushed, accessTokenLife))).callback()
+  answer = quietly(() => new Provider(issuer, configuration(clients, requirePushed, accessTokenLife, resource))).callback()
 
   const close = async () => {
     server.closeAllConnections()
@@ -67,7 +70,12 @@ export async function startOidcProvider({
   }
 }
 
-function configuration(clients: readonly OidcClient[], requirePushed: boolean, accessTokenLife: number) {
+function configuration(
+  clients: readonly OidcClient[],
+  requirePushed: boolean,
+  accessTokenLife: number,
+  resource: OidcProviderWishes['resource'],
+) {
   const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
   return {
     clients: clients.map((client) => ({
@@ -88,6 +96,14 @@ function configuration(clients: readonly OidcClient[], requirePushed: boolean, a
     issueRefreshToken: () => true,
     pkce: { required: () => true },
     features: {
+      ...(resource && {
+        clientCredentials: { enabled: true },
+        dPoP: { enabled: true },
+        resourceIndicators: {
+          enabled: true,
+          getResourceServerInfo: () => ({ ...resource, accessTokenFormat: 'jwt', accessTokenTTL: accessTokenLife }),
+        },
+      }),
       devInteractions: { enabled: true },
       revocation: {
         enabled: true,
@@ -97,6 +113,7 @@ function configuration(clients: readonly OidcClient[], requirePushed: boolean, a
     },
     ttl: {
       AccessToken: accessTokenLife,
+      ClientCredentials: accessTokenLife,
       AuthorizationCode: 60,
       Grant: 3600,
       IdToken: 3600,

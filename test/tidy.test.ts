@@ -213,6 +213,25 @@ const EXAMPLES: Readonly<Record<string, { readonly bad: readonly House[]; readon
       },
     ],
   },
+  'every package that the broker needs is known by its hash': {
+    bad: [
+      { 'package-lock.json': JSON.stringify({ packages: { 'node_modules/a': {} } }) },
+      { 'package-lock.json': JSON.stringify({ packages: { 'node_modules/a': { integrity: 'sha1-x' } } }) },
+    ],
+    good: [
+      {
+        'package-lock.json': JSON.stringify({
+          packages: {
+            '': {},
+            sdk: {},
+            'node_modules/sdk': { link: true },
+            'node_modules/a': { integrity: 'sha512-x' },
+            'node_modules/b': { dev: true },
+          },
+        }),
+      },
+    ],
+  },
   'the lock file knows every platform': {
     bad: [
       {

@@ -35,7 +35,11 @@ export interface WorldOptions {
   readonly app?: Readonly<Record<string, unknown>>
   readonly provider?: Readonly<Record<string, unknown>>
   /** Further providers and apps for latchstring.yaml; the sandbox's address is known by now. */
-  readonly further?: (sandbox: Sandbox) => { readonly providers?: readonly object[]; readonly apps?: readonly object[] }
+  readonly further?: (sandbox: Sandbox) => {
+    readonly providers?: readonly object[]
+    readonly apps?: readonly object[]
+    readonly issuers?: readonly object[]
+  }
   readonly failedGuessesPerMinute?: number
   /** As the environment gives them. Default: one key. */
   readonly masterKeys?: string
@@ -290,7 +294,7 @@ export async function startWorld({
     owner: 'ops@example.com',
     expires: '2100-01-01',
   }))
-  const { providers: otherProviders = [], apps: otherApps = [] } = further?.(sandbox) ?? {}
+  const { providers: otherProviders = [], apps: otherApps = [], issuers = [] } = further?.(sandbox) ?? {}
   const setupFile = join(folder, 'latchstring.yaml')
   // JSON is YAML.
   await writeFile(
@@ -299,6 +303,7 @@ export async function startWorld({
       providers: [{ ...sandbox.provider(), ...provider }, ...otherProviders],
       apps: [...apps, ...elsewhere, ...otherApps],
       callers,
+      trusted_issuers: issuers,
     }),
   )
 

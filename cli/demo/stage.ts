@@ -107,6 +107,9 @@ function configOn({ folder, masterKey, clientSecret }: Ground, port: number): Co
     setupFile: join(folder, 'latchstring.yaml'),
     logLevel: 'error',
     workers: 1,
+    requestsPerMinute: null,
+    trustedProxies: [],
+    allowedHosts: [],
     failedGuessesPerMinute: 60,
     environment: { SAMPLE_APP_SECRET: clientSecret },
   }

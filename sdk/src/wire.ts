@@ -11,12 +11,14 @@
 export type ErrorCode =
   | 'INVALID_CREDENTIALS'
   | 'INSUFFICIENT_SCOPE'
+  | 'OUTSIDE_PINS'
   | 'INVALID_REQUEST'
   | 'MISSING_OWNER'
   | 'INVALID_CALLBACK_URL'
   | 'APP_NOT_FOUND'
   | 'NOT_FOUND'
   | 'METHOD_NOT_ALLOWED'
+  | 'MISDIRECTED_REQUEST'
   | 'CONFLICT'
   | 'INVALID_SESSION'
   | 'SESSION_PENDING'
@@ -34,6 +36,7 @@ export type ErrorCode =
   | 'URI_TOO_LONG'
   | 'HEADERS_TOO_LARGE'
   | 'UNSUPPORTED_MEDIA_TYPE'
+  | 'ISSUER_UNAVAILABLE'
   | 'STORE_UNAVAILABLE'
   | 'KEY_SERVICE_UNAVAILABLE'
   | 'INTEGRITY_FAILURE'
@@ -301,6 +304,8 @@ export type AuditAction =
   | 'caller.disabled'
   | 'caller.enabled'
   | 'caller.removed'
+  | 'issuer.applied'
+  | 'issuer.removed'
   | 'webhook.created'
   | 'webhook.rotated'
   | 'webhook.replayed'
@@ -499,7 +504,21 @@ export interface CallerItem {
   /** null: never. */
   readonly expires: string | null
   readonly disabled: boolean
+  readonly pins: CallerPins
+  readonly dpop: 'required' | 'optional'
+  /** Requests a minute to each process, `1000/min`; null: no limit. */
+  readonly rate_limit: string | null
   readonly created_at: string
+  /** To the minute; null: never, as far as is known. */
+  readonly last_used_at: string | null
+}
+
+/** null: not pinned. */
+export interface CallerPins {
+  /** The only apps it may use, by their `key_code_ref`. */
+  readonly apps: readonly string[] | null
+  /** Addresses and ranges that it may ask from. */
+  readonly ip: readonly string[] | null
 }
 
 export interface CallerListAnswer {
@@ -516,6 +535,11 @@ export interface CallerRequest {
   readonly owner: string
   /** A date or a moment. */
   readonly expires?: string | null
+  readonly pins?: { readonly apps?: readonly string[]; readonly ip?: readonly string[] }
+  /** `required`: only tokens that are bound to a key of its own (RFC 9449). */
+  readonly dpop?: 'required' | 'optional'
+  /** `1000/min`. */
+  readonly rate_limit?: string
 }
 
 export interface CallerAnswer extends CallerItem {
@@ -552,6 +576,8 @@ export type CallerTokenErrorCode =
   | 'invalid_request'
   | 'unsupported_grant_type'
   | 'invalid_grant'
+  /** RFC 9449 section 5. */
+  | 'invalid_dpop_proof'
   | 'temporarily_unavailable'
   | 'server_error'
 

@@ -66,6 +66,9 @@ callers:
     scopes: [read:connected_apps, create:connected_apps]
     owner: ops@example.com
     expires: 2027-06-01
+    pins: { apps: [local], ip: [203.0.113.0/24, '2001:db8::7'] }
+    dpop: required
+    rate_limit: 1000/min
     tenant: acme
 `)
   assert.equal(setup.providers[0]?.id, 'local')
@@ -97,6 +100,9 @@ callers:
     scopes: ['read:connected_apps', 'create:connected_apps'],
     owner: 'ops@example.com',
     expiresAt: Date.UTC(2027, 5, 1),
+    pins: { apps: ['local'], ip: ['203.0.113.0/24', '2001:db8::7'] },
+    dpop: true,
+    rateLimit: 1000,
   })
   assert.equal(callerSecret?.reveal(), SECRET)
   assert.doesNotMatch(inspect(setup, { depth: 9 }) + JSON.stringify(setup), /hush|aaaa/)
@@ -134,13 +140,16 @@ test('what is left out has a default', () => {
     scopes: ['read:connected_apps'],
     owner: 'me',
     expiresAt: null,
+    pins: {},
+    dpop: false,
+    rateLimit: null,
   })
   assert.deepEqual(providers, [])
 })
 
 test('an empty file, one of comments and one with empty lists are fine', () => {
   for (const text of ['', '# nothing yet\n', 'apps:\n', 'providers: []\napps:\ncallers: []\n']) {
-    assert.deepEqual(read(text), { providers: [], apps: [], callers: [] })
+    assert.deepEqual(read(text), { providers: [], apps: [], callers: [], issuers: [] })
   }
 })
 
@@ -286,10 +295,52 @@ const ADDED: readonly [string, string, string, string][] = [
   ['a list that is none', 'apps: none', '', 'f.yaml:1:7: apps: must be a list or nothing, not text'],
   ['a document that is a list', '- apps', '', 'f.yaml:1:1: must be a map of fields, not a list'],
   [
-    'trusted issuers, which are for later',
-    'trusted_issuers: []',
+    'a field that is none',
+    'trusted: []',
     '',
-    'f.yaml:1:1: trusted_issuers: is unknown; known are providers, apps, callers',
+    'f.yaml:1:1: trusted: is unknown; known are providers, apps, callers, trusted_issuers',
+  ],
+  [
+    'a trusted issuer without an audience',
+    'trusted_issuers:\n  - {issuer: "https://i.example"}',
+    '',
+    'f.yaml:2:5: trusted_issuers[0].audience: is missing',
+  ],
+  [
+    'a trusted issuer that signs with a shared secret, or not at all',
+    'trusted_issuers:\n  - {issuer: "https://i.example", audience: a, algorithms: [HS256, none]}',
+    '',
+    'trusted_issuers[0].algorithms[0]: must be one of',
+  ],
+  [
+    'a trusted issuer without TLS',
+    'trusted_issuers:\n  - {issuer: "http://i.example", audience: a}',
+    '',
+    'f.yaml:2:14: trusted_issuers[0].issuer: must begin with https://',
+  ],
+  [
+    'S-67 a tenant that is said twice',
+    'trusted_issuers:\n  - {issuer: "https://i.example", audience: a, tenant: t, tenant_claim: org}',
+    '',
+    'trusted_issuers[0].tenant_claim: stands beside tenant',
+  ],
+  [
+    'the same issuer twice',
+    'trusted_issuers:\n  - {issuer: "https://i.example", audience: a}\n  - {issuer: "https://i.example", audience: b}',
+    '',
+    'trusted_issuers[1].issuer: is the same issuer as the one on line 2',
+  ],
+  [
+    'a range of addresses that does not begin where it says',
+    'callers:\n  - {client_id: c, scopes: [read:connected_apps], owner: o, pins: {ip: [10.0.0.1/8]}}',
+    '',
+    'callers[0].pins.ip[0]: must begin where its range does: 10.0.0.1 lies within /8',
+  ],
+  [
+    'a limit that is none',
+    'callers:\n  - {client_id: c, scopes: [read:connected_apps], owner: o, rate_limit: 5/s}',
+    '',
+    'callers[0].rate_limit: must be a number of requests a minute, such as 1000/min',
   ],
   [
     'an own provider that is wrong',

@@ -4,11 +4,20 @@ import { readFile } from 'node:fs/promises'
 import type { Provider } from '../core/provider.ts'
 import { Secret } from '../core/secret.ts'
 import type { AppSetup, CallerSetup, Setup } from '../core/setup.ts'
+import type { TrustedIssuer } from '../core/trusted-issuer.ts'
 import { fromEnvironment } from './environment.ts'
 import { providerMistakes } from './load.ts'
 import { CatalogError, type Mistake, type Path, type Source, throwIfAny, withoutLines } from './mistake.ts'
-import { appRules, callerRules, duplicates, momentOf, tenantOf } from './setup-rules.ts'
-import { type AppDefinition, appSchema, type CallerDefinition, callerSchema, setupSchema } from './setup-schema.ts'
+import { appRules, callerRules, duplicates, issuerRules, momentOf, tenantOf } from './setup-rules.ts'
+import {
+  type AppDefinition,
+  appSchema,
+  type CallerDefinition,
+  callerSchema,
+  type IssuerDefinition,
+  issuerSchema,
+  setupSchema,
+} from './setup-schema.ts'
 import { shapeThen, validator } from './validate.ts'
 import { readYaml } from './yaml.ts'
 
@@ -21,6 +30,7 @@ type Known = ReadonlyMap<string, Provider | null>
 const validateOutline = validator(outlineOf(setupSchema))
 const validateApp = validator(appSchema)
 const validateCaller = validator(callerSchema)
+const validateIssuer = validator(issuerSchema)
 
 /** Throws one `CatalogError` that names every mistake. */
 export async function readSetup(path: string, env: Environment, catalog: Catalog): Promise<Setup> {
@@ -38,6 +48,7 @@ export function readSetupText(text: string, name: string, env: Environment, cata
   const providers = listed<Provider>(document, 'providers')
   const apps = listed<AppDefinition>(document, 'apps')
   const callers = listed<CallerDefinition>(document, 'callers')
+  const issuers = listed<IssuerDefinition>(document, 'trusted_issuers')
 
   const wrong = providers.map((provider, index) => providerMistakes(provider, source, ['providers', index]))
   const own = providers.map((provider, index) => [idOf(provider), wrong[index]?.length === 0 ? provider : null] as const)
@@ -47,10 +58,17 @@ export function readSetupText(text: string, name: string, env: Environment, cata
     ...wrong.flat(),
     ...apps.flatMap((app, index) => appMistakes(app, known, source, ['apps', index])),
     ...callers.flatMap((caller, index) => callerMistakes(caller, source, ['callers', index])),
+    ...issuers.flatMap((issuer, index) => issuerMistakes(issuer, source, ['trusted_issuers', index])),
     ...repeated(providers, apps, callers, source),
+    ...duplicates(
+      issuers.map((issuer, index) => nameOf(issuer, 'issuer', index)),
+      'the same issuer',
+      source,
+      (at) => ['trusted_issuers', at, 'issuer'],
+    ),
   ]
   throwIfAny([...unreadable, ...found.filter(({ path }) => !unresolved.has(path))])
-  return { providers, apps: apps.map((app) => appOf(app, known)), callers: callers.map(callerOf) }
+  return { providers, apps: apps.map((app) => appOf(app, known)), callers: callers.map(callerOf), issuers: issuers.map(issuerOf) }
 }
 
 /** An app from the body of a request; `name` is what to call that. Throws `CatalogError`. */
@@ -71,6 +89,10 @@ function appMistakes(definition: unknown, providers: Known, source: Source, base
 
 function callerMistakes(definition: unknown, source: Source, base: Path): Mistake[] {
   return shapeThen<CallerDefinition>(validateCaller, definition, source, base, (sound) => callerRules(sound, source, base))
+}
+
+function issuerMistakes(definition: unknown, source: Source, base: Path): Mistake[] {
+  return shapeThen<IssuerDefinition>(validateIssuer, definition, source, base, (sound) => issuerRules(sound, source, base))
 }
 
 function repeated(
@@ -120,6 +142,23 @@ function callerOf(caller: CallerDefinition): CallerSetup {
     scopes: caller.scopes,
     owner: caller.owner,
     expiresAt: caller.expires === undefined ? null : momentOf(caller.expires),
+    pins: caller.pins ?? {},
+    dpop: caller.dpop === 'required',
+    rateLimit: caller.rate_limit === undefined ? null : Number.parseInt(caller.rate_limit, 10),
+  }
+}
+
+function issuerOf(issuer: IssuerDefinition): TrustedIssuer {
+  return {
+    issuer: issuer.issuer,
+    audience: issuer.audience,
+    jwksUrl: issuer.jwks_url ?? null,
+    algorithms: issuer.algorithms ?? ['RS256', 'PS256', 'ES256', 'EdDSA'],
+    clockToleranceS: issuer.clock_tolerance ?? 30,
+    scopeClaim: issuer.scope_claim ?? 'scope',
+    scopes: issuer.scopes ?? null,
+    tenant: issuer.tenant_claim === undefined ? { named: tenantOf(issuer) } : { claim: issuer.tenant_claim },
+    allowPrivateNetwork: issuer.allow_private_network ?? false,
   }
 }
 

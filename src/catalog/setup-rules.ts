@@ -1,11 +1,12 @@
 /** What must be true of apps and callers beyond their shape. */
 
+import { rangeProblem } from '../core/pins.ts'
 import type { Provider } from '../core/provider.ts'
-import { fieldProblem, placeholderProblem } from '../core/provider-url.ts'
+import { fieldProblem, isLoopback, placeholderProblem } from '../core/provider-url.ts'
 import { callbackUrlProblem, DEFAULT_TENANT } from '../core/setup.ts'
 import { type Mistake, mistakeAt, mistakeAtKey, nearest, type Path, type Source } from './mistake.ts'
 import { isDay, urlsOf } from './provider-rules.ts'
-import type { AppDefinition, CallerDefinition } from './setup-schema.ts'
+import type { AppDefinition, CallerDefinition, IssuerDefinition } from './setup-schema.ts'
 
 const MOMENT = /^\d{4}-\d{2}-\d{2}T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d+)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$/
 
@@ -27,6 +28,35 @@ export function appRules(
 }
 
 export function callerRules(caller: Partial<CallerDefinition>, source: Source, base: Path): Mistake[] {
+  const ranges = (caller.pins?.ip ?? []).flatMap((range, index) => {
+    const problem = rangeProblem(range)
+    return problem ? [mistakeAt(source, [...base, 'pins', 'ip', index], problem)] : []
+  })
+  return [...ranges, ...endRules(caller, source, base)]
+}
+
+export function issuerRules(issuer: Partial<IssuerDefinition>, source: Source, base: Path): Mistake[] {
+  const { allow_private_network: near = false, tenant, tenant_claim } = issuer
+  const told = (['issuer', 'jwks_url'] as const).flatMap((field) => {
+    const url = issuer[field]
+    const problem = url === undefined ? null : issuerUrlProblem(url, near)
+    return problem ? [mistakeAt(source, [...base, field], problem)] : []
+  })
+  if (tenant !== undefined && tenant_claim !== undefined) {
+    told.push(mistakeAtKey(source, [...base, 'tenant_claim'], 'stands beside tenant: whose connections are meant is said once'))
+  }
+  return told
+}
+
+function issuerUrlProblem(text: string, near: boolean): string | null {
+  const url = URL.parse(text)
+  if (!url || /[\s\\]/.test(text)) return 'must be an absolute URL, https://…'
+  if (url.username || url.password || url.hash) return 'must have no user and no fragment'
+  if (url.protocol === 'https:' || (url.protocol === 'http:' && near && isLoopback(url.hostname))) return null
+  return 'must begin with https:// (http:// only for loopback addresses, with allow_private_network: true)'
+}
+
+function endRules(caller: Partial<CallerDefinition>, source: Source, base: Path): Mistake[] {
   if (caller.expires === undefined) {
     const operator = caller.scopes?.find((scope) => !scope.endsWith(':connected_apps'))
     return operator

@@ -2,6 +2,7 @@
 
 import Type, { type Static, type TSchema } from 'typebox'
 import { SCOPES } from '../core/caller.ts'
+import { SIGNING_ALGORITHMS } from '../core/trusted-issuer.ts'
 import { fields, ID, providerSchema, scopes, text } from './schema.ts'
 
 const REFERENCE = {
@@ -89,9 +90,74 @@ export const callerSchema = fields(
         'The day (YYYY-MM-DD, UTC) or moment (RFC 3339) from which it is refused. Only a caller with nothing but connected_apps scopes may go without.',
       ),
     ),
+    pins: Type.Optional(
+      fields(
+        {
+          apps: Type.Optional(
+            Type.Array(text('A `key_code_ref`.', REFERENCE), {
+              description: 'The only apps whose connections it sees, makes and uses. Left out: all of its tenant.',
+              minItems: 1,
+              uniqueItems: true,
+            }),
+          ),
+          ip: Type.Optional(
+            Type.Array(text('An address or a range, such as `203.0.113.0/24`.'), {
+              description: 'Where it may ask from. Left out: anywhere.',
+              minItems: 1,
+              uniqueItems: true,
+            }),
+          ),
+        },
+        'What it is held to. Outside of it: 403, and a line in the history.',
+      ),
+    ),
+    dpop: Type.Optional(
+      Type.Enum(['required', 'optional'], {
+        description:
+          'Whether it gets tokens only with a proof of a key of its own (RFC 9449), which nobody else can use. Default: optional.',
+      }),
+    ),
+    rate_limit: Type.Optional(
+      text('How much it may ask of each process, such as `1000/min`. Left out: no limit.', {
+        pattern: '^[1-9][0-9]{0,8}/min$',
+        patternErrorMessage: 'must be a number of requests a minute, such as 1000/min',
+      }),
+    ),
     tenant,
   },
   'A program that asks Latchstring for tokens.',
+)
+
+export const issuerSchema = fields(
+  {
+    issuer: text('What `iss` says, character for character: https://…'),
+    audience: text('What `aud` must say, such as `https://connect.example.com/api`.'),
+    jwks_url: Type.Optional(text('Where its keys are. Left out: its discovery document says.')),
+    algorithms: Type.Optional(
+      Type.Array(Type.Enum(SIGNING_ALGORITHMS), {
+        description: 'What its tokens may be signed with. Default: RS256, PS256, ES256 and EdDSA.',
+        minItems: 1,
+        uniqueItems: true,
+      }),
+    ),
+    clock_tolerance: Type.Optional(
+      Type.Integer({ minimum: 0, maximum: 300, description: 'Seconds that its clock may differ from ours. Default: 30.' }),
+    ),
+    scope_claim: Type.Optional(text('The claim that says what is allowed, as words in a text or in a list. Default: `scope`.')),
+    scopes: Type.Optional(
+      Type.Record(Type.String(), Type.Array(Type.Enum(SCOPES), { minItems: 1, uniqueItems: true }), {
+        description: 'What each word of that claim allows here. Left out: the words are scopes of ours.',
+      }),
+    ),
+    tenant,
+    tenant_claim: Type.Optional(
+      text('The claim that says whose connections are meant, instead of `tenant`. A token without it is refused.'),
+    ),
+    allow_private_network: Type.Optional(
+      Type.Boolean({ description: 'Whether its keys may be at a private or loopback address. Default: false.' }),
+    ),
+  },
+  'Somebody else whose tokens callers may show.',
 )
 
 /** An empty `apps:` is no mistake. */
@@ -104,9 +170,11 @@ export const setupSchema = fields(
     providers: listOf(providerSchema, 'Your own providers, besides the catalogue.'),
     apps: listOf(appSchema, 'Your registrations at providers.'),
     callers: listOf(callerSchema, 'Who may ask Latchstring for tokens.'),
+    trusted_issuers: listOf(issuerSchema, 'Whose tokens are taken from callers, beside those of our own `/oauth2/token`.'),
   },
   'What Latchstring is to know: `latchstring apply -f` makes it so.',
 )
 
 export type AppDefinition = Static<typeof appSchema>
 export type CallerDefinition = Static<typeof callerSchema>
+export type IssuerDefinition = Static<typeof issuerSchema>

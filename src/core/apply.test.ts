@@ -59,12 +59,15 @@ function aCaller(changes: Partial<CallerSetup> = {}): CallerSetup {
     scopes: ['read:apps' as const],
     owner: 'ops',
     expiresAt: null,
+    pins: {},
+    dpop: false,
+    rateLimit: null,
   }
   return { clientId: name('caller'), ...plain, ...changes }
 }
 
-function setupOf({ providers = [], apps = [], callers = [] }: Partial<Setup>): Setup {
-  return { providers, apps, callers }
+function setupOf({ providers = [], apps = [], callers = [], issuers = [] }: Partial<Setup>): Setup {
+  return { providers, apps, callers, issuers }
 }
 
 async function applied(setup: Partial<Setup>): Promise<string[]> {

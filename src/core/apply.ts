@@ -11,6 +11,7 @@ import type { Provider } from './provider.ts'
 import { appRow } from './registration.ts'
 import { Secret } from './secret.ts'
 import type { AppSetup, CallerSetup, Setup } from './setup.ts'
+import type { TrustedIssuer } from './trusted-issuer.ts'
 
 export interface Applied {
   readonly changes: readonly AppliedChange[]
@@ -19,7 +20,7 @@ export interface Applied {
 }
 
 export interface AppliedChange {
-  readonly kind: 'provider' | 'app' | 'caller'
+  readonly kind: 'provider' | 'app' | 'caller' | 'issuer'
   readonly id: string
   readonly tenant: string
   readonly change: 'created' | 'updated' | 'unchanged'
@@ -44,6 +45,7 @@ export async function apply(
     ...(await planProviders(ports, setup.providers, hosts)),
     ...(await planApps(ports, setup, hosts)),
     ...(await planCallers(ports, setup.callers)),
+    ...(await planIssuers(ports, setup.issuers ?? [])),
   ]
   const changed = plans.filter(({ report }) => report.change !== 'unchanged')
   if (changed.length > 0) {
@@ -162,6 +164,7 @@ async function planCallers(ports: Ports, callers: readonly CallerSetup[]): Promi
         secretHash: secret ? ports.hashOf(secret) : known!.secretHash,
         disabled: known?.disabled ?? false,
         createdAt: known?.createdAt ?? ports.now(),
+        lastUsedAt: known?.lastUsedAt ?? null,
       }
       const { secretHash: before, ...knownPlain } = known ?? { secretHash: null }
       const { secretHash: after, ...nextPlain } = next
@@ -179,6 +182,14 @@ async function planCallers(ports: Ports, callers: readonly CallerSetup[]): Promi
       }
     }),
   )
+}
+
+async function planIssuers(ports: Ports, issuers: readonly TrustedIssuer[]): Promise<Plan[]> {
+  const known = new Map((await ports.store.records.trustedIssuers()).map((issuer) => [issuer.issuer, issuer]))
+  return issuers.map((issuer) => ({
+    record: { put: 'issuer', issuer },
+    report: report('issuer', issuer.issuer, '*', known.get(issuer.issuer) ?? null, issuer),
+  }))
 }
 
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789'

@@ -35,6 +35,8 @@ const ACTIONS: Readonly<Record<FactAction, true>> = {
   'caller.disabled': true,
   'caller.enabled': true,
   'caller.removed': true,
+  'issuer.applied': true,
+  'issuer.removed': true,
   'webhook.created': true,
   'webhook.rotated': true,
   'webhook.replayed': true,

@@ -1,7 +1,7 @@
 /** Whose connections there are and how they are: listing, reading, naming, deleting. No secret is opened here. */
 
 import { type Attempt, isPending } from './attempt.ts'
-import { allow, type Caller } from './caller.ts'
+import { allow, allowApp, allowedApps, type Caller } from './caller.ts'
 import type { Connection, Health, Upstream } from './connection.ts'
 import { BrokerError } from './errors.ts'
 import type { ConnectionFilter, Cursor, Ports } from './ports.ts'
@@ -26,14 +26,14 @@ export interface ConnectionPage {
 export async function listConnections(
   ports: Ports,
   caller: Caller,
-  filter: Omit<ConnectionFilter, 'state'> & { readonly state?: Health['state'] | 'pending' },
+  filter: Omit<ConnectionFilter, 'state' | 'apps'> & { readonly state?: Health['state'] | 'pending' },
   page: { readonly after: Cursor | null; readonly size: number },
 ): Promise<ConnectionPage> {
-  await allow(ports, caller, 'read:connections', 'connections')
+  await allow(ports, caller, 'read:connections', 'connections', 'narrowed')
   const { store } = ports
   // One more than asked tells whether there is more.
   const wanted = { after: page.after, limit: page.size + 1 }
-  const { state, ...rest } = filter
+  const { state, ...rest } = { ...filter, ...allowedApps(caller) }
   if (state === 'pending') {
     const attempts = rest.label === undefined ? await store.attempts.pending(caller.tenant, rest, ports.now(), wanted) : []
     return paged(attempts, page.size, (attempt) => ({ kind: 'pending', attempt }))
@@ -43,16 +43,18 @@ export async function listConnections(
 }
 
 export async function readConnection(ports: Ports, caller: Caller, session: string): Promise<Listed> {
-  await allow(ports, caller, 'read:connections', session)
+  await allow(ports, caller, 'read:connections', session, 'narrowed')
   const connection = await ports.store.connections.find(caller.tenant, session)
+  const attempt = connection ? null : await ports.store.attempts.find(caller.tenant, session)
+  const app = connection?.app ?? attempt?.app
+  if (app !== undefined) await allowApp(ports, caller, app, session)
   if (connection) return { kind: 'connection', connection }
-  const attempt = await ports.store.attempts.find(caller.tenant, session)
   if (attempt && isPending(attempt, ports.now())) return { kind: 'pending', attempt }
   throw new BrokerError('NOT_FOUND', `no connection ${session}`)
 }
 
 export async function relabel(ports: Ports, caller: Caller, session: string, label: string | null): Promise<Connection> {
-  await allow(ports, caller, 'write:connections', session)
+  await allow(ports, caller, 'write:connections', session, 'narrowed')
   if (label !== null && (label.length === 0 || label.length > LABEL_LENGTH_MAX)) {
     throw new BrokerError('INVALID_REQUEST', `label must have 1 to ${LABEL_LENGTH_MAX} characters, or be null`)
   }
@@ -69,7 +71,7 @@ export async function relabel(ports: Ports, caller: Caller, session: string, lab
 
 /** Revokes it first, here and at the provider. Resolves to what became of it there. */
 export async function deleteConnection(ports: Ports, caller: Caller, session: string): Promise<Upstream> {
-  await allow(ports, caller, 'write:connections', session)
+  await allow(ports, caller, 'write:connections', session, 'narrowed')
   let upstream: Upstream | null = null
   while (!upstream) upstream = await revokeConnection(ports, caller.name, await existing(ports, caller, session))
   // Whether the provider took it back is the last thing that is known of it.
@@ -81,6 +83,7 @@ export async function deleteConnection(ports: Ports, caller: Caller, session: st
 async function existing(ports: Ports, caller: Caller, session: string): Promise<Connection> {
   const found = await ports.store.connections.find(caller.tenant, session)
   if (!found) throw new BrokerError('NOT_FOUND', `no connection ${session}`)
+  await allowApp(ports, caller, found.app, session)
   return found
 }
 

@@ -1,7 +1,7 @@
 /** The strongest way to finish: the app names the user it has logged in, and only then is the code redeemed. */
 
 import { type Attempt, attemptFact, attemptRow, emptied } from './attempt.ts'
-import { allow, type Caller } from './caller.ts'
+import { allow, allowApp, type Caller } from './caller.ts'
 import { type Connection, type Owner, sameOwner } from './connection.ts'
 import { BrokerError } from './errors.ts'
 import { sameDigest } from './one-time.ts'
@@ -21,7 +21,7 @@ export interface Completion {
  * `INVALID_COMPLETION`, `SESSION_EXPIRED`, `ACCOUNT_MISMATCH`, or `CONNECT_FAILED` with the provider's reason.
  */
 export async function complete(ports: Ports, caller: Caller, completion: Completion): Promise<Connection> {
-  await allow(ports, caller, 'create:connected_apps', completion.session)
+  await allow(ports, caller, 'create:connected_apps', completion.session, 'narrowed')
   const held = await ports.store.attempts.held(completion.session)
   const attempt = held.find(({ completionHash }) => sameDigest(completionHash, completion.completionCode.digest()))
   if (!attempt) {
@@ -33,6 +33,7 @@ export async function complete(ports: Ports, caller: Caller, completion: Complet
     await burn(ports, [attempt], caller, mismatch.reason)
     throw mismatch.error
   }
+  await allowApp(ports, caller, attempt.app, completion.session)
 
   const returned: Attempt = { ...attempt, stage: 'returned', completionHash: null }
   if (!(await ports.store.attempts.move('held', returned, []))) {

@@ -28,7 +28,7 @@ export type Link = { readonly to: 'page'; readonly handle: Secret } | { readonly
 
 /** Throws `APP_NOT_FOUND`, `MISSING_OWNER`, `INVALID_CALLBACK_URL`, `INVALID_SESSION`; `PROVIDER_UNAVAILABLE` when its metadata cannot be had. */
 export async function authUrl(ports: Ports, caller: Caller, input: AuthUrlInput): Promise<{ link: Link; session: string }> {
-  await allow(ports, caller, 'read:connected_apps', input.keyCodeRef)
+  await allow(ports, caller, 'read:connected_apps', input.keyCodeRef, { app: input.keyCodeRef })
   const { app, registration } = await registrationOf(ports, caller.tenant, input.keyCodeRef)
   if (input.owner.userId === null && input.owner.orgCode === null) {
     throw new BrokerError('MISSING_OWNER', 'say whose connection it will be: user_id, org_code, or both')

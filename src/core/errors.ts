@@ -5,6 +5,7 @@ export type ErrorCode =
   // Who is asking
   | 'INVALID_CREDENTIALS' // no bearer, or not one of ours, or its caller is disabled or expired
   | 'INSUFFICIENT_SCOPE' // we know who asks, and they may not
+  | 'OUTSIDE_PINS' // they may, but not this app, or not from there
   // What they sent
   | 'INVALID_REQUEST' // something we cannot read, or a field we do not know
   | 'MISSING_OWNER' // neither user_id nor org_code: a connection belongs to somebody
@@ -12,6 +13,7 @@ export type ErrorCode =
   | 'APP_NOT_FOUND'
   | 'NOT_FOUND'
   | 'METHOD_NOT_ALLOWED'
+  | 'MISDIRECTED_REQUEST' // by its Host it was meant for another server
   | 'CONFLICT' // what was asked cannot be done while something else stands
   | 'PAYLOAD_TOO_LARGE'
   | 'URI_TOO_LONG'
@@ -31,6 +33,7 @@ export type ErrorCode =
   // Who else must act
   | 'PROVIDER_UNAVAILABLE' // retrying later may help
   | 'APP_CREDENTIALS_REJECTED' // the provider refuses the app's client id or secret: the operator must act
+  | 'ISSUER_UNAVAILABLE' // the keys of a trusted issuer cannot be had: retrying later may help
   | 'STORE_UNAVAILABLE' // what the broker keeps cannot be read or written: retrying soon may help
   | 'KEY_SERVICE_UNAVAILABLE' // the service that holds the master key does not answer, or refuses: nothing is opened meanwhile
   | 'INTEGRITY_FAILURE' // what is stored does not open: the operator must act

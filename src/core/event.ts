@@ -1,6 +1,6 @@
 /** What happened to connections, as the application is told it: facts that its code may have to act on. */
 
-import { allow, type Caller } from './caller.ts'
+import { allow, allowedApps, type Caller } from './caller.ts'
 import type { Connection, Owner } from './connection.ts'
 import { BrokerError } from './errors.ts'
 import type { ConnectionFact, Ports } from './ports.ts'
@@ -33,6 +33,8 @@ export type ConnectionEvent = ConnectionFact & { readonly seq: number }
 export interface EventFilter {
   readonly type?: EventType
   readonly session?: string
+  /** Only what happened to connections of one of these. */
+  readonly apps?: readonly string[]
   /** Only what happened at that moment or later. */
   readonly since?: number
 }
@@ -54,12 +56,12 @@ export interface EventPage {
 export async function listEvents(
   ports: Ports,
   caller: Caller,
-  filter: EventFilter,
+  filter: Omit<EventFilter, 'apps'>,
   { after, size }: { readonly after: number; readonly size: number },
 ): Promise<EventPage> {
-  await allow(ports, caller, 'read:events', 'events')
+  await allow(ports, caller, 'read:events', 'events', 'narrowed')
   // One more than asked tells whether there is more.
-  const found = await ports.store.events(caller.tenant, filter, { after, limit: size + 1 })
+  const found = await ports.store.events(caller.tenant, { ...filter, ...allowedApps(caller) }, { after, limit: size + 1 })
   const events = found.slice(0, size)
   return { events, next: found.length > size ? (events.at(-1)?.seq ?? null) : null }
 }

@@ -2,18 +2,21 @@
 
 import type { App } from './app.ts'
 import { apply } from './apply.ts'
-import { allow, type Caller, type CallerRecord } from './caller.ts'
+import { allow, allowedApps, type Caller, type CallerRecord } from './caller.ts'
 import { BrokerError } from './errors.ts'
 import type { OtherFact, Ports } from './ports.ts'
 import type { AppSetup } from './setup.ts'
+import type { TrustedIssuer } from './trusted-issuer.ts'
 
 export async function listApps(ports: Ports, caller: Caller): Promise<App[]> {
-  await allow(ports, caller, 'read:apps', 'apps')
-  return ports.store.records.apps(caller.tenant)
+  await allow(ports, caller, 'read:apps', 'apps', 'narrowed')
+  const { apps } = allowedApps(caller)
+  const all = await ports.store.records.apps(caller.tenant)
+  return apps ? all.filter(({ keyCodeRef }) => apps.includes(keyCodeRef)) : all
 }
 
 export async function readApp(ports: Ports, caller: Caller, keyCodeRef: string): Promise<App> {
-  await allow(ports, caller, 'read:apps', keyCodeRef)
+  await allow(ports, caller, 'read:apps', keyCodeRef, { app: keyCodeRef })
   return existingApp(ports, caller.tenant, keyCodeRef)
 }
 
@@ -22,7 +25,7 @@ export async function readApp(ports: Ports, caller: Caller, keyCodeRef: string):
  * that it is for this one too, only the operator can say (S-29). A new host for connections that are there is the operator's to allow, too.
  */
 export async function setApp(ports: Ports, caller: Caller, app: AppSetup): Promise<void> {
-  await allow(ports, caller, 'write:apps', app.keyCodeRef)
+  await allow(ports, caller, 'write:apps', app.keyCodeRef, { app: app.keyCodeRef })
   const same = (one: App) => one.provider === app.provider && one.clientId === app.clientId
   const tenants = new Set((await ports.store.records.apps(null)).filter(same).map(({ tenant }) => tenant))
   if (tenants.size > 0 && !tenants.has(caller.tenant)) {
@@ -33,7 +36,7 @@ export async function setApp(ports: Ports, caller: Caller, app: AppSetup): Promi
 
 /** Throws `CONFLICT` while it has connections that are not revoked: removing it would leave them without a way to renew or revoke. */
 export async function removeApp(ports: Ports, caller: Caller, keyCodeRef: string): Promise<void> {
-  await allow(ports, caller, 'write:apps', keyCodeRef)
+  await allow(ports, caller, 'write:apps', keyCodeRef, { app: keyCodeRef })
   await existingApp(ports, caller.tenant, keyCodeRef)
   const { connected, failing, broken } = await ports.store.connections.count({ tenant: caller.tenant, app: keyCodeRef })
   if (connected + failing + broken > 0) {
@@ -91,4 +94,19 @@ async function changed(
     [{ tenant: caller.tenant, at: ports.now(), actor: caller.name, action, subject, reason: null }],
   )
   await ports.registry.changed()
+}
+
+/** Whose tokens are taken is for operators alone: a tenant that could say so could say who its callers are to others. */
+export async function listIssuers(ports: Ports): Promise<TrustedIssuer[]> {
+  return ports.store.records.trustedIssuers()
+}
+
+/** Its tokens are refused at once here, and within a second in other processes. Says whether there was one. */
+export async function removeIssuer(ports: Ports, actor: string, issuer: string): Promise<boolean> {
+  const known = await ports.store.records.trustedIssuers()
+  if (!known.some((one) => one.issuer === issuer)) return false
+  const told = { tenant: '*', at: ports.now(), actor, action: 'issuer.removed', subject: issuer, reason: null } as const
+  await ports.store.records.change([{ remove: 'issuer', issuer }], [told])
+  ports.registry.forget()
+  return true
 }

@@ -4,6 +4,7 @@ import type { Ahead } from './ahead.ts'
 import type { App, Registration } from './app.ts'
 import type { Attempt, Stage } from './attempt.ts'
 import type { CallerRecord } from './caller.ts'
+import type { CallersSeen } from './callers-seen.ts'
 import type { Checkpoint } from './checkpoint.ts'
 import type { Account, Connection, Credentials, Glance, Health, Lease } from './connection.ts'
 import type { About, ConnectionEvent, EventFilter, EventType, Message } from './event.ts'
@@ -15,6 +16,7 @@ import type { Registry } from './registry.ts'
 import type { RevocationEnd } from './revocation.ts'
 import type { Secret } from './secret.ts'
 import type { AppSetup, CallerSetup } from './setup.ts'
+import type { TrustedIssuer } from './trusted-issuer.ts'
 import type { Usage } from './usage.ts'
 import type { Delivery, SealedSigning, Sent, Settled, Webhook } from './webhook.ts'
 
@@ -38,6 +40,8 @@ export interface Ports {
   readonly handOuts: HandOuts
   /** Signs what proves that the history is whole. */
   readonly notary: Notary
+  /** When callers were last there, until it is written. */
+  readonly callersSeen: CallersSeen
   /** Milliseconds since the epoch. */
   readonly now: () => number
   /** Waits that many milliseconds. */
@@ -126,6 +130,8 @@ export type FactAction =
   | 'caller.disabled'
   | 'caller.enabled'
   | 'caller.removed'
+  | 'issuer.applied'
+  | 'issuer.removed'
   | 'webhook.created'
   | 'webhook.rotated'
   | 'webhook.replayed'
@@ -171,7 +177,7 @@ export interface AttemptStore {
   /** Those still on their way (`PENDING_STAGES`, not expired at `now`), newest first as connections are listed. */
   pending(
     tenant: string,
-    filter: Pick<ConnectionFilter, 'userId' | 'orgCode' | 'app'>,
+    filter: Pick<ConnectionFilter, 'userId' | 'orgCode' | 'app' | 'apps'>,
     now: number,
     page: { after: Cursor | null; limit: number },
   ): Promise<Attempt[]>
@@ -254,6 +260,8 @@ export interface ConnectionFilter {
   readonly userId?: string
   readonly orgCode?: string
   readonly app?: string
+  /** Only those of one of these. */
+  readonly apps?: readonly string[]
   readonly state?: Health['state']
   readonly label?: string
   /** The id of its account at the provider. No index serves it: to be given with what narrows better. */
@@ -277,6 +285,9 @@ export interface RecordStore {
   app(tenant: string, keyCodeRef: string): Promise<App | null>
   callers(tenant: string | null): Promise<CallerRecord[]>
   caller(clientId: string): Promise<CallerRecord | null>
+  trustedIssuers(): Promise<TrustedIssuer[]>
+  /** Notes when callers were last there, if that is later than what is known. No change of what is set up: the version stays. */
+  used(uses: readonly { readonly clientId: string; readonly at: number }[]): Promise<void>
   /** All or nothing. Rejects with `CONFLICT` when a caller is put whose client id is taken in another tenant; removing what is not there is no failure. */
   change(changes: readonly RecordChange[], facts: readonly Fact[]): Promise<void>
   keys(): Promise<BrokerKey[]>
@@ -372,9 +383,11 @@ export type RecordChange =
   | { readonly put: 'provider'; readonly provider: Provider }
   | { readonly put: 'app'; readonly app: App }
   | { readonly put: 'caller'; readonly caller: CallerRecord }
+  | { readonly put: 'issuer'; readonly issuer: TrustedIssuer }
   | { readonly remove: 'provider'; readonly id: string }
   | { readonly remove: 'app'; readonly tenant: string; readonly keyCodeRef: string }
   | { readonly remove: 'caller'; readonly clientId: string }
+  | { readonly remove: 'issuer'; readonly issuer: string }
 
 /** A secret of the broker's own: what it signs caller tokens with, what it hashes caller secrets with, what it signs checkpoints with. */
 export interface BrokerKey {

@@ -8,7 +8,8 @@ import type { Provider } from './provider.ts'
 import { Registry } from './registry.ts'
 
 function callerNamed(clientId: string, disabled = false): CallerRecord {
-  return { clientId, tenant: 't', secretHash: 'h', scopes: [], owner: 'o', expiresAt: null, disabled, createdAt: 0 }
+  const held = { pins: {}, dpop: false, rateLimit: null, lastUsedAt: null }
+  return { clientId, tenant: 't', secretHash: 'h', scopes: [], owner: 'o', expiresAt: null, disabled, createdAt: 0, ...held }
 }
 
 function providerNamed(id: string, name = id): Provider {

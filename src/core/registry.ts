@@ -4,6 +4,7 @@ import type { App } from './app.ts'
 import type { CallerRecord } from './caller.ts'
 import type { RecordStore } from './ports.ts'
 import type { Provider } from './provider.ts'
+import type { TrustedIssuer } from './trusted-issuer.ts'
 
 /** Entries remembered of each kind; past it, all are forgotten and read again. */
 const ENTRIES_MAX = 10_000
@@ -45,6 +46,14 @@ export class Registry {
     return remembered(this.#memory.callers, clientId, () => this.#records.caller(clientId))
   }
 
+  /** As `iss` says it. Asked only for tokens that are not our own. */
+  async trustedIssuer(issuer: string): Promise<TrustedIssuer | null> {
+    const memory = this.#memory
+    memory.issuers ??= this.#records.trustedIssuers().then((all) => new Map(all.map((one) => [one.issuer, one])))
+    memory.issuers.catch(() => (memory.issuers = null))
+    return (await memory.issuers).get(issuer) ?? null
+  }
+
   /** Forgets everything if any process has changed anything since the last call. */
   async refresh(): Promise<void> {
     const version = await this.#records.version()
@@ -83,10 +92,11 @@ interface Memory {
   readonly apps: Map<string, App>
   readonly callers: Map<string, CallerRecord>
   own: Promise<ReadonlyMap<string, Provider>> | null
+  issuers: Promise<ReadonlyMap<string, TrustedIssuer>> | null
 }
 
 function emptyMemory(): Memory {
-  return { apps: new Map(), callers: new Map(), own: null }
+  return { apps: new Map(), callers: new Map(), own: null, issuers: null }
 }
 
 function remembered<T>(entries: Map<string, T>, key: string, read: () => Promise<T | null>): T | Promise<T | null> {

@@ -1,7 +1,7 @@
 /** Ends a connection: here at once, then at the provider, refresh token first. */
 
 import { attemptFact, emptied, PENDING_STAGES, type Stage } from './attempt.ts'
-import { allow, type Caller } from './caller.ts'
+import { allow, allowApp, type Caller } from './caller.ts'
 import { type Connection, type Health, sameOwner, type Upstream } from './connection.ts'
 import { BrokerError } from './errors.ts'
 import { connectionFact } from './event.ts'
@@ -12,9 +12,10 @@ const PAGE_ROWS = 100
 
 /** Idempotent. Throws `INVALID_SESSION` when there never was such a session. Resolves to what became of it at the provider. */
 export async function revoke(ports: Ports, caller: Caller, session: string): Promise<Upstream> {
-  await allow(ports, caller, 'create:connected_apps', session)
+  await allow(ports, caller, 'create:connected_apps', session, 'narrowed')
   for (;;) {
     const found = await ports.store.connections.find(caller.tenant, session)
+    if (found) await allowApp(ports, caller, found.app, session)
     const ended = found ? await revokeConnection(ports, caller.name, found) : await revokeAttempt(ports, caller, session)
     if (ended) return ended
   }
@@ -98,6 +99,7 @@ async function aliveOf(
 async function revokeAttempt(ports: Ports, caller: Caller, session: string): Promise<Upstream | null> {
   const attempt = await ports.store.attempts.find(caller.tenant, session)
   if (!attempt) throw invalidSession()
+  await allowApp(ports, caller, attempt.app, session)
   if (attempt.stage === 'connected') {
     // Just now, or under an id that only the browser brought, or it was deleted since.
     if (await ports.store.connections.find(caller.tenant, session)) return null

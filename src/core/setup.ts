@@ -2,15 +2,18 @@
 
 import type { App } from './app.ts'
 import type { Scope } from './caller.ts'
+import type { Pins } from './pins.ts'
 import type { Provider } from './provider.ts'
 import { isLoopback } from './provider-url.ts'
 import type { Secret } from './secret.ts'
+import type { TrustedIssuer } from './trusted-issuer.ts'
 
 export interface Setup {
   /** One's own, besides the catalogue. */
   readonly providers: readonly Provider[]
   readonly apps: readonly AppSetup[]
   readonly callers: readonly CallerSetup[]
+  readonly issuers?: readonly TrustedIssuer[]
 }
 
 export interface AppSetup extends Omit<App, 'sealed' | 'createdAt' | 'updatedAt'> {
@@ -27,6 +30,9 @@ export interface CallerSetup {
   readonly scopes: readonly Scope[]
   readonly owner: string
   readonly expiresAt: number | null
+  readonly pins: Pins
+  readonly dpop: boolean
+  readonly rateLimit: number | null
 }
 
 export const DEFAULT_TENANT = 'default'

@@ -1,7 +1,7 @@
 /** Hands out an access token that works right now, renewing it first when it must be. The path that must be fast. */
 
 import { type Attempt, isPending } from './attempt.ts'
-import { allow, type Caller } from './caller.ts'
+import { allow, allowApp, type Caller } from './caller.ts'
 import { type Connection, type Glance, judge } from './connection.ts'
 import { BrokerError } from './errors.ts'
 import type { Ports } from './ports.ts'
@@ -26,9 +26,14 @@ const ANY: Wanted = {}
  * `MIN_TTL_NOT_MET` when the provider's tokens do not live as long as is wanted.
  */
 export function token(ports: Ports, caller: Caller, session: string, wanted: Wanted = ANY): HandedOut | Promise<HandedOut> {
-  const refusal = allow(ports, caller, 'read:connected_apps', session)
-  if (refusal) return refusal
-  // Promises only where something is waited for: the half dozen that `await` would make are a tenth of this path.
+  const asking = allow(ports, caller, 'read:connected_apps', session, 'narrowed')
+  return asking ? asking.then(() => look(ports, caller, session, wanted)) : look(ports, caller, session, wanted)
+}
+
+/** Promises only where something is waited for: the half dozen that `await` would make are a tenth of this path. */
+function look(ports: Ports, caller: Caller, session: string, wanted: Wanted): HandedOut | Promise<HandedOut> {
+  // A glance does not see the app.
+  if (caller.bounds?.apps) return handOutMended(ports, caller, session, wanted, null)
   const glance = ports.store.connections.glance(caller.tenant, session)
   return glance instanceof Promise
     ? glance.then((seen) => handOut(ports, caller, session, wanted, seen))
@@ -62,7 +67,9 @@ async function handOutMended(
   glance: Glance | null,
 ): Promise<HandedOut> {
   const found =
-    (glance && (await ports.store.connections.find(caller.tenant, session))) ?? (await justMade(ports, caller, session))
+    ((glance || caller.bounds?.apps) && (await ports.store.connections.find(caller.tenant, session))) ||
+    (await justMade(ports, caller, session))
+  await allowApp(ports, caller, found.app, session)
   const connection = await usable(ports, found, wanted)
   ports.ahead.used(connection)
   ports.usage.used(connection)
@@ -72,8 +79,11 @@ async function handOutMended(
 }
 
 /** Between the look at the connections and the one at the attempts it may have become one. Throws why there is none. */
-async function justMade({ store, now }: Ports, { tenant }: Caller, session: string): Promise<Connection> {
+async function justMade(ports: Ports, caller: Caller, session: string): Promise<Connection> {
+  const { store, now } = ports
+  const { tenant } = caller
   const attempt = await store.attempts.find(tenant, session)
+  if (attempt) await allowApp(ports, caller, attempt.app, session)
   const made = attempt?.stage === 'connected' ? await store.connections.find(tenant, session) : null
   if (!made) throw unfinished(attempt, now())
   return made

@@ -1,32 +1,23 @@
 /** Counts failed guesses (bearers, client secrets, connect links, states) by address. Only those who guess wrong are ever told to wait. */
 
+import { isIPv6 } from 'node:net'
 import { BrokerError } from '../core/errors.ts'
-
-const WINDOW_MS = 60_000
-/** Addresses counted at once; past it the whole window starts anew, which costs an attacker more than it gives. */
-const ADDRESSES_MAX = 50_000
+import { unmapped } from '../core/pins.ts'
+import { RateLimit } from './rate-limit.ts'
 
 export class Guesses {
   readonly #max: number
-  readonly #now: () => number
-  readonly #counts = new Map<string, number>()
-  #windowEnds = 0
+  readonly #limit: RateLimit
 
-  constructor(perMinute: number, now: () => number) {
+  constructor(perMinute: number, now: () => number, addressesMax?: number) {
     this.#max = perMinute
-    this.#now = now
+    this.#limit = new RateLimit(now, addressesMax)
   }
 
   /** Notes a failure. How long to wait, in milliseconds, when there were too many; otherwise null. */
   failed(address: string): number | null {
-    const now = this.#now()
-    if (now >= this.#windowEnds || this.#counts.size >= ADDRESSES_MAX) {
-      this.#counts.clear()
-      this.#windowEnds = now + WINDOW_MS
-    }
-    const count = (this.#counts.get(address) ?? 0) + 1
-    this.#counts.set(address, count)
-    return count <= this.#max ? null : this.#windowEnds - now
+    const { spent, resetMs } = this.#limit.take(networkOf(address), this.#max)
+    return spent ? resetMs : null
   }
 }
 
@@ -42,4 +33,18 @@ export function noteFailure(count: (address: string) => Promise<number | null>):
       retryAfterMs,
     })
   }
+}
+
+/** Whoever has an IPv6 address has the 2^64 beside it too. */
+export function networkOf(address: string): string {
+  const plain = unmapped(address)
+  if (!isIPv6(plain)) return plain
+  const [head = '', tail = ''] = plain.split('%', 1)[0]!.split('::')
+  const groups = [...head.split(':').filter(Boolean)]
+  const missing = plain.includes('::') ? 8 - groups.length - tail.split(':').filter(Boolean).length : 0
+  const all = [...groups, ...Array.from({ length: Math.max(missing, 0) }, () => '0'), ...tail.split(':').filter(Boolean)]
+  return all
+    .slice(0, 4)
+    .map((group) => Number.parseInt(group, 16).toString(16))
+    .join(':')
 }

@@ -12,6 +12,7 @@ import { BrokerError } from '../core/errors.ts'
 import { eventId, listEvents, messageOf, positionOf } from '../core/event.ts'
 import { handOut } from '../core/hand-outs.ts'
 import { listApps, listCallers, readApp, removeApp, removeCaller, setApp, setCallerDisabled } from '../core/manage.ts'
+import type { Pins } from '../core/pins.ts'
 import type { Cursor, Ports } from '../core/ports.ts'
 import type { Wanted } from '../core/renew.ts'
 import { revoke } from '../core/revoke.ts'
@@ -294,7 +295,7 @@ export async function postApp(
   caller: Caller,
   { body }: Input<unknown, Static<typeof schemas.AppBody>>,
 ): Promise<wire.AppItem> {
-  await allow(ports, caller, 'write:apps', body.key_code_ref)
+  await allow(ports, caller, 'write:apps', body.key_code_ref, { app: body.key_code_ref })
   await setApp(ports, caller, await ports.checkApp({ ...body, tenant: caller.tenant }))
   return appItem(ports, await readApp(ports, { ...caller, scopes: new Set(['read:apps']) }, body.key_code_ref))
 }
@@ -305,7 +306,7 @@ export async function deleteApp(ports: Ports, caller: Caller, { params }: Input)
 }
 
 export async function getProviders(ports: Ports, caller: Caller): Promise<wire.ProviderListAnswer> {
-  await allow(ports, caller, 'read:apps', 'providers')
+  await allow(ports, caller, 'read:apps', 'providers', 'narrowed')
   return { providers: (await ports.registry.providers()).map(providerItem), next_token: null }
 }
 
@@ -323,11 +324,19 @@ export async function postCaller(
   if (excess.length > 0) throw new BrokerError('INSUFFICIENT_SCOPE', `nobody can give what they do not have: ${excess.join(' ')}`)
   const { expires, ...rest } = body
   const wanted = await ports.checkCaller({ ...rest, ...(expires && { expires }), tenant: caller.tenant })
+  assertNoWider(caller, wanted.pins)
   const { generated } = await apply(ports, caller.name, { providers: [], apps: [], callers: [wanted] })
   const record = await ports.registry.caller(body.client_id)
   if (!record) throw new BrokerError('NOT_FOUND', `no caller ${body.client_id}`)
   const secret = generated.get(body.client_id)
   return { ...callerItem(record), ...(secret && { client_secret: secret.reveal() }) }
+}
+
+/** Nor where they may not ask from. */
+function assertNoWider({ bounds }: Caller, { ip }: Pins): void {
+  const own = bounds?.ip
+  if (!own || ip?.every((range) => own.includes(range))) return
+  throw new BrokerError('OUTSIDE_PINS', `nobody can give what they do not have: pins.ip must be among ${own.join(' ')}`)
 }
 
 export async function patchCaller(

@@ -122,7 +122,11 @@ export function callerItem(caller: CallerRecord): wire.CallerItem {
     owner: caller.owner,
     expires: momentOrNull(caller.expiresAt),
     disabled: caller.disabled,
+    pins: { apps: caller.pins.apps ?? null, ip: caller.pins.ip ?? null },
+    dpop: caller.dpop ? 'required' : 'optional',
+    rate_limit: caller.rateLimit === null ? null : `${caller.rateLimit}/min`,
     created_at: moment(caller.createdAt),
+    last_used_at: momentOrNull(caller.lastUsedAt),
   }
 }
 

@@ -5,12 +5,19 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { CallerTokenAnswer, CallerTokenError, CallerTokenErrorCode } from '../../sdk/src/wire.ts'
 import type { CallerRecord, Scope } from '../core/caller.ts'
 import { sameDigest } from '../core/one-time.ts'
+import { boundsOf, isWithin } from '../core/pins.ts'
 import type { Ports } from '../core/ports.ts'
 import { Secret } from '../core/secret.ts'
 import { TOKEN_LIFE_S } from '../core/signing-keys.ts'
 import { type CallerTokens, isActive } from './caller-token.ts'
+import type { Proofs } from './dpop.ts'
 import type { NoteFailure } from './guesses.ts'
 import { sendError, sendJson } from './reply.ts'
+
+interface Tools {
+  readonly tokens: CallerTokens
+  readonly proofs: Proofs
+}
 
 class TokenRefusal extends Error {
   readonly code: CallerTokenErrorCode
@@ -21,9 +28,9 @@ class TokenRefusal extends Error {
   }
 }
 
-export function oauth2Token(ports: Ports, tokens: CallerTokens, failed: NoteFailure) {
+export function oauth2Token(ports: Ports, tools: Tools, failed: NoteFailure) {
   return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
-    const answer = await grant(ports, tokens, request).catch((error: unknown) => {
+    const answer = await grant(ports, tools, request).catch((error: unknown) => {
       if (error instanceof TokenRefusal) return error
       throw error
     })
@@ -45,10 +52,12 @@ function refuse(
   return sendJson(reply, status, body, headers)
 }
 
-async function grant(ports: Ports, tokens: CallerTokens, { body, headers }: FastifyRequest): Promise<CallerTokenAnswer> {
+async function grant(ports: Ports, { tokens, proofs }: Tools, request: FastifyRequest): Promise<CallerTokenAnswer> {
+  const { body, headers } = request
   const form = formOf(body)
   const { id, secret } = presented(form, headers.authorization)
   const record = await authenticated(ports, id, secret)
+  await assertAddress(ports, record, request.ip)
   const grantType = form.get('grant_type')
   if (grantType === null) throw new TokenRefusal('invalid_request', 'grant_type is missing; send grant_type=client_credentials')
   if (grantType !== 'client_credentials') {
@@ -56,9 +65,10 @@ async function grant(ports: Ports, tokens: CallerTokens, { body, headers }: Fast
   }
   form.getAll('audience').forEach(assertAudience)
   const scopes = grantedScopes(record, form.get('scope'))
+  const jkt = await boundTo(proofs, record, request)
   return {
-    access_token: await tokens.issue(record.clientId, scopes),
-    token_type: 'bearer',
+    access_token: await tokens.issue(record.clientId, scopes, jkt),
+    token_type: jkt === null ? 'bearer' : 'DPoP',
     expires_in: TOKEN_LIFE_S,
     scope: scopes.join(' '),
   }
@@ -95,6 +105,25 @@ async function authenticated(ports: Ports, id: string, secret: Secret): Promise<
 
 function invalidClient(): TokenRefusal {
   return new TokenRefusal('invalid_client', 'unknown client, wrong secret, or the client is disabled or expired')
+}
+
+/** A secret that was stolen is of no use elsewhere, not even for a token. */
+async function assertAddress(ports: Ports, { clientId, tenant, pins }: CallerRecord, address: string): Promise<void> {
+  const addresses = boundsOf(pins)?.addresses
+  if (!addresses || isWithin(addresses, address)) return
+  const told = { tenant, at: ports.now(), actor: clientId, action: 'access.refused', subject: clientId } as const
+  await ports.store.record([{ ...told, reason: 'outside_pins address' }])
+  throw new TokenRefusal('unauthorized_client', 'this client may not ask from this address')
+}
+
+/** The key that the token will be bound to; null: none was shown, and none is wanted. */
+async function boundTo(proofs: Proofs, { dpop }: CallerRecord, { headers, url }: FastifyRequest): Promise<string | null> {
+  const proof = headers['dpop']
+  if (proof === undefined && !dpop) return null
+  const jkt = proof === undefined ? null : await proofs.thumbprint({ proof, method: 'POST', path: url, token: null })
+  if (jkt !== null) return jkt
+  const message = 'send a proof of a key of yours in the header DPoP (RFC 9449), made for this request and not used before'
+  throw new TokenRefusal('invalid_dpop_proof', message)
 }
 
 /** Clients name the host they know us by, which need not be the public one; the token is for our API in any case. */

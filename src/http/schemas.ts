@@ -199,6 +199,21 @@ export const CallerBody = Type.Object(
     scopes: Type.Array(Type.Enum([...SCOPES]), { minItems: 1 }),
     owner: Type.String({ minLength: 1, maxLength: 200, description: 'The person or team that answers for it.' }),
     expires: Type.Optional(nullable(Type.String({ description: 'A date or a moment; null: never.' }))),
+    pins: Type.Optional(
+      Type.Object(
+        {
+          apps: Type.Optional(Type.Array(id('A key_code_ref.'), { minItems: 1, maxItems: 1000 })),
+          ip: Type.Optional(
+            Type.Array(Type.String({ maxLength: 50, description: 'An address or a range.' }), { minItems: 1, maxItems: 1000 }),
+          ),
+        },
+        strict,
+      ),
+    ),
+    dpop: Type.Optional(Type.Enum(['required', 'optional'])),
+    rate_limit: Type.Optional(
+      Type.String({ pattern: '^[1-9][0-9]{0,8}/min$', description: 'Requests a minute to each process, such as 1000/min.' }),
+    ),
   },
   strict,
 )
@@ -354,7 +369,11 @@ export const CallerItem = Type.Object({
   owner: Type.String(),
   expires: nullable(Type.String()),
   disabled: Type.Boolean(),
+  pins: Type.Object({ apps: nullable(Type.Array(Type.String())), ip: nullable(Type.Array(Type.String())) }),
+  dpop: Type.Union([Type.Literal('required'), Type.Literal('optional')]),
+  rate_limit: nullable(Type.String()),
   created_at: Type.String(),
+  last_used_at: nullable(Type.String()),
   client_secret: Type.Optional(Type.String({ description: 'Only in the answer that made it, when the broker did.' })),
 })
 export const CallerListAnswer = Type.Object({ callers: Type.Array(CallerItem), next_token })

@@ -5,15 +5,20 @@ import cookie from '@fastify/cookie'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, LogController } from 'fastify'
 import type { Caller } from '../core/caller.ts'
 import { BrokerError, type ErrorCode } from '../core/errors.ts'
+import { isWithin, listOf } from '../core/pins.ts'
 import type { Ports } from '../core/ports.ts'
 import { readBodies } from './bodies.ts'
-import { type CallerTokens, refused } from './caller-token.ts'
+import type { CallerTokens } from './caller-token.ts'
 import { brokenPage, connectPages, PAGE_ROUTES, sendPage } from './connect-pages.ts'
-import { type NoteFailure, noteFailure } from './guesses.ts'
+import type { Proofs } from './dpop.ts'
+import { networkOf, noteFailure } from './guesses.ts'
 import type { Input } from './handlers.ts'
+import { hostCheck } from './host.ts'
+import { type Identify, identifier, limited } from './identify.ts'
 import { oauth2Token } from './oauth2-token.ts'
 import { type Meter, operations, type Readiness } from './operations.ts'
 import { notFoundPage } from './pages.ts'
+import { RateLimit } from './rate-limit.ts'
 import { asBrokerError, errorBody, STATUS, sendError, sendJson } from './reply.ts'
 import { ROUTES, type Route } from './routes.ts'
 import { NoBody } from './schemas.ts'
@@ -22,6 +27,9 @@ import { wellKnown } from './well-known.ts'
 const BODY_BYTES_MAX = 64 * 1024
 const URL_LENGTH_MAX = 8 * 1024
 const HEADER_BYTES_MAX = 16 * 1024
+const HEADERS_WITHIN_MS = 15_000
+/** Asked by whoever watches the process, at whatever address it has. */
+const WATCHED = new Set(['/healthz', '/readyz', '/metrics'])
 
 declare module 'fastify' {
   // Plain properties: the framework's own setters look their names up each time.
@@ -38,13 +46,26 @@ export interface ServerOptions {
   readonly meter: Meter
   /** Counts a failed guess from an address; resolves to how long to wait, in milliseconds, when there were too many. */
   readonly failedGuess: (address: string) => Promise<number | null>
+  readonly proofs: Proofs
+  /** From one address; null: as many as it likes. */
+  readonly requestsPerMinute: number | null
+  /** Ranges of addresses of proxies, whose word on whom they speak for is taken. */
+  readonly trustedProxies: readonly string[]
+  readonly allowedHosts: readonly string[]
+  /** From the first byte of a request to the end of its headers. Default: 15 seconds. */
+  readonly headersWithinMs?: number
 }
 
 export async function createServer(ports: Ports, options: ServerOptions): Promise<FastifyInstance> {
+  const { headersWithinMs = HEADERS_WITHIN_MS } = options
+  const proxies = listOf(options.trustedProxies)
+  const isTrustedProxy = (address: string): boolean => isWithin(proxies, address)
   const app = Fastify({
     logger: false,
     // Without a logger it would still put each request into words, for nobody.
     logController: new LogController({ disableRequestLogging: true }),
+    // Nobody's word is taken unless they are named.
+    trustProxy: options.trustedProxies.length > 0 ? isTrustedProxy : false,
     bodyLimit: BODY_BYTES_MAX,
     requestTimeout: 30_000,
     keepAliveTimeout: 72_000,
@@ -54,7 +75,7 @@ export async function createServer(ports: Ports, options: ServerOptions): Promis
     exposeHeadRoutes: false,
     // A host with a trailing slash makes clients ask for //api/v1/…
     routerOptions: { ignoreDuplicateSlashes: true, ignoreTrailingSlash: true, maxParamLength: 512 },
-    http: { maxHeaderSize: HEADER_BYTES_MAX },
+    http: { maxHeaderSize: HEADER_BYTES_MAX, headersTimeout: headersWithinMs, connectionsCheckingInterval: headersWithinMs / 3 },
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false } },
     schemaErrorFormatter: (errors, part) => new BrokerError('INVALID_REQUEST', mistakeOf(errors[0], part)),
     clientErrorHandler,
@@ -69,10 +90,20 @@ export async function createServer(ports: Ports, options: ServerOptions): Promis
   readBodies(app)
 
   // Hooks that every request passes call back instead of being async: a promise each would be a tenth of the token path.
-  app.addHook('onRequest', (request, _reply, done) => {
-    const tooLong = request.raw.url !== undefined && request.raw.url.length > URL_LENGTH_MAX
+  const misdirected = hostCheck({ publicUrl: ports.publicUrl, allowedHosts: options.allowedHosts, isTrustedProxy })
+  const limit = new RateLimit(ports.now)
+  const { requestsPerMinute } = options
+  app.addHook('onRequest', (request, reply, done) => {
+    const { url = '' } = request.raw
     request.begun = performance.now()
-    done(tooLong ? new BrokerError('URI_TOO_LONG', 'the address is longer than this server takes') : undefined)
+    if (url.length > URL_LENGTH_MAX) return done(new BrokerError('URI_TOO_LONG', 'the address is longer than this server takes'))
+    const wrong = misdirected(request)
+    if (wrong && !WATCHED.has(url)) return done(wrong)
+    done(
+      requestsPerMinute === null
+        ? undefined
+        : limited(reply, limit.take(networkOf(request.ip), requestsPerMinute), 'from this address'),
+    )
   })
   app.decorateRequest('caller', null)
   app.decorateRequest('begun', 0)
@@ -87,7 +118,7 @@ export async function createServer(ports: Ports, options: ServerOptions): Promis
     return sendError(reply, new BrokerError('NOT_FOUND', 'there is nothing at this address'))
   })
 
-  const identify = bearer(options.tokens, failed)
+  const identify = identifier(options, failed, new RateLimit(ports.now))
   for (const route of ROUTES) add(app, ports, route, identify, options.meter)
   await app.register(async (rest) => {
     // Not for the API, which counts in `add`: to be told when an answer has left costs a tenth of the token path.
@@ -97,7 +128,7 @@ export async function createServer(ports: Ports, options: ServerOptions): Promis
     })
     operations(rest, ports, options.readiness, options.meter)
     wellKnown(rest, ports, options.tokens)
-    rest.post('/oauth2/token', oauth2Token(ports, options.tokens, failed))
+    rest.post('/oauth2/token', oauth2Token(ports, options, failed))
     await rest.register(cookie)
     connectPages(rest, ports, failed)
     refuseOtherMethods(rest, [...ROUTES, ...PAGE_ROUTES, { method: 'POST', path: '/oauth2/token' }])
@@ -105,13 +136,7 @@ export async function createServer(ports: Ports, options: ServerOptions): Promis
   return app
 }
 
-function add(
-  app: FastifyInstance,
-  ports: Ports,
-  route: Route,
-  identify: (request: FastifyRequest) => Caller | Promise<Caller>,
-  meter: Meter,
-): void {
+function add(app: FastifyInstance, ports: Ports, route: Route, identify: Identify, meter: Meter): void {
   const send = (request: FastifyRequest, reply: FastifyReply, answer: unknown): FastifyReply => {
     sendJson(reply, 200, answer)
     meter.answered(route.path, route.method, 200, (performance.now() - request.begun) / 1000)
@@ -125,13 +150,13 @@ function add(
       ...(route.method !== 'GET' && { body: route.body ?? NoBody }),
     },
     // Before anything is read or judged: who is unknown here learns nothing of what would be right.
-    onRequest: (request, _reply, done) => {
+    onRequest: (request, reply, done) => {
       const known = (caller: Caller): void => {
         request.caller = caller
         done()
       }
       try {
-        const caller = identify(request)
+        const caller = identify(request, reply)
         if (caller instanceof Promise) caller.then(known, done)
         else known(caller)
       } catch (error) {
@@ -156,24 +181,6 @@ function add(
 function meterNowhere(meter: Meter, request: FastifyRequest, reply: FastifyReply): void {
   const begun = performance.now()
   reply.raw.once('finish', () => meter.answered('none', request.method, reply.statusCode, (performance.now() - begun) / 1000))
-}
-
-/** A missing bearer is answered like a wrong one. */
-function bearer(tokens: CallerTokens, failed: NoteFailure): (request: FastifyRequest) => Caller | Promise<Caller> {
-  const refuse = (request: FastifyRequest) => async (error: unknown) => {
-    throw (error instanceof BrokerError && error.code === 'INVALID_CREDENTIALS' && (await failed(request.ip))) || error
-  }
-  return (request) => {
-    const header = request.headers.authorization
-    const token = header !== undefined && /^bearer /i.test(header) ? header.slice(7).trim() : ''
-    try {
-      if (token === '') throw refused()
-      const caller = tokens.verify(token)
-      return caller instanceof Promise ? caller.catch(refuse(request)) : caller
-    } catch (error) {
-      return refuse(request)(error)
-    }
-  }
 }
 
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const

@@ -5,6 +5,7 @@ import { exportJWK } from 'jose'
 import { SCOPES } from '../core/caller.ts'
 import type { Ports } from '../core/ports.ts'
 import type { CallerTokens } from './caller-token.ts'
+import { PROOF_ALGORITHMS } from './dpop.ts'
 import { sendJson } from './reply.ts'
 
 export function wellKnown(app: FastifyInstance, { publicUrl }: Ports, tokens: CallerTokens): void {
@@ -21,6 +22,7 @@ export function wellKnown(app: FastifyInstance, { publicUrl }: Ports, tokens: Ca
     subject_types_supported: ['public'],
     id_token_signing_alg_values_supported: ['RS256'],
     scopes_supported: SCOPES,
+    dpop_signing_alg_values_supported: PROOF_ALGORITHMS,
   }
   app.get('/.well-known/openid-configuration', async (_request, reply) => sendJson(reply, 200, discovery))
 }

@@ -5,6 +5,7 @@
  */
 
 import { renewAhead } from '../core/ahead.ts'
+import { SEEN_GRAIN_MS } from '../core/callers-seen.ts'
 import { sealHistory } from '../core/checkpoint.ts'
 import { revokeUnused } from '../core/dormant.ts'
 import { lookAfterDue } from '../core/look-after.ts'
@@ -53,6 +54,9 @@ export function startJobs(ports: Ports, { ahead }: { ahead: boolean }): { stop()
     every(REVOKING_MS, ports, 'revocations that are due could not be looked for', () => revoking.look()),
     every(USAGE_MS, ports, 'what was used could not be noted', () => noteUsage(ports, ports.usage)),
     every(UNUSED_MS, ports, 'connections that nobody uses could not be revoked', (stopped) => revokeUnused(ports, stopped), true),
+    every(SEEN_GRAIN_MS, ports, 'when callers were last there could not be written', () =>
+      ports.callersSeen.write(ports.store.records),
+    ),
     every(SWEEP_MS, ports, 'old attempts could not be swept away', async () => {
       const { attempts } = ports.store
       await untilFewer(() => attempts.empty(ports.now(), SWEEP_ROWS_MAX))

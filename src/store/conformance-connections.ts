@@ -160,6 +160,10 @@ export function checkConnections(check: Check): void {
       [{ label: 'work' }, 'b'],
       [{ label: 'work', userId: 'ada', app: 'crm', state: 'connected' }, 'b'],
       [{ label: '' }, ''],
+      [{ apps: ['mail', 'none'] }, 'c'],
+      [{ apps: ['mail', 'crm'], userId: 'ada' }, 'bda'],
+      [{ apps: ['mail'], app: 'crm' }, ''],
+      [{ apps: [] }, ''],
     ]
     for (const [filter, expected] of cases) {
       const found = await store.connections.list('acme', filter, { after: null, limit: 9 })

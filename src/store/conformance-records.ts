@@ -11,6 +11,7 @@ import {
   sampleApp,
   sampleCaller,
   sampleFact,
+  sampleIssuer,
   sampleKey,
   sampleProvider,
 } from './samples.ts'
@@ -42,20 +43,24 @@ export function checkRecords(check: Check): void {
     const callers = [
       sampleCaller({ clientId: 'a', expiresAt: NOW, disabled: true }),
       sampleCaller({ clientId: 'b', owner: ODD_TEXT, scopes: [] }),
+      sampleCaller({ clientId: 'c', pins: { apps: [ODD_TEXT], ip: ['2001:db8::/32'] }, dpop: true, rateLimit: 1000 }),
     ]
+    const issuers = [sampleIssuer(), sampleIssuer({ issuer: 'https://other.example', scopes: null, tenant: { claim: ODD_TEXT } })]
     const changes: RecordChange[] = [
       ...providers.map((provider) => ({ put: 'provider', provider }) as const),
       ...apps.map((app) => ({ put: 'app', app }) as const),
       ...callers.map((caller) => ({ put: 'caller', caller }) as const),
+      ...issuers.map((issuer) => ({ put: 'issuer', issuer }) as const),
     ]
     await records.change(changes.toReversed(), [])
     assert.deepEqual(await records.providers(), providers)
     assert.deepEqual(await records.apps(null), apps)
     assert.deepEqual(await records.callers(null), callers)
+    assert.deepEqual(await records.trustedIssuers(), issuers)
     assert.deepEqual(await records.app('other', 'crm'), apps[1])
     assert.deepEqual(await records.caller('a'), callers[0])
     assert.equal(await records.app('acme', 'mail'), null)
-    assert.equal(await records.caller('c'), null)
+    assert.equal(await records.caller('d'), null)
   })
 
   check('putting again replaces, removing removes, and removing what is not there is no failure', async ({ records }) => {
@@ -64,9 +69,11 @@ export function checkRecords(check: Check): void {
         { put: 'provider', provider: sampleProvider() },
         { put: 'app', app: sampleApp() },
         { put: 'caller', caller: sampleCaller() },
+        { put: 'issuer', issuer: sampleIssuer() },
       ],
       [],
     )
+    const issuer = sampleIssuer({ audience: 'https://new.example' })
     const [provider, app, caller] = [
       sampleProvider({ name: 'New' }),
       sampleApp({ name: 'New' }),
@@ -77,9 +84,11 @@ export function checkRecords(check: Check): void {
         { put: 'provider', provider },
         { put: 'app', app },
         { put: 'caller', caller },
+        { put: 'issuer', issuer },
       ],
       [],
     )
+    assert.deepEqual(await records.trustedIssuers(), [issuer])
     assert.deepEqual(
       [await records.providers(), await records.apps(null), await records.callers(null)],
       [[provider], [app], [caller]],
@@ -90,9 +99,11 @@ export function checkRecords(check: Check): void {
           { remove: 'provider', id: 'sales' },
           { remove: 'app', tenant: 'acme', keyCodeRef: 'crm' },
           { remove: 'caller', clientId: 'backend' },
+          { remove: 'issuer', issuer: 'https://login.example' },
         ],
         [],
       )
+      assert.deepEqual(await records.trustedIssuers(), [])
       assert.deepEqual([await records.providers(), await records.apps(null), await records.callers(null)], [[], [], []])
     }
   })
@@ -126,6 +137,26 @@ export function checkRecords(check: Check): void {
     )
     assert.deepEqual(await records.caller('backend'), moved)
   })
+
+  check(
+    'when callers were last there is kept apart: only later moments count, and no change of a caller touches it',
+    async ({ records }) => {
+      const change = (owner: string) => records.change([{ put: 'caller', caller: sampleCaller({ owner, lastUsedAt: 7 }) }], [])
+      await change('first')
+      assert.equal((await records.caller('backend'))?.lastUsedAt, null)
+      const version = await records.version()
+      await records.used([
+        { clientId: 'backend', at: NOW },
+        { clientId: 'nobody', at: NOW },
+      ])
+      await records.used([{ clientId: 'backend', at: NOW - 1 }])
+      await records.used([])
+      assert.equal((await records.caller('backend'))?.lastUsedAt, NOW)
+      assert.equal(await records.version(), version)
+      await change('second')
+      assert.deepEqual(await records.callers(null), [sampleCaller({ owner: 'second', lastUsedAt: NOW })])
+    },
+  )
 
   check('tenants never see each other’s apps and callers', async ({ records }) => {
     await records.change(

@@ -1,5 +1,6 @@
 /** The part of a SQL statement that narrows a list and goes on where the last page ended. */
 
+import type { EventFilter } from '../core/event.ts'
 import type { ConnectionFilter, Cursor, OwnerFilter } from '../core/ports.ts'
 
 export interface Listing {
@@ -17,17 +18,33 @@ export const NEWEST_FIRST = 'order by created_at desc, id desc limit :limit'
 /** Keeps SQLite from choosing an index by that column; PostgreSQL knows by its statistics which is the narrowest. */
 const NO_INDEX = { sqlite: '+', postgres: '' }
 
+/** A list is bound as one value, so that its length makes no other statement. */
+export const ONE_OF = {
+  sqlite: (names: string) => `in (select value from json_each(${names}))`,
+  postgres: (names: string) => `in (select jsonb_array_elements_text(cast(${names} as jsonb)))`,
+}
+
 /** The texts it makes are few; everything that is asked for is bound. */
 export function listing(dialect: keyof typeof NO_INDEX, tenant: string, filter: ConnectionFilter, after: Cursor | null): Listing {
-  const { userId, orgCode, app, state, label, account } = filter
+  const { userId, orgCode, app, apps, state, label, account } = filter
   const asked = Object.entries({ user_id: userId, org_code: orgCode, app, state, label, account_id: account }).filter(
     (entry): entry is [string, string] => entry[1] !== undefined,
   )
   // Narrowest first, and only the first may choose the index: SQLite would read all that are connected to find those of one user.
   const narrowed = asked.map(([column], i) => `${i === 0 ? '' : NO_INDEX[dialect]}${column} = :${column}`)
+  const within = apps === undefined ? [] : [`${NO_INDEX[dialect]}app ${ONE_OF[dialect](':apps')}`]
   const onwards = after === null ? [] : ['(created_at, id) < (:created_at, :id)']
   return {
-    where: ['tenant = :tenant', ...narrowed, ...onwards].join(' and '),
-    values: { tenant, ...Object.fromEntries(asked), ...(after && { created_at: after.createdAt, id: after.id }) },
+    where: ['tenant = :tenant', ...narrowed, ...within, ...onwards].join(' and '),
+    values: {
+      tenant,
+      ...Object.fromEntries(asked),
+      ...(apps && { apps: JSON.stringify(apps) }),
+      ...(after && { created_at: after.createdAt, id: after.id }),
+    },
   }
+}
+
+export function eventValues({ apps, ...filter }: EventFilter): Readonly<Record<string, string | number>> {
+  return { ...filter, ...(apps && { apps: JSON.stringify(apps) }) }
 }

@@ -178,11 +178,11 @@ function sealedConnection({ tenant, id, sealed, version, lease }: Connection): S
 }
 
 export function matches(one: Connection | Attempt, filter: ConnectionFilter): boolean {
-  const { userId, orgCode, app, state, label, account } = filter
+  const { userId, orgCode, app, apps, state, label, account } = filter
   const asked = [userId, orgCode, app, state, label, account]
   const known = 'health' in one ? [one.health.state, one.label, one.account?.id] : []
   const has = [one.owner.userId, one.owner.orgCode, one.app, ...known]
-  return asked.every((wanted, i) => wanted === undefined || wanted === has[i])
+  return asked.every((wanted, i) => wanted === undefined || wanted === has[i]) && (apps === undefined || apps.includes(one.app))
 }
 
 export function isAfter(one: Cursor, after: Cursor | null): boolean {

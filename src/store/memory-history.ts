@@ -26,7 +26,7 @@ export function memoryHistory(): { told: readonly Told[]; tell: Tell; recorded: 
   const tell: Tell = (facts) => {
     for (const fact of facts) told.push({ ...fact, seq: told.length + 1 })
   }
-  const recorded: Recorded = (tenant, { type, session, since }, after) =>
+  const recorded: Recorded = (tenant, { type, session, since, apps }, after) =>
     told.filter(
       (fact): fact is ConnectionEvent =>
         'about' in fact &&
@@ -34,7 +34,8 @@ export function memoryHistory(): { told: readonly Told[]; tell: Tell; recorded: 
         fact.seq > after &&
         (type === undefined || fact.action === type) &&
         (session === undefined || fact.subject === session) &&
-        (since === undefined || fact.at >= since),
+        (since === undefined || fact.at >= since) &&
+        (apps === undefined || apps.includes(fact.about.app)),
     )
   return {
     told,

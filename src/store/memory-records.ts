@@ -5,6 +5,7 @@ import type { CallerRecord } from '../core/caller.ts'
 import { BrokerError } from '../core/errors.ts'
 import type { BrokerKey, RecordStore } from '../core/ports.ts'
 import type { Provider } from '../core/provider.ts'
+import type { TrustedIssuer } from '../core/trusted-issuer.ts'
 import { copy, key, type Tell } from './memory-history.ts'
 import { type Shelves, shelved } from './memory-sealed.ts'
 
@@ -12,6 +13,7 @@ export function recordStore(tell: Tell, shelves: Shelves): RecordStore {
   let providers = new Map<string, Provider>()
   let apps = new Map<string, App>()
   let callers = new Map<string, CallerRecord>()
+  let issuers = new Map<string, TrustedIssuer>()
   const keys = new Map<string, BrokerKey>()
   let version = 0
   shelves.apps = {
@@ -44,24 +46,33 @@ export function recordStore(tell: Tell, shelves: Shelves): RecordStore {
     app: async (tenant, keyCodeRef) => copy(apps.get(key(tenant, keyCodeRef)) ?? null),
     callers: async (tenant) => copy(sorted(callers).filter((caller) => tenant === null || caller.tenant === tenant)),
     caller: async (clientId) => copy(callers.get(clientId) ?? null),
+    used: async (uses) => {
+      for (const { clientId, at } of uses) {
+        const caller = callers.get(clientId)
+        if (caller) callers.set(clientId, { ...caller, lastUsedAt: Math.max(caller.lastUsedAt ?? 0, at) })
+      }
+    },
+    trustedIssuers: async () => copy(sorted(issuers)),
     change: async (changes, facts) => {
-      const next = { providers: new Map(providers), apps: new Map(apps), callers: new Map(callers) }
+      const next = { providers: new Map(providers), apps: new Map(apps), callers: new Map(callers), issuers: new Map(issuers) }
       const [made, told] = copy([changes, facts] as const)
       for (const change of made) {
         if ('remove' in change) {
           if (change.remove === 'provider') next.providers.delete(change.id)
           else if (change.remove === 'app') next.apps.delete(key(change.tenant, change.keyCodeRef))
+          else if (change.remove === 'issuer') next.issuers.delete(change.issuer)
           else next.callers.delete(change.clientId)
         } else if (change.put === 'provider') next.providers.set(change.provider.id, change.provider)
         else if (change.put === 'app') next.apps.set(key(change.app.tenant, change.app.keyCodeRef), change.app)
+        else if (change.put === 'issuer') next.issuers.set(change.issuer.issuer, change.issuer)
         else {
           const { clientId, tenant } = change.caller
           if ((next.callers.get(clientId)?.tenant ?? tenant) !== tenant)
             throw new BrokerError('CONFLICT', `the caller ${clientId} belongs to another tenant`)
-          next.callers.set(clientId, change.caller)
+          next.callers.set(clientId, { ...change.caller, lastUsedAt: next.callers.get(clientId)?.lastUsedAt ?? null })
         }
       }
-      ;({ providers, apps, callers } = next)
+      ;({ providers, apps, callers, issuers } = next)
       version += 1
       tell(told)
     },

@@ -3,6 +3,7 @@
 import type { ConnectionEvent, EventFilter } from '../core/event.ts'
 import type { Fact, Store } from '../core/ports.ts'
 import { factOf, factValues, HISTORY_COLUMNS } from './fact-rows.ts'
+import { eventValues, ONE_OF } from './listing.ts'
 import type { PostgresDatabase } from './postgres-database.ts'
 import type { Ask, Values } from './postgres-statement.ts'
 
@@ -54,18 +55,19 @@ export function postgresHistory(database: PostgresDatabase): Pick<Store, 'record
     },
 
     async events(tenant, filter, page) {
-      const { rows } = await database.ask(eventsQuery(filter), { tenant, ...filter, ...page })
+      const { rows } = await database.ask(eventsQuery(filter), { tenant, ...eventValues(filter), ...page })
       return rows.map(factOf) as ConnectionEvent[]
     },
   }
 }
 
 /** Only events say whom they are about. */
-function eventsQuery({ session, type, since }: EventFilter): string {
+function eventsQuery({ session, type, since, apps }: EventFilter): string {
   const narrowed = [
     session === undefined ? '' : ' and subject = :session',
     type === undefined ? '' : ' and action = :type',
     since === undefined ? '' : ' and at >= :since',
+    apps === undefined ? '' : ` and cast(about as jsonb) ->> 'app' ${ONE_OF.postgres(':apps')}`,
   ]
   return `select ${HISTORY_COLUMNS} from history where tenant = :tenant and about is not null${narrowed.join('')} and seq > :after order by seq limit :limit`
 }

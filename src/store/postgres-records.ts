@@ -3,6 +3,7 @@
 import { BrokerError } from '../core/errors.ts'
 import type { RecordChange, RecordStore } from '../core/ports.ts'
 import type { Provider } from '../core/provider.ts'
+import type { TrustedIssuer } from '../core/trusted-issuer.ts'
 import type { PostgresDatabase } from './postgres-database.ts'
 import { writeFacts } from './postgres-history.ts'
 import type { Ask, Asked } from './postgres-statement.ts'
@@ -25,18 +26,20 @@ const KEYS = 'select purpose, id, data_key, sealed, created_at from broker_keys'
 const ADD_KEY = `insert into broker_keys (purpose, id, data_key, sealed, created_at)
   values (:purpose, :id, :data_key, :sealed, :created_at)`
 const APPS = `select ${APP_COLUMNS.join(', ')} from apps`
-const CALLERS = `select ${CALLER_COLUMNS.join(', ')} from callers`
+const CALLERS = `select ${CALLER_COLUMNS.join(', ')}, last_used_at from callers`
 const VERSION = `select value from counters where name = 'records'`
 /** First in its transaction, so that changes are made one after the other. */
 const BUMP = `update counters set value = value + 1 where name = 'records'`
 
 const PUT_PROVIDER = put('providers', ['tenant', 'id'], ['tenant', 'id', 'document'])
 const PUT_APP = put('apps', ['tenant', 'key_code_ref'], APP_COLUMNS)
+const PUT_ISSUER = put('trusted_issuers', ['tenant', 'issuer'], ['tenant', 'issuer', 'document'])
 const PUT_CALLER = put('callers', ['client_id'], CALLER_COLUMNS, 'where callers.tenant = excluded.tenant')
 
 const REMOVALS = {
   provider: `delete from providers where tenant = '*' and id = :id`,
   app: 'delete from apps where tenant = :tenant and key_code_ref = :keyCodeRef',
+  issuer: `delete from trusted_issuers where tenant = '*' and issuer = :issuer`,
   caller: 'delete from callers where client_id = :clientId',
 }
 
@@ -76,6 +79,23 @@ export function postgresRecords(database: PostgresDatabase): RecordStore {
 
     async caller(clientId) {
       return first(await database.ask(`${CALLERS} where client_id = :clientId`, { clientId }), callerFrom)
+    },
+
+    async used(uses) {
+      // In one order, whoever does it: nobody waits for somebody who waits for them.
+      const ordered = [...uses].sort((a, b) => (a.clientId < b.clientId ? -1 : 1))
+      await database.transaction(async (ask) => {
+        for (const { clientId, at } of ordered)
+          await ask('update callers set last_used_at = greatest(coalesce(last_used_at, 0), :at) where client_id = :clientId', {
+            clientId,
+            at,
+          })
+      })
+    },
+
+    async trustedIssuers() {
+      const { rows } = await database.ask('select document from trusted_issuers order by issuer')
+      return rows.map((row) => JSON.parse(row['document'] as string) as TrustedIssuer)
     },
 
     async change(changes, facts) {
@@ -136,6 +156,8 @@ async function make(ask: Ask, change: RecordChange): Promise<void> {
     await ask(REMOVALS[remove], key)
   } else if (change.put === 'provider') {
     await ask(PUT_PROVIDER, { tenant: '*', id: change.provider.id, document: JSON.stringify(change.provider) })
+  } else if (change.put === 'issuer') {
+    await ask(PUT_ISSUER, { tenant: '*', issuer: change.issuer.issuer, document: JSON.stringify(change.issuer) })
   } else if (change.put === 'app') {
     await ask(PUT_APP, { ...appValues(change.app) })
   } else if ((await ask(PUT_CALLER, { ...callerValues(change.caller) })).count === 0) {

@@ -107,9 +107,17 @@ export interface CallerRow {
   expires_at: number | null
   disabled: Flag
   created_at: number
+  pins: string
+  dpop: Flag
+  rate_limit: number | null
+  /** Written apart from all others, and not by whoever puts a caller. */
+  last_used_at: number | null
 }
 
-export const CALLER_COLUMNS = ['tenant', 'client_id', 'secret_hash', 'scopes', 'owner', 'expires_at', 'disabled', 'created_at']
+export const CALLER_COLUMNS = [
+  ...['tenant', 'client_id', 'secret_hash', 'scopes', 'owner', 'expires_at', 'disabled', 'created_at'],
+  ...['pins', 'dpop', 'rate_limit'],
+]
 
 export function callerFrom(row: CallerRow): CallerRecord {
   return {
@@ -120,11 +128,15 @@ export function callerFrom(row: CallerRow): CallerRecord {
     owner: row.owner,
     expiresAt: row.expires_at,
     disabled: row.disabled === 1,
+    pins: JSON.parse(row.pins),
+    dpop: row.dpop === 1,
+    rateLimit: row.rate_limit,
     createdAt: row.created_at,
+    lastUsedAt: row.last_used_at,
   }
 }
 
-export function callerValues(caller: CallerRecord): CallerRow {
+export function callerValues(caller: CallerRecord): Omit<CallerRow, 'last_used_at'> {
   return {
     tenant: caller.tenant,
     client_id: caller.clientId,
@@ -134,6 +146,9 @@ export function callerValues(caller: CallerRecord): CallerRow {
     expires_at: caller.expiresAt,
     disabled: flag(caller.disabled),
     created_at: caller.createdAt,
+    pins: JSON.stringify(caller.pins),
+    dpop: flag(caller.dpop),
+    rate_limit: caller.rateLimit,
   }
 }
 

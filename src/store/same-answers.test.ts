@@ -90,7 +90,12 @@ const attempt = fc
   })
   .map(sampleAttempt)
 const filter = fc.record(
-  { userId: fc.constantFrom('ada', 'bob'), orgCode: org, state: fc.constantFrom('connected', 'broken') },
+  {
+    userId: fc.constantFrom('ada', 'bob'),
+    orgCode: org,
+    state: fc.constantFrom('connected', 'broken'),
+    apps: fc.subarray(['crm', 'mail']),
+  },
   { requiredKeys: [] },
 )
 const page = fc.record({ after: fc.option(fc.record({ createdAt: moment, id })), limit: fc.integer({ min: 1, max: 4 }) })
@@ -383,7 +388,7 @@ test('a random sequence of steps gets the same answers from SQLite as from memor
 test('a random sequence of steps gets the same answers from PostgreSQL as from memory', async () => {
   const url = await (await postgres()).fresh()
   await (await openPostgresStore(url)).close()
-  const wipe = `truncate connections, attempts, providers, apps, callers, broker_keys, history, webhooks, deliveries, checkpoints restart identity; update counters set value = 0`
+  const wipe = `truncate connections, attempts, providers, trusted_issuers, apps, callers, broker_keys, history, webhooks, deliveries, checkpoints restart identity; update counters set value = 0`
   await assertSameAnswers(60, async () => {
     await inDatabase(url, (client) => client.query(wipe))
     return openPostgresStore(url)

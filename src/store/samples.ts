@@ -7,6 +7,7 @@ import type { Checkpoint } from '../core/checkpoint.ts'
 import type { Connection } from '../core/connection.ts'
 import type { BrokerKey, ConnectionFact, Fact, HandOutFact, Store } from '../core/ports.ts'
 import type { Provider } from '../core/provider.ts'
+import type { TrustedIssuer } from '../core/trusted-issuer.ts'
 import type { Webhook } from '../core/webhook.ts'
 
 export const NOW = 1_780_000_000_000
@@ -108,13 +109,32 @@ export function sampleCaller(changes: Partial<CallerRecord> = {}): CallerRecord 
     owner: 'ops@example.com',
     expiresAt: null,
     disabled: false,
+    pins: {},
+    dpop: false,
+    rateLimit: null,
     createdAt: NOW,
+    lastUsedAt: null,
     ...changes,
   }
 }
 
 export function sampleProvider(changes: Partial<Provider> = {}): Provider {
   return { id: 'sales', name: 'Sales', mode: 'oauth2', token_url: 'https://sales.example/token', ...changes }
+}
+
+export function sampleIssuer(changes: Partial<TrustedIssuer> = {}): TrustedIssuer {
+  return {
+    issuer: 'https://login.example',
+    audience: 'https://broker.example/api',
+    jwksUrl: null,
+    algorithms: ['RS256'],
+    clockToleranceS: 30,
+    scopeClaim: 'scope',
+    scopes: { 'connect.read': ['read:connected_apps'] },
+    tenant: { named: 'acme' },
+    allowPrivateNetwork: false,
+    ...changes,
+  }
 }
 
 export function sampleKey(changes: Partial<BrokerKey> = {}): BrokerKey {

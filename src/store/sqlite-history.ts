@@ -3,6 +3,7 @@
 import type { ConnectionEvent, EventFilter } from '../core/event.ts'
 import type { Fact, Store } from '../core/ports.ts'
 import { factOf, factValues, HISTORY_COLUMNS } from './fact-rows.ts'
+import { eventValues, ONE_OF } from './listing.ts'
 import type { SqliteFile } from './sqlite-file.ts'
 import { storable } from './storable.ts'
 
@@ -32,18 +33,19 @@ export function sqliteHistory(file: SqliteFile): Pick<Store, 'record' | 'history
     },
 
     async events(tenant, filter, page) {
-      const rows = file.prepare(eventsQuery(filter)).all({ tenant, ...filter, ...page })
+      const rows = file.prepare(eventsQuery(filter)).all({ tenant, ...eventValues(filter), ...page })
       return rows.map(factOf) as ConnectionEvent[]
     },
   }
 }
 
 /** Only events say whom they are about. The `+` keeps SQLite from choosing another index. */
-function eventsQuery({ session, type, since }: EventFilter): string {
+function eventsQuery({ session, type, since, apps }: EventFilter): string {
   const narrowed = [
     session === undefined ? '' : ' and subject = :session',
     type === undefined ? '' : ' and +action = :type',
     since === undefined ? '' : ' and +at >= :since',
+    apps === undefined ? '' : ` and json_extract(about, '$.app') ${ONE_OF.sqlite(':apps')}`,
   ]
   return `select ${HISTORY_COLUMNS} from history where tenant = :tenant and about is not null${narrowed.join('')} and seq > :after order by seq limit :limit`
 }

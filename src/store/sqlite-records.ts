@@ -3,6 +3,7 @@
 import { BrokerError } from '../core/errors.ts'
 import type { RecordChange, RecordStore } from '../core/ports.ts'
 import type { Provider } from '../core/provider.ts'
+import type { TrustedIssuer } from '../core/trusted-issuer.ts'
 import {
   APP_COLUMNS,
   type AppRow,
@@ -28,6 +29,8 @@ export function sqliteRecords(file: SqliteFile): RecordStore {
   const app = file.prepare('select * from apps where tenant = ? and key_code_ref = ?')
   const callers = file.prepare('select * from callers where :tenant is null or tenant = :tenant order by client_id')
   const caller = file.prepare('select * from callers where client_id = ?')
+  const used = file.prepare('update callers set last_used_at = max(coalesce(last_used_at, 0), ?) where client_id = ?')
+  const issuers = file.prepare('select document from trusted_issuers order by issuer')
   const keys = file.prepare('select * from broker_keys order by purpose, created_at, id')
   const addKey = file.prepare(
     'insert into broker_keys (purpose, id, data_key, sealed, created_at) values (:purpose, :id, :data_key, :sealed, :created_at)',
@@ -63,6 +66,16 @@ export function sqliteRecords(file: SqliteFile): RecordStore {
     async caller(clientId) {
       const row = caller.get(clientId)
       return row === undefined ? null : callerFrom(row as unknown as CallerRow)
+    },
+
+    async used(uses) {
+      file.transaction(() => {
+        for (const { clientId, at } of uses) used.run(at, clientId)
+      })
+    },
+
+    async trustedIssuers() {
+      return issuers.all().map((row) => JSON.parse(row['document'] as string) as TrustedIssuer)
     },
 
     async change(changes, facts) {
@@ -109,6 +122,8 @@ function changer(file: SqliteFile): (change: RecordChange) => void {
   const putProvider = put('providers', ['tenant', 'id'], ['tenant', 'id', 'document'])
   const putApp = put('apps', ['tenant', 'key_code_ref'], APP_COLUMNS)
   const putCaller = put('callers', ['client_id'], CALLER_COLUMNS, 'where callers.tenant = excluded.tenant')
+  const putIssuer = put('trusted_issuers', ['tenant', 'issuer'], ['tenant', 'issuer', 'document'])
+  const removeIssuer = file.prepare(`delete from trusted_issuers where tenant = '*' and issuer = ?`)
   const removeProvider = file.prepare(`delete from providers where tenant = '*' and id = ?`)
   const removeApp = file.prepare('delete from apps where tenant = ? and key_code_ref = ?')
   const removeCaller = file.prepare('delete from callers where client_id = ?')
@@ -117,9 +132,12 @@ function changer(file: SqliteFile): (change: RecordChange) => void {
     if ('remove' in change) {
       if (change.remove === 'provider') removeProvider.run(change.id)
       else if (change.remove === 'app') removeApp.run(change.tenant, change.keyCodeRef)
+      else if (change.remove === 'issuer') removeIssuer.run(change.issuer)
       else removeCaller.run(change.clientId)
     } else if (change.put === 'provider') {
       putProvider.run({ tenant: '*', id: change.provider.id, document: JSON.stringify(change.provider) })
+    } else if (change.put === 'issuer') {
+      putIssuer.run({ tenant: '*', issuer: change.issuer.issuer, document: JSON.stringify(change.issuer) })
     } else if (change.put === 'app') {
       putApp.run(storable({ ...appValues(change.app) }))
     } else if (putCaller.run(storable({ ...callerValues(change.caller) })).changes === 0) {

@@ -11,6 +11,7 @@ import type { Store } from '../core/ports.ts'
 import { openPostgresStore } from './postgres.ts'
 import {
   connect,
+  NOW,
   ODD_BYTES,
   ODD_TEXT,
   sampleApp,
@@ -19,6 +20,7 @@ import {
   sampleCheckpoint,
   sampleFact,
   sampleHandOut,
+  sampleIssuer,
   sampleKey,
   sampleProvider,
   sampleWebhook,
@@ -40,10 +42,12 @@ async function filled(): Promise<string> {
     [
       { put: 'provider', provider: sampleProvider() },
       { put: 'app', app: sampleApp({ name: ODD_TEXT }) },
-      { put: 'caller', caller: sampleCaller() },
+      { put: 'caller', caller: sampleCaller({ pins: { apps: [ODD_TEXT] }, dpop: true, rateLimit: 7 }) },
+      { put: 'issuer', issuer: sampleIssuer() },
     ],
     [sampleFact()],
   )
+  await store.records.used([{ clientId: 'backend', at: NOW }])
   await connect(store, {
     id: 'odd',
     label: ODD_TEXT,
@@ -84,6 +88,7 @@ async function everything({ attempts, audit, connections, records, webhooks, his
       await records.providers(),
       await records.apps(null),
       await records.callers(null),
+      await records.trustedIssuers(),
       await records.keys(),
       await records.version(),
     ],

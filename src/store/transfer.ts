@@ -14,6 +14,7 @@ const TABLES: readonly Table[] = [
   { name: 'broker_keys', key: ['tenant', 'id'] },
   { name: 'providers', key: ['tenant', 'id'] },
   { name: 'apps', key: ['tenant', 'key_code_ref'] },
+  { name: 'trusted_issuers', key: ['tenant', 'issuer'] },
   { name: 'callers', key: ['client_id'] },
   { name: 'connections', key: ['tenant', 'id'] },
   { name: 'attempts', key: ['id'], arrival: { column: 'added', source: 'rowid' } },

@@ -5,6 +5,7 @@ import { createHmac, generateKeyPairSync, type KeyObject, randomUUID } from 'nod
 import { after, before, describe, test } from 'node:test'
 import { createRemoteJWKSet, decodeJwt, decodeProtectedHeader, jwtVerify, SignJWT, UnsecuredJWT } from 'jose'
 import { CallerTokens } from '../../src/http/caller-token.ts'
+import { TrustedIssuers } from '../../src/http/trusted-issuers.ts'
 import { rotateSigningKey } from '../../src/seal/broker-keys.ts'
 import { type Answer, answerOf, HOUR, MINUTE, startWorld, type World } from '../world.ts'
 
@@ -158,9 +159,11 @@ describe('a forged token is refused with 403, always in the same words', () => {
 })
 
 test('of the tokens that were verified only so many are remembered, and the others are verified again', async () => {
-  const { keys, ports } = world.broker
-  const tokens = new CallerTokens(keys.signing, { issuer: world.url, registry: ports.registry, now: ports.now, rememberedMax: 6 })
-  const issued = await Promise.all(Array.from({ length: 20 }, () => tokens.issue('backend', ['read:apps'])))
+  const { keys, net, ports } = world.broker
+  const { registry, now, callersSeen, log } = ports
+  const trusted = new TrustedIssuers({ net, now, log })
+  const tokens = new CallerTokens(keys.signing, { issuer: world.url, registry, now, callersSeen, trusted, rememberedMax: 6 })
+  const issued = await Promise.all(Array.from({ length: 20 }, () => tokens.issue('backend', ['read:apps'], null)))
   for (const token of issued) assert.equal((await tokens.verify(token)).name, 'backend')
   // What is remembered is answered without a promise.
   const remembered = issued.filter((token) => !(tokens.verify(token) instanceof Promise))

@@ -31,7 +31,7 @@ async function raw(request: string): Promise<Told> {
 
 async function get(path: string, more = ''): Promise<Told> {
   return raw(
-    `GET ${path} HTTP/1.1\r\nhost: broker\r\nauthorization: Bearer ${await world.bearer()}\r\n${more}connection: close\r\n\r\n`,
+    `GET ${path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ${await world.bearer()}\r\n${more}connection: close\r\n\r\n`,
   )
 }
 
@@ -131,17 +131,21 @@ const FORM = 'content-type: application/x-www-form-urlencoded\r\n'
 describe('requests that are none', () => {
   for (const [what, request, status] of [
     ['no HTTP at all', 'hello\r\n\r\n', 400],
-    ['a method that does not exist', 'FETCH / HTTP/1.1\r\nhost: x\r\n\r\n', 400],
+    ['a method that does not exist', 'FETCH / HTTP/1.1\r\nhost: localhost\r\n\r\n', 400],
     ['no host', 'GET /healthz HTTP/1.1\r\n\r\n', 400],
-    ['a header without a colon', 'GET /healthz HTTP/1.1\r\nhost: x\r\nnonsense\r\n\r\n', 400],
-    ['a space before the colon', 'GET /healthz HTTP/1.1\r\nhost: x\r\nx : y\r\n\r\n', 400],
-    ['two lengths', 'POST /oauth2/token HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab', 400],
+    ['a header without a colon', 'GET /healthz HTTP/1.1\r\nhost: localhost\r\nnonsense\r\n\r\n', 400],
+    ['a space before the colon', 'GET /healthz HTTP/1.1\r\nhost: localhost\r\nx : y\r\n\r\n', 400],
+    ['two lengths', 'POST /oauth2/token HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab', 400],
     [
       'a length and chunks',
-      'POST /oauth2/token HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n',
+      'POST /oauth2/token HTTP/1.1\r\nhost: localhost\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n',
       400,
     ],
-    ['chunks that are none', `POST /oauth2/token HTTP/1.1\r\nhost: x\r\n${FORM}transfer-encoding: chunked\r\n\r\nzz\r\n`, 400],
+    [
+      'chunks that are none',
+      `POST /oauth2/token HTTP/1.1\r\nhost: localhost\r\n${FORM}transfer-encoding: chunked\r\n\r\nzz\r\n`,
+      400,
+    ],
   ] as const) {
     test(`${what} is ${status}`, async () => {
       const told = await raw(request)

@@ -17,7 +17,7 @@ async function opened(t: TestContext): Promise<World> {
 const renewalArrived = (world: World) => world.sandbox.control.waitFor(({ endpoint }) => endpoint === 'refresh')
 
 function ask(socket: Socket, path: string, bearer = ''): void {
-  const headers = [`GET ${path} HTTP/1.1`, 'host: broker', ...(bearer ? [`authorization: Bearer ${bearer}`] : [])]
+  const headers = [`GET ${path} HTTP/1.1`, 'host: localhost', ...(bearer ? [`authorization: Bearer ${bearer}`] : [])]
   socket.write(`${headers.join('\r\n')}\r\n\r\n`)
 }
 
