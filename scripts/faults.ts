@@ -13,7 +13,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { faultRows, proofs } from '../test/faults/coverage.ts'
+import { numberedRows, proofs } from '../test/coverage.ts'
 import { killRounds } from '../test/faults/kill-rounds.ts'
 import { killTable } from '../test/faults/kill-table.ts'
 import type { Tally, Window } from '../test/faults/verdict.ts'
@@ -57,7 +57,7 @@ const tallies = await Promise.all(
 )
 
 await server?.stop()
-console.log(proofs(faultRows(readFileSync(join(import.meta.dirname, '..', FAULTS), 'utf8')), filesNamed('.ts')))
+console.log(proofs(numberedRows(readFileSync(join(import.meta.dirname, '..', FAULTS), 'utf8'), 'F'), filesNamed('.ts'), 'faults'))
 console.log(killTable(tallies))
 const broken = tallies.flatMap((tally) => tally.broken.map((what) => `replay window ${tally.window}: ${what}`))
 if (broken.length > 0)
