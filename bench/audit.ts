@@ -1,13 +1,9 @@
 /** What it costs the token path that every token is written into the history: the same broker with and without, in turn, round by round. */
 
-import { randomBytes } from 'node:crypto'
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { freePort } from '../cli/port.ts'
 import { type LoadResult, load, median } from './load.ts'
-import { type Measured, startProcess } from './processes.ts'
+import { type Filled, type Served, Stage } from './stage.ts'
+import { anyOf } from './token-path.ts'
 
 const { values: options } = parseArgs({
   options: {
@@ -20,14 +16,9 @@ const { values: options } = parseArgs({
 
 const HELP = `node scripts/run.mjs bench/audit.ts [--connections 10000] [--rounds 7] [--seconds 4]
 `
-const SECRET = 'b'.repeat(44)
 const AT_ONCE = 16
+const path = anyOf(Number(options.connections))
 const progress = (text: string): void => void process.stderr.write(`${text}\n`)
-
-interface Side extends Measured {
-  readonly ids: readonly string[]
-  readonly bearer: string
-}
 
 interface Round extends LoadResult {
   /** Processor time a request is what a noisy machine changes least. */
@@ -38,10 +29,11 @@ if (options.help) process.stdout.write(HELP)
 else await main()
 
 async function main(): Promise<void> {
-  const folder = await mkdtemp(join(tmpdir(), 'latchstring-bench-'))
-  const sandbox = await startProcess('sandbox-process.ts', [])
+  const stage = await Stage.open()
   try {
-    const sides = { with: await side(folder, sandbox, 'audited'), without: await side(folder, sandbox, 'unaudited') }
+    const store = async (): Promise<Filled> => stage.filled('SQLite', Number(options.connections))
+    progress(`filling two stores with ${options.connections} connections each …`)
+    const sides = { with: await stage.broker(await store()), without: await stage.broker(await store(), { audited: false }) }
     const results: Record<keyof typeof sides, Round[]> = { with: [], without: [] }
     for (let round = 0; round <= Number(options.rounds); round++) {
       progress(round === 0 ? 'warming up …' : `round ${round} …`)
@@ -54,37 +46,24 @@ async function main(): Promise<void> {
     for (const { stop } of Object.values(sides)) await stop()
     tell(results)
   } finally {
-    await sandbox.stop()
-    await rm(folder, { recursive: true, force: true })
+    await stage.close()
   }
 }
 
-async function side(folder: string, sandbox: Measured, kind: 'audited' | 'unaudited'): Promise<Side> {
-  progress(`filling a store with ${options.connections} connections …`)
-  const environment = await settings(join(folder, kind), sandbox)
-  const seeding = await startProcess('broker-process.ts', [options.connections], environment)
-  await seeding.stop()
-  const broker = await startProcess('broker-process.ts', ['0', kind], environment)
-  const form = new URLSearchParams({ grant_type: 'client_credentials', client_id: 'bench', client_secret: SECRET })
-  const answer = await fetch(`${broker.address}/oauth2/token`, { method: 'POST', body: form })
-  const { access_token: bearer } = (await answer.json()) as { access_token: string }
-  return { ...broker, ids: seeding.sessions, bearer }
-}
-
-async function asked(target: Side, seconds: number): Promise<Round> {
+async function asked(target: Served, seconds: number): Promise<Round> {
   const before = await target.state()
   const result = await load({
     address: target.address,
     connections: AT_ONCE,
     seconds,
     headers: { authorization: `Bearer ${target.bearer}` },
-    path: () => `/api/v1/connected_apps/token?session_id=${target.ids[Math.floor(Math.random() * target.ids.length)]}`,
+    path,
   })
   // What was handed out is written within a second: that belongs to the round.
   await new Promise((resolve) => setTimeout(resolve, 1500))
   const { cpu } = await target.state()
   if (result.failed > 0) throw new Error(`${result.failed} answers were not 200`)
-  return { ...result, cpuMicros: (cpu.user + cpu.system - before.cpu.user - before.cpu.system) / result.requests }
+  return { ...result, cpuMicros: (cpu - before.cpu) / result.requests }
 }
 
 function tell(results: Readonly<Record<'with' | 'without', readonly Round[]>>): void {
@@ -98,24 +77,4 @@ function tell(results: Readonly<Record<'with' | 'without', readonly Round[]>>): 
   process.stdout.write(
     `ratio    ${ratio((r) => r.requestsPerSecond).toFixed(3)} of the requests, ${ratio((r) => r.cpuMicros).toFixed(3)} of the processor time, medians of the rounds’ ratios\n`,
   )
-}
-
-async function settings(folder: string, sandbox: Measured): Promise<Record<string, string>> {
-  await mkdir(folder)
-  const { provider, app } = sandbox.extra as { provider: object; app: object }
-  const setup = {
-    providers: [provider],
-    apps: [{ ...app, key_code_ref: 'bench', callback_url: 'http://127.0.0.1:9/callback', user_binding: 'none' }],
-    callers: [{ client_id: 'bench', client_secret: SECRET, scopes: ['read:connected_apps'], owner: 'bench@example.com' }],
-  }
-  const file = join(folder, 'latchstring.yaml')
-  await writeFile(file, JSON.stringify(setup)) // JSON is YAML
-  const port = await freePort('127.0.0.1')
-  return {
-    LATCHSTRING_PORT: String(port),
-    LATCHSTRING_PUBLIC_URL: `http://127.0.0.1:${port}`,
-    LATCHSTRING_DATABASE_URL: `sqlite:${join(folder, 'bench.db')}`,
-    LATCHSTRING_MASTER_KEY: randomBytes(32).toString('base64'),
-    LATCHSTRING_CONFIG: file,
-  }
 }

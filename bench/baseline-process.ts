@@ -1,47 +1,59 @@
-/** What the token path is held against: the same Fastify route with a bearer, a map, an open and a reply, and no store. */
+/** What the token path is held against: the same Fastify route, the same check of the bearer, the same open and the same reply, and a map for a store. */
 
-import { createHash, randomBytes } from 'node:crypto'
+import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import Fastify from 'fastify'
-import { mintId } from '../src/core/one-time.ts'
+import { seededSession } from '../cli/seed.ts'
+import { CallersSeen } from '../src/core/callers-seen.ts'
+import { Registry } from '../src/core/registry.ts'
 import { Secret } from '../src/core/secret.ts'
+import { CallerTokens } from '../src/http/caller-token.ts'
+import { moment } from '../src/http/items.ts'
 import { sendJson } from '../src/http/reply.ts'
+import { TrustedIssuers } from '../src/http/trusted-issuers.ts'
+import { createNet } from '../src/net/fetch.ts'
 import { createSeal } from '../src/seal/envelope.ts'
 import { parseMasterKeys } from '../src/seal/keyring.ts'
+import { memoryStore } from '../src/store/memory.ts'
+import { answering } from './answering.ts'
 
 const connections = Number(process.argv[2] ?? 10_000)
-const bearer = process.argv[3] ?? ''
-const seal = createSeal({ masterKeys: parseMasterKeys(randomBytes(32).toString('base64')) })
+const seal = createSeal({ masterKeys: parseMasterKeys(new Secret(randomBytes(32).toString('base64'))) })
 const expiresAt = Date.now() + 24 * 3_600_000
 
-const callers = new Map([[digest(bearer), 'bench']])
 const rows = new Map<string, { dataKey: Uint8Array; accessToken: Uint8Array }>()
 for (let i = 0; i < connections; i++) {
-  const id = mintId()
+  const id = seededSession('bench', i)
   const row = await seal.create({ tenant: 'default', table: 'connections', id })
   rows.set(id, { dataKey: row.dataKey, accessToken: row.seal('access_token', new Secret(`at-${i}-`.padEnd(1000, 'x'))) })
 }
 
+const { records } = memoryStore()
+const scopes = ['read:connected_apps'] as const
+const caller = { clientId: 'bench', tenant: 'default', secretHash: '', scopes, owner: 'bench', expiresAt: null, disabled: false }
+await records.change(
+  [{ put: 'caller', caller: { ...caller, pins: {}, dpop: false, rateLimit: null, createdAt: 0, lastUsedAt: null } }],
+  [],
+)
+// One list, made once: another one would mean other keys, and everything verified would be forgotten.
+const keys = [{ kid: 'bench', createdAt: 0, ...generateKeyPairSync('rsa', { modulusLength: 2048 }) }]
+const tokens = new CallerTokens(() => keys, {
+  issuer: 'http://localhost',
+  registry: new Registry(records, new Map()),
+  now: Date.now,
+  callersSeen: new CallersSeen(),
+  trusted: new TrustedIssuers({ net: createNet(), now: Date.now, log: () => {} }),
+})
+
 const app = Fastify({ logger: false })
 app.get<{ Querystring: { session_id: string } }>('/api/v1/connected_apps/token', async (request, reply) => {
-  const token = (request.headers.authorization ?? '').slice(7)
+  const known = tokens.verify((request.headers.authorization ?? '').slice(7))
+  const { tenant } = known instanceof Promise ? await known : known
   const id = request.query.session_id
   const found = rows.get(id)
-  if (!callers.has(digest(token)) || !found) return reply.code(403).send()
-  const row = await seal.load({ tenant: 'default', table: 'connections', id }, found.dataKey)
-  const body = {
-    access_token: row.open('access_token', found.accessToken).reveal(),
-    access_token_expiry: new Date(expiresAt).toISOString(),
-  }
-  return sendJson(reply, 200, body)
+  if (!found) return reply.code(404).send()
+  const row = seal.load({ tenant, table: 'connections', id }, found.dataKey)
+  const opened = (row instanceof Promise ? await row : row).open('access_token', found.accessToken)
+  return sendJson(reply, 200, { access_token: opened.reveal(), access_token_expiry: moment(expiresAt) })
 })
 const address = await app.listen({ host: '127.0.0.1', port: 0 })
-
-process.on('message', (message) => {
-  if (message === 'memory') process.send?.({ rss: process.memoryUsage.rss(), cpu: process.cpuUsage() })
-  if (message === 'stop') void app.close().then(() => process.disconnect())
-})
-process.send?.({ address, sessions: [...rows.keys()] })
-
-function digest(token: string): string {
-  return createHash('sha256').update(token).digest('base64')
-}
+answering({ address, bearer: await tokens.issue('bench', scopes, null) }, () => app.close())

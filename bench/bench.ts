@@ -1,220 +1,194 @@
 /** `npm run bench`: what the broker does in a second, held against what the machine could do; `bench/README.md` says what each line compares. */
 
-import { execFileSync } from 'node:child_process'
-import { randomBytes } from 'node:crypto'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { availableParallelism, cpus, tmpdir, totalmem } from 'node:os'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { availableParallelism, cpus, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { freePort } from '../cli/port.ts'
 import { connectFlows } from './connect-flow.ts'
-import { type LoadResult, load, median } from './load.ts'
-import { type Measured, startProcess } from './processes.ts'
-import { renewals } from './renewals.ts'
+import { type Figure, plain, type Run, table } from './figures.ts'
+import { load } from './load.ts'
+import type { Measured } from './processes.ts'
+import { startProcess } from './processes.ts'
+import { renewals, sameMinute } from './renewals.ts'
+import { scale } from './scale.ts'
+import { type Filled, type Kind, Stage } from './stage.ts'
+import { installed, startAndIdle } from './start.ts'
+import { anyOf, tokenPath } from './token-path.ts'
 
-const { values: options } = parseArgs({
+const PARTS = ['token', 'flows', 'renewals', 'minute', 'scale', 'start', 'size'] as const
+type Part = (typeof PARTS)[number]
+
+const HELP = `npm run bench -- [options]
+
+  --quick               a short look at everything; its results go to artefacts/ and not to bench/results/
+  --only PART,PART      of ${PARTS.join(', ')}
+  --stores NAME,NAME    sqlite, postgres; default: both
+  --rounds N            of which the medians are taken; default 5
+  --seconds N           a round of the token path; default 3
+  --scale N             connections of the large store; default 1000000
+  --minute N            tokens that end at once; default 100000
+  --renewals N          default 5000
+  --flows N             default 1000
+  --profile             where the token path spends its time, on the stores named, and nothing else
+  --json                what is written, on standard output too
+
+Everything runs on this machine and on loopback; all of it takes about half an hour. Read ratios: absolute figures are the machine's.
+node scripts/run.mjs bench/publish.ts writes the newest results into the documents.
+`
+
+const { values: given } = parseArgs({
   options: {
-    connections: { type: 'string', default: '10000' },
-    rounds: { type: 'string', default: '5' },
-    seconds: { type: 'string', default: '3' },
-    flows: { type: 'string', default: '1000' },
-    renewals: { type: 'string', default: '2000' },
+    quick: { type: 'boolean', default: false },
+    only: { type: 'string', default: PARTS.join(',') },
+    stores: { type: 'string', default: 'sqlite,postgres' },
+    rounds: { type: 'string' },
+    seconds: { type: 'string' },
+    scale: { type: 'string' },
+    minute: { type: 'string' },
+    renewals: { type: 'string' },
+    flows: { type: 'string' },
+    profile: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 })
-
-const HELP = `npm run bench -- [--connections 10000] [--rounds 5] [--seconds 3] [--flows 1000]
-                 [--renewals 2000] [--json]
-
-Everything runs on this machine and on loopback; it takes about two minutes. Read ratios: absolute figures are the machine's.
-`
-
-const SECRET = 'b'.repeat(44)
+const { quick } = given
+const count = (name: 'rounds' | 'seconds' | 'scale' | 'minute' | 'renewals' | 'flows', usual: number, short: number): number =>
+  Number(given[name] ?? (quick ? short : usual))
+const options = {
+  small: 10_000,
+  rounds: count('rounds', 5, 1),
+  seconds: count('seconds', 3, 1),
+  scale: count('scale', 1_000_000, 30_000),
+  minute: count('minute', 100_000, 3000),
+  renewals: count('renewals', 5000, 1000),
+  flows: count('flows', 1000, 200),
+}
+const NAMED: Readonly<Record<string, Kind>> = { sqlite: 'SQLite', postgres: 'PostgreSQL' }
+const kinds = given.stores.split(',').map((name) => NAMED[name] ?? wrong(`--stores ${name}`))
+const parts = given.only.split(',').map((name) => PARTS.find((part) => part === name) ?? wrong(`--only ${name}`))
 const progress = (text: string): void => void process.stderr.write(`${text}\n`)
 
-interface Line {
-  readonly what: string
-  readonly figure: string
-  readonly more: string
-}
-
-if (options.help) process.stdout.write(HELP)
+if (given.help) process.stdout.write(HELP)
 else await main()
 
 async function main(): Promise<void> {
-  const folder = await mkdtemp(join(tmpdir(), 'latchstring-bench-'))
+  const stage = await Stage.open()
   try {
-    const lines = [...(await run(folder)), dependencies()]
-    const machine = `${cpus()[0]?.model ?? 'unknown processor'}, ${availableParallelism()} cores, ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.versions.node}`
-    process.stdout.write(options.json ? `${JSON.stringify({ machine, lines }, null, 2)}\n` : `\n${machine}\n\n${table(lines)}\n`)
-  } finally {
-    await rm(folder, { recursive: true, force: true })
-  }
-}
-
-async function run(folder: string): Promise<Line[]> {
-  const sandbox = await startProcess('sandbox-process.ts', [])
-  const environment = await settings(folder, sandbox)
-  progress(`filling a store with ${options.connections} connections …`)
-  const seeding = await startProcess('broker-process.ts', [options.connections], environment)
-  const { sessions } = seeding
-  await seeding.stop()
-
-  progress('starting …')
-  const starts: number[] = []
-  for (let i = 0; i < Number(options.rounds); i++) {
-    const begin = performance.now()
-    const started = await startProcess('broker-process.ts', [], environment)
-    await fetch(`${started.address}/readyz`)
-    starts.push(performance.now() - begin)
-    await started.stop()
-  }
-
-  const broker = await startProcess('broker-process.ts', [], environment)
-  const bearer = await callerToken(broker.address)
-  const idle = (await broker.state()).rss
-  const baseline = await startProcess('baseline-process.ts', [options.connections, bearer])
-  const tokenLines = await tokenPath(broker, baseline, sessions, bearer)
-  const loaded = (await broker.state()).rss
-  await baseline.stop()
-
-  progress('connect flows …')
-  const flow = { address: broker.address, bearer, flows: Number(options.flows), atOnce: 16 }
-  await connectFlows({ ...flow, flows: 100 })
-  const connected = await connectFlows(flow)
-  progress('renewals …')
-  const renewing = { address: broker.address, provider: sandbox.address, bearer, count: Number(options.renewals), atOnce: 64 }
-  await renewals({ ...renewing, count: 200 })
-  const renewed = await renewals(renewing)
-  await broker.stop()
-  await sandbox.stop()
-  return [
-    ...tokenLines,
-    { what: 'whole connect flows, 16 at once', figure: `${connected.flowsPerSecond.toFixed(0)} flows/s`, more: times(connected) },
-    {
-      what: 'renewals of expired tokens, 64 at once',
-      figure: `${renewed.requestsPerSecond.toFixed(0)} /s`,
-      more: `${times(renewed)}, ${renewed.upstream} requests upstream for each`,
-    },
-    { what: 'start to first answer', figure: `${median(starts).toFixed(0)} ms`, more: `median of ${starts.length}` },
-    { what: 'memory, idle', figure: `${(idle / 1e6).toFixed(0)} MB`, more: 'resident' },
-    { what: 'memory, after the token path', figure: `${(loaded / 1e6).toFixed(0)} MB`, more: 'resident' },
-  ]
-}
-
-/** Both in turn, round by round, so that what the machine does meanwhile hits both. */
-async function tokenPath(broker: Measured, baseline: Measured, sessions: readonly string[], bearer: string): Promise<Line[]> {
-  const lines: Line[] = []
-  for (const connections of [16, 64]) {
-    const results: Record<'broker' | 'baseline', Round[]> = { broker: [], baseline: [] }
-    for (let round = 0; round <= Number(options.rounds); round++) {
-      progress(`token path, ${connections} connections, ${round === 0 ? 'warming up' : `round ${round}`} …`)
-      for (const [name, target, ids] of [
-        ['broker', broker, sessions],
-        ['baseline', baseline, baseline.sessions],
-      ] as const) {
-        const path = () => `/api/v1/connected_apps/token?session_id=${ids[Math.floor(Math.random() * ids.length)]}`
-        const headers = { authorization: `Bearer ${bearer}` }
-        const before = await target.state()
-        const result = await load({
-          address: target.address,
-          connections,
-          seconds: round === 0 ? 10 : Number(options.seconds),
-          headers,
-          path,
-        })
-        const { cpu } = await target.state()
-        if (result.failed > 0) throw new Error(`${name}: ${result.failed} answers were not 200`)
-        const cpuMicros = (cpu.user + cpu.system - before.cpu.user - before.cpu.system) / result.requests
-        if (round > 0) results[name].push({ ...result, cpuMicros })
-      }
+    if (given.profile) return await profile(stage)
+    const figures: Figure[] = []
+    const stores = await Promise.all(parts.some(needsStores) ? kinds.map((kind) => stage.filled(kind, options.small)) : [])
+    for (const part of parts) {
+      progress(`${part} …`)
+      figures.push(...(await measured(part, stage, stores)))
     }
-    const ratio = median(
-      results.broker.map((result, i) => result.requestsPerSecond / (results.baseline[i]?.requestsPerSecond ?? 0)),
-    )
-    const cpuRatio = median(results.broker.map(({ cpuMicros }, i) => (results.baseline[i]?.cpuMicros ?? 0) / cpuMicros))
-    lines.push(
-      {
-        what: `token path, SQLite, ${connections} connections`,
-        figure: perSecond(results.broker),
-        more: times(typical(results.broker)),
-      },
-      { what: '  the same route without a store', figure: perSecond(results.baseline), more: times(typical(results.baseline)) },
-      {
-        what: '  ratio',
-        figure: ratio.toFixed(2),
-        more: `median of the rounds’ ratios; by processor time ${cpuRatio.toFixed(2)}`,
-      },
-    )
-  }
-  return lines
-}
-
-/** Processor time a request is what a noisy machine changes least. */
-interface Round extends LoadResult {
-  readonly cpuMicros: number
-}
-
-function perSecond(results: readonly LoadResult[]): string {
-  return `${median(results.map(({ requestsPerSecond }) => requestsPerSecond)).toFixed(0)} req/s`
-}
-
-function typical(results: readonly Round[]): Pick<Round, 'p50Ms' | 'p99Ms' | 'cpuMicros'> {
-  const middle = (of: (round: Round) => number): number => median(results.map(of))
-  return {
-    p50Ms: middle(({ p50Ms }) => p50Ms),
-    p99Ms: middle(({ p99Ms }) => p99Ms),
-    cpuMicros: middle(({ cpuMicros }) => cpuMicros),
+    await tell({ at: new Date().toISOString(), machine: machine(), versions: await versions(), options, figures })
+  } finally {
+    await stage.close()
   }
 }
 
-function times({ p50Ms, p99Ms, cpuMicros }: { p50Ms: number; p99Ms: number; cpuMicros?: number }): string {
-  const cpu = cpuMicros === undefined ? '' : `, ${cpuMicros.toFixed(0)} µs of processor a request`
-  return `p50 ${p50Ms.toFixed(2)} ms, p99 ${p99Ms.toFixed(2)} ms${cpu}`
+function needsStores(part: Part): boolean {
+  return part === 'token' || part === 'flows' || part === 'start'
 }
 
-/** What `npm ci --omit=dev` brings. */
-function dependencies(): Line {
-  const listed = execFileSync('npm', ['ls', '--omit=dev', '--all', '--parseable'], {
-    cwd: join(import.meta.dirname, '..'),
-    encoding: 'utf8',
-  })
-  const packages = new Set(listed.split('\n').filter((line) => line.includes('node_modules')))
-  return { what: 'production dependencies', figure: `${packages.size} packages`, more: 'server and command line' }
-}
-
-async function settings(folder: string, sandbox: Measured): Promise<Record<string, string>> {
-  const { provider, app } = sandbox.extra as { provider: object; app: object }
-  const setup = {
-    providers: [provider],
-    apps: [{ ...app, key_code_ref: 'bench', callback_url: 'http://127.0.0.1:9/callback', user_binding: 'none' }],
-    callers: [{ client_id: 'bench', client_secret: SECRET, scopes: ['read:connected_apps'], owner: 'bench@example.com' }],
-  }
-  const file = join(folder, 'latchstring.yaml')
-  await writeFile(file, JSON.stringify(setup)) // JSON is YAML
-  const port = await freePort('127.0.0.1')
-  return {
-    LATCHSTRING_PORT: String(port),
-    LATCHSTRING_PUBLIC_URL: `http://127.0.0.1:${port}`,
-    LATCHSTRING_DATABASE_URL: `sqlite:${join(folder, 'bench.db')}`,
-    LATCHSTRING_MASTER_KEY: randomBytes(32).toString('base64'),
-    LATCHSTRING_CONFIG: file,
+async function measured(part: Part, stage: Stage, stores: readonly Filled[]): Promise<Figure[]> {
+  const { rounds, seconds } = options
+  switch (part) {
+    case 'token':
+      return tokenPath(stage, stores, { connections: [1, 16, 64], rounds, seconds, warmSeconds: quick ? 2 : 10, progress })
+    case 'flows':
+      return each(stores, (store) => flows(stage, store))
+    case 'renewals':
+      return each(kinds, async (kind) => [await renewals(stage, kind, options.renewals)])
+    case 'minute':
+      return each(kinds, async (kind) => [await sameMinute(stage, kind, options.minute)])
+    case 'scale':
+      return each(kinds, (kind) => scale(stage, kind, { small: options.small, large: options.scale, rounds, seconds }))
+    case 'start':
+      return each(stores, (store) => startAndIdle(stage, store, rounds))
+    case 'size':
+      return installed()
   }
 }
 
-async function callerToken(address: string): Promise<string> {
-  const form = new URLSearchParams({ grant_type: 'client_credentials', client_id: 'bench', client_secret: SECRET })
-  const answer = (await (await fetch(`${address}/oauth2/token`, { method: 'POST', body: form })).json()) as {
-    access_token: string
-  }
-  return answer.access_token
+async function each<T>(items: readonly T[], work: (item: T) => Promise<Figure[]>): Promise<Figure[]> {
+  const figures: Figure[] = []
+  for (const item of items) figures.push(...(await work(item)))
+  return figures
 }
 
-function table(lines: readonly Line[]): string {
-  const [first, second] = [
-    Math.max(...lines.map(({ what }) => what.length)),
-    Math.max(...lines.map(({ figure }) => figure.length)),
+async function flows(stage: Stage, store: Filled): Promise<Figure[]> {
+  const broker = await stage.broker(store)
+  const flow = { address: broker.address, bearer: broker.bearer, atOnce: 16 }
+  await connectFlows({ ...flow, flows: 100 })
+  const before = await broker.state()
+  const { flowsPerSecond, p50Ms, p99Ms } = await connectFlows({ ...flow, flows: options.flows })
+  const processorMicros = ((await broker.state()).cpu - before.cpu) / options.flows
+  await broker.stop()
+  const what = `whole connect flows, 16 at once, ${store.kind}`
+  return [
+    { id: `flows.${store.kind.toLowerCase()}`, what, value: flowsPerSecond, unit: '/s', more: { p50Ms, p99Ms, processorMicros } },
   ]
-  return lines.map(({ what, figure, more }) => `${what.padEnd(first)}  ${figure.padStart(second)}  ${more}`).join('\n')
+}
+
+/** The token path of each store, and the route that it is held against, once they are warm. */
+async function profile(stage: Stage): Promise<void> {
+  const seconds = options.seconds
+  const path = anyOf(options.small)
+  const show = async (what: string, target: Measured, bearer: string): Promise<void> => {
+    const ask = (howLong: number) =>
+      load({ address: target.address, connections: 16, seconds: howLong, headers: { authorization: `Bearer ${bearer}` }, path })
+    await ask(3 * seconds)
+    let requests = 0
+    const spent = await target.profiled(async () => ({ requests } = await ask(seconds)))
+    const lines = spent.slice(0, 40).map(({ where, micros, share }) => {
+      const each = `${(micros / requests).toFixed(2).padStart(8)} µs`
+      return `${(share * 100).toFixed(1).padStart(6)} %${each}  ${where}`
+    })
+    process.stdout.write(
+      `\n${what}: ${plain(requests / seconds)} req/s while profiled; by a function itself, for one request\n${lines.join('\n')}\n`,
+    )
+    await target.stop()
+  }
+  const route = await startProcess('baseline-process.ts', [String(options.small)])
+  await show('(b) the route without a store', route, (route.extra as { bearer: string }).bearer)
+  for (const kind of kinds) {
+    const broker = await stage.broker(await stage.filled(kind, options.small))
+    await show(kind, broker, broker.bearer)
+  }
+}
+
+async function tell(run: Run): Promise<void> {
+  const text = `${JSON.stringify(run, null, 2)}\n`
+  const folder = join(import.meta.dirname, '..', quick ? 'artefacts' : 'bench/results')
+  await mkdir(folder, { recursive: true })
+  const name = run.machine
+    .split(',')
+    .slice(0, 2)
+    .join(' ')
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '-')
+  const file = join(folder, `${run.at.slice(0, 16).replace(':', '')}-${name}.json`)
+  await writeFile(file, text)
+  process.stdout.write(given.json ? text : `\n${run.machine}\n\n${table(run.figures)}\n\n${file}\n`)
+}
+
+function machine(): string {
+  const memory = `${Math.round(totalmem() / 2 ** 30)} GiB`
+  return `${cpus()[0]?.model ?? 'unknown processor'}, ${availableParallelism()} cores, ${memory}, ${process.platform} ${process.arch}`
+}
+
+async function versions(): Promise<Record<string, string>> {
+  const manifest = JSON.parse(await readFile(join(import.meta.dirname, '..', 'package.json'), 'utf8')) as {
+    version: string
+    dependencies: Record<string, string>
+  }
+  const { fastify = '', pg = '' } = manifest.dependencies
+  return { latchstring: manifest.version, node: process.versions.node, sqlite: process.versions['sqlite'] ?? '', fastify, pg }
+}
+
+function wrong(what: string): never {
+  process.stderr.write(`${what} is not known here\n${HELP}`)
+  process.exit(2)
 }

@@ -2,14 +2,16 @@
 
 import { type ChildProcess, fork } from 'node:child_process'
 import { join } from 'node:path'
+import type { Question, State } from './answering.ts'
+import { type Spent, spent } from './profile.ts'
 
 export interface Measured {
   readonly address: string
-  /** Ids of connections that can be asked for. */
-  readonly sessions: readonly string[]
   /** Whatever else the process said when it was ready. */
   readonly extra: unknown
-  state(): Promise<{ readonly rss: number; readonly cpu: NodeJS.CpuUsage }>
+  state(): Promise<State>
+  /** Where its time went while `work` ran. */
+  profiled(work: () => Promise<unknown>): Promise<Spent[]>
   stop(): Promise<void>
 }
 
@@ -24,19 +26,24 @@ export async function startProcess(
     execArgv: ['--max-semi-space-size=4'],
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   })
-  const ready = await message<{ address: string; sessions: string[] }>(child)
+  const ask = async <T>(question: Question): Promise<T> => {
+    const answer = message<T>(child)
+    child.send(question)
+    return answer
+  }
+  const ready = await message<{ address: string }>(child)
   return {
     address: ready.address,
-    sessions: ready.sessions,
     extra: ready,
-    async state() {
-      const answer = message<{ rss: number; cpu: NodeJS.CpuUsage }>(child)
-      child.send('memory')
-      return answer
+    state: () => ask('state'),
+    async profiled(work) {
+      await ask('profile')
+      await work()
+      return spent(await ask('profiled'))
     },
     async stop() {
       const ended = new Promise((resolve) => child.once('exit', resolve))
-      child.send('stop')
+      child.send('stop' satisfies Question)
       await ended
     },
   }

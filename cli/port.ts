@@ -36,7 +36,8 @@ async function isFree(host: string, port: number): Promise<boolean> {
   )
 }
 
-async function heldFor(host: string, port: number): Promise<number> {
+/** Takes a port and gives it back: throws when it cannot be had. */
+export async function heldFor(host: string, port: number): Promise<number> {
   const server = createServer()
   await new Promise<void>((listening, failed) => server.once('error', failed).listen(port, host, listening))
   const { port: taken } = server.address() as AddressInfo

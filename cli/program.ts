@@ -6,6 +6,7 @@ import { Command } from 'commander'
 import { addApply } from './apply.ts'
 import { addApps } from './apps.ts'
 import { addAudit } from './audit.ts'
+import { addBench } from './bench.ts'
 import { addCallers } from './callers.ts'
 import { addConnections } from './connections.ts'
 import { addDemo } from './demo.ts'
@@ -55,6 +56,7 @@ export function createProgram(): Command {
     addIssuers,
     addMigrate,
     addSandbox,
+    addBench,
   ])
     add(program)
 

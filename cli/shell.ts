@@ -5,7 +5,6 @@ import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { TestContext } from 'node:test'
 
 export interface Ended {
   readonly code: number | null
@@ -39,7 +38,7 @@ const LATCHSTRING = join(import.meta.dirname, 'latchstring.ts')
 const COMPILED = join(import.meta.dirname, '..', 'node_modules', '.cache', 'latchstring-tests')
 
 /** With a master key and a port of its own, and nothing of this process's environment; what is still running is ended with the test. */
-export function shell(t: TestContext, variables: Readonly<Record<string, string>> = {}): Shell {
+export function shell(t: { after(end: () => unknown): void }, variables: Readonly<Record<string, string>> = {}): Shell {
   const folder = mkdtempSync(join(tmpdir(), 'latchstring-cli-'))
   const children = new Set<ChildProcess>()
   t.after(() => {

@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
-import { ConfigError, type Environment, type Flags, readConfig, VARIABLES, withPort } from './config.ts'
+import { asWorker, ConfigError, type Environment, type Flags, readConfig, VARIABLES, withPort } from './config.ts'
 
 const KEY = Buffer.alloc(32, 7).toString('base64')
 
@@ -49,6 +49,7 @@ test('with a key and nothing else it is what the documentation says', () => {
     requestsPerMinute: null,
     trustedProxies: [],
     allowedHosts: [],
+    workers: 1,
   })
   assert.equal(masterKeys.reveal(), KEY)
   assert.equal(environment['LATCHSTRING_MASTER_KEY'], KEY)
@@ -67,6 +68,7 @@ test('every variable has its say', () => {
     LATCHSTRING_REQUESTS_PER_MINUTE: '600',
     LATCHSTRING_TRUSTED_PROXIES: '10.0.0.0/8, ::1',
     LATCHSTRING_ALLOWED_HOSTS: 'latchstring.internal',
+    LATCHSTRING_WORKERS: '4',
   })
   const { masterKeys: _, environment: __, ...rest } = config
   assert.deepEqual(rest, {
@@ -83,8 +85,22 @@ test('every variable has its say', () => {
     requestsPerMinute: 600,
     trustedProxies: ['10.0.0.0/8', '::1'],
     allowedHosts: ['latchstring.internal'],
+    workers: 4,
   })
-  assert.equal(VARIABLES.length, 13, 'and there are no others')
+  assert.equal(VARIABLES.length, 14, 'and there are no others')
+})
+
+test('there is no more than one worker on a store that each process has of its own', () => {
+  assert.deepEqual(mistakes({ LATCHSTRING_MASTER_KEY: KEY, LATCHSTRING_DATABASE_URL: 'memory:' }, { workers: '2' }), [
+    'LATCHSTRING_WORKERS must be 1 with memory:, which each process has of its own; name a file or PostgreSQL',
+  ])
+  assert.match(mistakeOf('LATCHSTRING_WORKERS', '0'), /whole number from 1 to 128/)
+})
+
+test('a worker reads where its primary listens', () => {
+  const primary = withPort(read({ LATCHSTRING_PORT: '0' }, { host: '0.0.0.0' }), 4711)
+  const { host, port, publicUrl } = read(asWorker(primary))
+  assert.deepEqual([host, port, publicUrl], ['0.0.0.0', 4711, primary.publicUrl])
 })
 
 test('nobody can change it later', () => {

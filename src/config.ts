@@ -30,6 +30,8 @@ export interface Config {
   readonly trustedProxies: readonly string[]
   /** Names that requests may be meant for, besides the public URL's. */
   readonly allowedHosts: readonly string[]
+  /** Processes that share the port; 1: this one serves. */
+  readonly workers: number
   /** What `${env:NAME}` in the setup file may name. */
   readonly environment: Readonly<Record<string, string | undefined>>
 }
@@ -75,7 +77,11 @@ export const VARIABLES = [
     fallback: 'none',
     meaning: 'host names that requests may name beside that of the public URL, with commas between',
   },
+  { name: 'LATCHSTRING_WORKERS', fallback: '1', meaning: 'processes that serve on the port; the same as --workers' },
 ] as const
+
+/** More is a slip of the finger: each is a whole process. */
+const WORKERS_MAX = 128
 
 type Name = (typeof VARIABLES)[number]['name']
 
@@ -94,12 +100,14 @@ export interface Flags {
   readonly config?: string | undefined
   readonly host?: string | undefined
   readonly port?: string | undefined
+  readonly workers?: string | undefined
 }
 
 const FLAGS: Partial<Record<Name, keyof Flags>> = {
   LATCHSTRING_CONFIG: 'config',
   LATCHSTRING_HOST: 'host',
   LATCHSTRING_PORT: 'port',
+  LATCHSTRING_WORKERS: 'workers',
 }
 
 /** `port` 0 leaves `publicUrl` to be settled with `withPort`. Throws `ConfigError` with every mistake. */
@@ -141,8 +149,11 @@ export function readConfig(flags: Flags = {}, environment: Environment = process
     requestsPerMinute: checked('LATCHSTRING_REQUESTS_PER_MINUTE', null, (value) => wholeNumber(value, 1, 100_000_000)),
     trustedProxies: checked('LATCHSTRING_TRUSTED_PROXIES', [], rangesOf),
     allowedHosts: checked('LATCHSTRING_ALLOWED_HOSTS', [], hostsOf),
+    workers: checked('LATCHSTRING_WORKERS', 1, (value) => wholeNumber(value, 1, WORKERS_MAX)),
     environment,
   }
+  if (config.workers > 1 && config.database.kind === 'memory')
+    mistakes.push('LATCHSTRING_WORKERS must be 1 with memory:, which each process has of its own; name a file or PostgreSQL')
   mistakes.push(...unknownVariables(environment))
   if (mistakes.length > 0) throw new ConfigError(mistakes)
   return Object.freeze(config)
@@ -152,6 +163,11 @@ export function readConfig(flags: Flags = {}, environment: Environment = process
 export function withPort(config: Config, port: number): Config {
   const publicUrl = config.publicUrl === localUrl(config.port) ? localUrl(port) : config.publicUrl
   return Object.freeze({ ...config, port, publicUrl })
+}
+
+/** What a worker must read in place of what was said to its primary on the command line or left to it to find. */
+export function asWorker({ host, port }: Config): Environment {
+  return { LATCHSTRING_HOST: host, LATCHSTRING_PORT: String(port) }
 }
 
 function localUrl(port: number): string {

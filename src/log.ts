@@ -21,6 +21,7 @@ const FIELDS: Readonly<Record<string, (value: unknown) => unknown>> = {
   reason: text,
   url: origin,
   version: text,
+  worker: number,
   error: described,
 }
 

@@ -26,6 +26,7 @@ import { createCourier } from './events/courier.ts'
 import { Dispatcher } from './events/dispatcher.ts'
 import { CallerTokens } from './http/caller-token.ts'
 import { Proofs } from './http/dpop.ts'
+import { Guesses } from './http/guesses.ts'
 import { createServer } from './http/server.ts'
 import { TrustedIssuers } from './http/trusted-issuers.ts'
 import { startJobs } from './jobs/jobs.ts'
@@ -33,7 +34,7 @@ import { openJournal } from './journal/journal.ts'
 import { markIn } from './journal/mark.ts'
 import { memoryJournal } from './journal/memory.ts'
 import { createLog } from './log.ts'
-import { createMetrics, type Metrics } from './metrics.ts'
+import { createMetrics, type Metrics, type Shown } from './metrics.ts'
 import { createOAuth2Mode } from './modes/oauth2.ts'
 import { createNet, type NetOptions } from './net/fetch.ts'
 import { AWS_METADATA } from './seal/aws-credentials.ts'
@@ -75,11 +76,13 @@ export interface BrokerOptions {
   readonly now?: () => number
   /** Where the log goes. Default: standard error. */
   readonly logTo?: DestinationStream
+  /** Told after a change of providers, apps or callers; resolves when those who can be told know. Others notice within a second. */
+  readonly tellOthers?: () => Promise<void>
 }
 
 export async function openBroker(
   config: Config,
-  { now = Date.now, logTo = process.stderr }: BrokerOptions = {},
+  { now = Date.now, logTo = process.stderr, tellOthers }: BrokerOptions = {},
 ): Promise<Broker> {
   // What can be wrong with the set-up is found before the store is opened, and so before it is made.
   const keyNet = createNet(keyNetOptions(config))
@@ -90,7 +93,7 @@ export async function openBroker(
   const store = await openStore(config)
   try {
     const seal = createSeal({ masterKeys, now })
-    const registry = new Registry(store.records, catalog)
+    const registry = new Registry(store.records, catalog, tellOthers)
     const keys = await loadBrokerKeys(store.records, seal, now)
     registry.watch(() => keys.refresh())
     const flights = new Flights()
@@ -194,11 +197,25 @@ type ServeConfig = Pick<
   'host' | 'port' | 'failedGuessesPerMinute' | 'requestsPerMinute' | 'trustedProxies' | 'allowedHosts'
 >
 
-/** Listens. Everything that could be wrong with the set-up was wrong before this. Without `ahead` only callers cause renewals. */
+/** What is one for all processes that serve on one port. */
+export interface Machine {
+  /** Counts a failed guess from an address; resolves to how long to wait, in milliseconds, when there were too many. */
+  failedGuess(address: string): Promise<number | null>
+  showMetrics(): Promise<Shown>
+}
+
+export interface ServeOptions {
+  /** Without it only callers cause renewals. */
+  readonly ahead?: boolean
+  /** Default: this process serves alone. */
+  readonly machine?: Machine
+}
+
+/** Listens. Everything that could be wrong with the set-up was wrong before this. */
 export async function serve(
   broker: Broker,
   config: ServeConfig,
-  { ahead = true }: { ahead?: boolean } = {},
+  { ahead = true, machine = alone(broker, config) }: ServeOptions = {},
 ): Promise<RunningServer> {
   const { ports, keys, metrics, net } = broker
   const readiness = { accepting: true }
@@ -218,7 +235,9 @@ export async function serve(
   await noteLife(ports.store, ports.mark, ports.now()).catch((error: unknown) =>
     ports.log('warn', 'the database was not told that it is worked on', { error }),
   )
-  const server = await createServer(ports, { ...config, tokens, proofs, readiness, meter: metrics })
+  const meter = { answered: metrics.answered, show: () => machine.showMetrics() }
+  const failedGuess = (address: string) => machine.failedGuess(address)
+  const server = await createServer(ports, { ...config, tokens, proofs, readiness, meter, failedGuess })
   const address = await server.listen({ host: config.host, port: config.port })
   const jobs = startJobs(ports, { ahead })
   const dispatcher = new Dispatcher(ports, { count: metrics.delivered })
@@ -246,6 +265,11 @@ export async function serve(
       return stopped
     },
   }
+}
+
+function alone({ ports, metrics }: Broker, { failedGuessesPerMinute }: Pick<Config, 'failedGuessesPerMinute'>): Machine {
+  const guesses = new Guesses(failedGuessesPerMinute, ports.now)
+  return { failedGuess: async (address) => guesses.failed(address), showMetrics: () => metrics.show() }
 }
 
 function masterKeysOf({ masterKeys }: Config, services: KeyServices): Keyring {

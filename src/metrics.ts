@@ -1,6 +1,6 @@
 /** What is counted, in the Prometheus format. Labels are routes, methods, providers and outcomes: never an id, never a token. */
 
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from '@prometheus-io/client'
+import { AggregatorRegistry, Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from '@prometheus-io/client'
 import type { Mode } from './core/ports.ts'
 import type { Provider } from './core/provider.ts'
 import type { RevocationEnd } from './core/revocation.ts'
@@ -11,7 +11,28 @@ export interface Metrics {
   counted(mode: Mode, provider: Provider): Mode
   delivered(outcome: 'delivered' | 'retried' | 'dead'): void
   revocationEnded(how: RevocationEnd): void
-  show(): Promise<{ contentType: string; text: string }>
+  show(): Promise<Shown>
+  /** What `together` shows with that of other processes. Plain data. */
+  counts(): Promise<Counts>
+}
+
+export interface Shown {
+  readonly contentType: string
+  readonly text: string
+}
+
+export type Counts = Awaited<ReturnType<Registry['getMetricsAsJSON']>>
+
+/** Of several processes as if they were one: sums, and of gauges what is sensible for each. */
+export async function together(counts: readonly Counts[]): Promise<Shown> {
+  const all = AggregatorRegistry.aggregate([...counts])
+  return { contentType: all.contentType, text: await all.metrics() }
+}
+
+/** What stays counted of processes that are gone. Sums that went down would be taken for a restart, and counted a second time. */
+export function left(counts: readonly Counts[]): Counts {
+  const counted = counts.map((one) => one.filter(({ type }) => type === 'counter' || type === 'histogram'))
+  return AggregatorRegistry.aggregate(counted).getMetricsAsArray() as Counts
 }
 
 /** `revocationsWaiting` is asked of the store whenever somebody looks. */
@@ -49,6 +70,8 @@ export function createMetrics(renewalsRunning: () => number, revocationsWaiting:
   new Gauge({
     name: 'latchstring_revocations_waiting',
     help: 'Grants that their providers have not taken back yet, of all processes.',
+    // Each process sees all of them.
+    aggregator: 'max',
     registers,
     async collect() {
       // A store that does not answer keeps nobody from seeing the rest.
@@ -57,12 +80,13 @@ export function createMetrics(renewalsRunning: () => number, revocationsWaiting:
   })
   new Gauge({
     name: 'latchstring_renewals_running',
-    help: 'Renewals under way in this process.',
+    help: 'Renewals under way.',
     registers,
     collect() {
       this.set(renewalsRunning())
     },
   })
+  new Gauge({ name: 'latchstring_workers', help: 'Processes that serve.', registers }).set(1)
 
   return {
     answered(route, method, status, seconds) {
@@ -108,6 +132,9 @@ export function createMetrics(renewalsRunning: () => number, revocationsWaiting:
     },
     async show() {
       return { contentType: registry.contentType, text: await registry.metrics() }
+    },
+    counts() {
+      return registry.getMetricsAsJSON()
     },
   }
 }

@@ -109,6 +109,7 @@ function configOn({ folder, masterKey, clientSecret }: Ground, port: number): Co
     requestsPerMinute: null,
     trustedProxies: [],
     allowedHosts: [],
+    workers: 1,
     failedGuessesPerMinute: 60,
     environment: { SAMPLE_APP_SECRET: clientSecret },
   }

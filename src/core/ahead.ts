@@ -25,6 +25,7 @@ interface InUse {
 
 export class Ahead {
   readonly #chance: () => number
+  /** By id alone, which is random: no two tenants have the same, and joining two texts for each token costs more than finding it. */
   readonly #inUse = new Map<string, InUse>()
 
   constructor(chance: () => number) {
@@ -34,12 +35,11 @@ export class Ahead {
   /** A token was handed out. On the path that must be fast. */
   used({ tenant, id, issuedAt, expiresAt }: Pick<Glance, 'tenant' | 'id' | 'issuedAt' | 'expiresAt'>): void {
     if (expiresAt === null) return
-    const key = `${tenant}\u0000${id}`
-    if (this.#inUse.get(key)?.expiresAt === expiresAt) return
+    if (this.#inUse.get(id)?.expiresAt === expiresAt) return
     const dueAt = expiresAt - ageingSpan(issuedAt, expiresAt) * (1 - this.#chance() / 2)
-    this.#inUse.delete(key)
-    this.#inUse.set(key, { tenant, id, expiresAt, dueAt })
-    if (this.#inUse.size > REMEMBERED_MAX) this.#inUse.delete(this.#inUse.keys().next().value ?? key)
+    this.#inUse.delete(id)
+    this.#inUse.set(id, { tenant, id, expiresAt, dueAt })
+    if (this.#inUse.size > REMEMBERED_MAX) this.#inUse.delete(this.#inUse.keys().next().value ?? id)
   }
 
   /** Takes what is due out of memory. What has expired is left to its next caller: nobody asked for a while. */

@@ -53,7 +53,7 @@ export async function apply(
       changed.map(({ record }) => record),
       changed.map((plan) => factOf(ports, actor, plan)),
     )
-    ports.registry.forget()
+    await ports.registry.changed()
   }
   return {
     changes: plans.map(({ report }) => report),

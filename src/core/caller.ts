@@ -58,18 +58,18 @@ export interface Caller {
  */
 export type Reach = 'tenant' | 'narrowed' | { readonly app: string }
 
-export async function allow(
+/** Answers without a promise when it is allowed and nothing is pinned, which is what the token path needs; else rejects, once the refusal is recorded. */
+export function allow(
   ports: Pick<Ports, 'store' | 'now'>,
   caller: Caller,
   scope: Scope,
   subject: string,
   reach: Reach = 'tenant',
-): Promise<void> {
+): Promise<void> | undefined {
   if (!caller.scopes.has(scope)) {
-    await refusal(ports, caller, subject, scope)
-    throw new BrokerError('INSUFFICIENT_SCOPE', `this needs the scope ${scope}`)
+    return refuse(ports, caller, subject, scope, new BrokerError('INSUFFICIENT_SCOPE', `this needs the scope ${scope}`))
   }
-  if (caller.bounds) await allowWithin(ports, caller, caller.bounds, subject, reach)
+  return caller.bounds ? allowWithin(ports, caller, caller.bounds, subject, reach) : undefined
 }
 
 /** For what is found by its own id: the app shows only then. */
@@ -90,19 +90,21 @@ async function allowWithin(
   reach: Reach,
 ): Promise<void> {
   if (addresses !== null && !isWithin(addresses, caller.address ?? '')) {
-    await refusal(ports, caller, subject, 'outside_pins address')
-    throw new BrokerError('OUTSIDE_PINS', 'this caller may not ask from this address')
+    const error = new BrokerError('OUTSIDE_PINS', 'this caller may not ask from this address')
+    return refuse(ports, caller, subject, 'outside_pins address', error)
   }
   if (apps === null || reach === 'narrowed' || (reach !== 'tenant' && apps.includes(reach.app))) return
-  await refusal(ports, caller, subject, 'outside_pins app')
-  throw new BrokerError('OUTSIDE_PINS', 'this caller is pinned to certain apps, and this is outside of them')
+  const error = new BrokerError('OUTSIDE_PINS', 'this caller is pinned to certain apps, and this is outside of them')
+  return refuse(ports, caller, subject, 'outside_pins app', error)
 }
 
-async function refusal(
+async function refuse(
   { store, now }: Pick<Ports, 'store' | 'now'>,
   { tenant, name: actor }: Pick<Caller, 'tenant' | 'name'>,
   subject: string,
   reason: string,
-): Promise<void> {
+  error: BrokerError,
+): Promise<never> {
   await store.record([{ tenant, at: now(), actor, action: 'access.refused', subject, reason }])
+  throw error
 }

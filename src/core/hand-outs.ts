@@ -38,17 +38,20 @@ interface Granted {
 const UNKNOWN: Omit<Granted, 'issuedAt'> = { app: '', scopes: [], kind: '' }
 
 /** As `token`, and it is remembered who got it and what for. `purpose`: the caller's own words; null: it does not say. */
-export async function handOut(
+export function handOut(
   ports: Ports,
   caller: Caller,
   session: string,
   wanted: Wanted | undefined,
   purpose: string | null,
-): Promise<HandedOut> {
+): HandedOut | Promise<HandedOut> {
   ports.handOuts.assertRoom()
-  const handedOut = await token(ports, caller, session, wanted)
-  ports.handOuts.note({ caller, session, issuedAt: handedOut.issuedAt, at: ports.now(), purpose })
-  return handedOut
+  const noted = (handedOut: HandedOut): HandedOut => {
+    ports.handOuts.note({ caller, session, issuedAt: handedOut.issuedAt, at: ports.now(), purpose })
+    return handedOut
+  }
+  const handedOut = token(ports, caller, session, wanted)
+  return handedOut instanceof Promise ? handedOut.then(noted) : noted(handedOut)
 }
 
 export class HandOuts {

@@ -93,7 +93,7 @@ async function changed(
     [change],
     [{ tenant: caller.tenant, at: ports.now(), actor: caller.name, action, subject, reason: null }],
   )
-  ports.registry.forget()
+  await ports.registry.changed()
 }
 
 /** Whose tokens are taken is for operators alone: a tenant that could say so could say who its callers are to others. */

@@ -204,8 +204,8 @@ export interface AttemptStore {
  * whose: `settle` and `save` leave id, tenant, app, provider, owner and `createdAt` as they are.
  */
 export interface ConnectionStore {
-  /** The token path: one indexed read of what handing out a fresh token needs. Resolves to null like `find`. */
-  glance(tenant: string, id: string): Promise<Glance | null>
+  /** The token path: one indexed read of what handing out a fresh token needs; null as `find` says it. Without a promise where the store can. */
+  glance(tenant: string, id: string): Glance | null | Promise<Glance | null>
   /** Resolves to null when there is no such connection in that tenant. */
   find(tenant: string, id: string): Promise<Connection | null>
   /** Newest first (`createdAt`, then `id`, both descending), going on after the one named by `after`. */
@@ -244,6 +244,11 @@ export interface ConnectionStore {
    * lease, so that it is in nobody's way. Ids of none are passed over.
    */
   noteUsed(used: readonly Pick<Connection, 'tenant' | 'id'>[], day: number): Promise<void>
+  /**
+   * For whoever brings many: writes those whose ids are not there yet, in one transaction, and leaves those that are as they are. Resolves to how many
+   * were new; only if any was, the facts are written.
+   */
+  addAll(connections: readonly Connection[], facts: readonly Fact[]): Promise<number>
   /** How many there are of each state, for metrics and `apply`. */
   count(filter: { tenant?: string; app?: string; provider?: string }): Promise<Readonly<Record<Health['state'], number>>>
 }

@@ -15,10 +15,17 @@ export class Registry {
   #memory = emptyMemory()
   #version = -1
   readonly #watchers: (() => Promise<void>)[] = []
+  readonly #tellOthers: () => Promise<void>
 
-  constructor(records: RecordStore, catalog: ReadonlyMap<string, Provider>) {
+  /** `tellOthers` resolves when the other processes that can be told have forgotten, too. */
+  constructor(
+    records: RecordStore,
+    catalog: ReadonlyMap<string, Provider>,
+    tellOthers: () => Promise<void> = () => Promise.resolve(),
+  ) {
     this.#records = records
     this.#catalog = catalog
+    this.#tellOthers = tellOthers
   }
 
   /** One's own provider of an id comes before the catalogue's. */
@@ -59,6 +66,12 @@ export class Registry {
   /** Called whenever any process has changed anything. */
   watch(changed: () => Promise<void>): void {
     this.#watchers.push(changed)
+  }
+
+  /** This process changed something. */
+  async changed(): Promise<void> {
+    this.forget()
+    await this.#tellOthers()
   }
 
   /** Reads that began before this put what they find into the memory that was thrown away. */

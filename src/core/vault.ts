@@ -10,7 +10,7 @@ export function connectionRow({ tenant, id }: Pick<Connection, 'tenant' | 'id'>)
 }
 
 /** The one thing the token path opens. */
-export function openAccessToken(ports: Ports, connection: Glance): Promise<Secret> {
+export function openAccessToken(ports: Ports, connection: Glance): Secret | Promise<Secret> {
   return opened(ports, connection, (row, sealed) => row.open('access_token', sealed.accessToken))
 }
 
@@ -41,26 +41,31 @@ export function sealCredentials(row: RowSeal, { accessToken, refreshToken, also,
 }
 
 /** What does not open is told to the operator, and to the history, before the caller gets an error. */
-async function opened<T, Sealed extends Pick<SealedCredentials, 'dataKey'>>(
+function opened<T, Sealed extends Pick<SealedCredentials, 'dataKey'>>(
   ports: Ports,
   connection: Pick<Connection, 'tenant' | 'id'> & { readonly sealed: Sealed | null },
   open: (row: RowSeal, sealed: Sealed) => T,
-): Promise<T> {
-  const { tenant, id, sealed } = connection
+): T | Promise<T> {
+  const { sealed } = connection
   if (!sealed) throw new BrokerError('INVALID_SESSION', 'this connection holds nothing any more')
   try {
     const loading = ports.seal.load(connectionRow(connection), sealed.dataKey)
-    return open(loading instanceof Promise ? await loading : loading, sealed)
+    if (!(loading instanceof Promise)) return open(loading, sealed)
+    return loading.then((row) => open(row, sealed)).catch((error: unknown) => unopened(ports, connection, error))
   } catch (error) {
-    if (!(error instanceof BrokerError) || error.code !== 'INTEGRITY_FAILURE') throw error
-    // The id stands beside it where it is needed, and whole only where nobody else reads.
-    const reason = error.message.replaceAll(` ${id}`, '')
-    ports.log('error', 'sealed credentials do not open', { tenant, session: id, reason })
-    await ports.store.record([
-      { tenant, at: ports.now(), actor: 'broker', action: 'connection.integrity_failure', subject: id, reason },
-    ])
-    throw new BrokerError('INTEGRITY_FAILURE', reason, { cause: error.cause })
+    return unopened(ports, connection, error)
   }
+}
+
+async function unopened(ports: Ports, { tenant, id }: Pick<Connection, 'tenant' | 'id'>, error: unknown): Promise<never> {
+  if (!(error instanceof BrokerError) || error.code !== 'INTEGRITY_FAILURE') throw error
+  // The id stands beside it where it is needed, and whole only where nobody else reads.
+  const reason = error.message.replaceAll(` ${id}`, '')
+  ports.log('error', 'sealed credentials do not open', { tenant, session: id, reason })
+  await ports.store.record([
+    { tenant, at: ports.now(), actor: 'broker', action: 'connection.integrity_failure', subject: id, reason },
+  ])
+  throw new BrokerError('INTEGRITY_FAILURE', reason, { cause: error.cause })
 }
 
 function parseExtra(extra: Secret): Pick<Credentials, 'also' | 'kept'> {

@@ -1,6 +1,6 @@
 /** Tokens that callers show us: our own, issued for client credentials (RFC 6749 section 4.4), and those of trusted issuers; verified with a bounded memory. */
 
-import { createHash, type KeyObject, randomUUID } from 'node:crypto'
+import { hash, type KeyObject, randomUUID } from 'node:crypto'
 import { decodeJwt, errors, jwtVerify, SignJWT } from 'jose'
 import type { Caller, CallerRecord, Scope } from '../core/caller.ts'
 import { type CallersSeen, SEEN_GRAIN_MS } from '../core/callers-seen.ts'
@@ -118,7 +118,7 @@ export class CallerTokens {
   verify(token: string): Shown | Promise<Shown> {
     this.#forgetWithKeys()
     // The token itself is not kept, only what it hashes to.
-    const key = createHash('sha256').update(token).digest('base64')
+    const key = hash('sha256', token, 'base64')
     const known = this.#verified.get(key)
     if (!known) return this.#verifyNew(token, key)
     if (known.expiresAt <= this.#now()) throw refused()

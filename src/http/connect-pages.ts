@@ -10,7 +10,7 @@ import type { Ports } from '../core/ports.ts'
 import { registrationOf } from '../core/registration.ts'
 import { Secret } from '../core/secret.ts'
 import { browserCookie, csrfToken } from './browser-cookie.ts'
-import type { Guesses } from './guesses.ts'
+import type { NoteFailure } from './guesses.ts'
 import { connectScript } from './page-script.ts'
 import { confirmPage, connectedPage, expiredPage, FORM, failedPage, type Page } from './pages.ts'
 
@@ -23,7 +23,7 @@ export const PAGE_ROUTES = [
   { method: 'GET', path: '/connected_apps/callback/:context' },
 ] as const
 
-export function connectPages(app: FastifyInstance, ports: Ports, guesses: Guesses): void {
+export function connectPages(app: FastifyInstance, ports: Ports, failed: NoteFailure): void {
   const cookie = browserCookie(ports.publicUrl)
 
   // Looking at the page consumes nothing and goes nowhere: mail scanners and chat previews look too.
@@ -70,13 +70,13 @@ export function connectPages(app: FastifyInstance, ports: Ports, guesses: Guesse
         query,
         browser: cookie.read(request),
       })
-      if (ending.kind === 'lost' && guesses.failed(request.ip)) return sendPage(reply, 429, tooMany)
+      if (ending.kind === 'lost' && (await failed(request.ip))) return sendPage(reply, 429, tooMany)
       return end(reply, ending)
     })
   }
 
-  function gone(request: FastifyRequest, reply: FastifyReply): FastifyReply {
-    return guesses.failed(request.ip) ? sendPage(reply, 429, tooMany) : sendPage(reply, 410, expiredPage({}))
+  async function gone(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+    return (await failed(request.ip)) ? sendPage(reply, 429, tooMany) : sendPage(reply, 410, expiredPage({}))
   }
 
   async function confirmation(attempt: Attempt, handle: Secret, browser: Secret): Promise<Page> {

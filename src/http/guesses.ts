@@ -14,12 +14,23 @@ export class Guesses {
     this.#limit = new RateLimit(now, addressesMax)
   }
 
-  /** Notes a failure; an error to answer with instead, when there were too many. */
-  failed(address: string): BrokerError | null {
+  /** Notes a failure. How long to wait, in milliseconds, when there were too many; otherwise null. */
+  failed(address: string): number | null {
     const { spent, resetMs } = this.#limit.take(networkOf(address), this.#max)
-    if (!spent) return null
+    return spent ? resetMs : null
+  }
+}
+
+/** Notes a failure; resolves to an error to answer with instead, when there were too many. */
+export type NoteFailure = (address: string) => Promise<BrokerError | null>
+
+/** Wherever it is counted: here, or for several processes in one place. */
+export function noteFailure(count: (address: string) => Promise<number | null>): NoteFailure {
+  return async (address) => {
+    const retryAfterMs = await count(address)
+    if (retryAfterMs === null) return null
     return new BrokerError('TOO_MANY_REQUESTS', 'too many failed attempts from this address; wait, then try again', {
-      retryAfterMs: resetMs,
+      retryAfterMs,
     })
   }
 }

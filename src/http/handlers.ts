@@ -17,6 +17,7 @@ import type { Cursor, Ports } from '../core/ports.ts'
 import type { Wanted } from '../core/renew.ts'
 import { revoke } from '../core/revoke.ts'
 import { Secret } from '../core/secret.ts'
+import type { HandedOut } from '../core/token.ts'
 import {
   createWebhook,
   listDeliveries,
@@ -67,13 +68,17 @@ export async function getAuthUrl(
   return { url: urlOf(ports, link), session_id: session }
 }
 
-export async function getToken(
+export function getToken(
   ports: Ports,
   caller: Caller,
   { query }: Input<Static<typeof schemas.TokenQuery>>,
-): Promise<wire.TokenAnswer> {
+): wire.TokenAnswer | Promise<wire.TokenAnswer> {
   const { purpose = null, session_id } = query
-  const { accessToken, expiresAt, refreshFailed } = await handOut(ports, caller, session_id, wantedOf(query), purpose)
+  const handed = handOut(ports, caller, session_id, wantedOf(query), purpose)
+  return handed instanceof Promise ? handed.then(tokenAnswer) : tokenAnswer(handed)
+}
+
+function tokenAnswer({ accessToken, expiresAt, refreshFailed }: HandedOut): wire.TokenAnswer {
   return {
     access_token: accessToken.reveal(),
     ...(expiresAt !== null && { access_token_expiry: moment(expiresAt) }),

@@ -5,7 +5,7 @@ import type { Caller } from '../core/caller.ts'
 import { BrokerError } from '../core/errors.ts'
 import { type CallerTokens, refused, type Shown } from './caller-token.ts'
 import type { Proofs } from './dpop.ts'
-import type { Guesses } from './guesses.ts'
+import type { NoteFailure } from './guesses.ts'
 import { type RateLimit, rateLimitHeaders, tooMany } from './rate-limit.ts'
 
 interface Tools {
@@ -16,9 +16,9 @@ interface Tools {
 export type Identify = (request: FastifyRequest, reply: FastifyReply) => Caller | Promise<Caller>
 
 /** A missing bearer is answered like a wrong one, and so is one whose proof is missing or wrong. */
-export function identifier({ tokens, proofs }: Tools, guesses: Guesses, limit: RateLimit): Identify {
-  const failed = (request: FastifyRequest) => (error: unknown) => {
-    throw (error instanceof BrokerError && error.code === 'INVALID_CREDENTIALS' && guesses.failed(request.ip)) || error
+export function identifier({ tokens, proofs }: Tools, noteFailure: NoteFailure, limit: RateLimit): Identify {
+  const failed = (request: FastifyRequest) => async (error: unknown) => {
+    throw (error instanceof BrokerError && error.code === 'INVALID_CREDENTIALS' && (await noteFailure(request.ip))) || error
   }
   /** Whoever has it may use it only if it is bound to no key; whoever says that it is bound must prove it. */
   const proven = async (request: FastifyRequest, token: string, scheme: string, shown: Shown): Promise<Shown> => {
@@ -40,7 +40,7 @@ export function identifier({ tokens, proofs }: Tools, guesses: Guesses, limit: R
   }
   const known = (request: FastifyRequest, reply: FastifyReply, shown: Shown): Caller => {
     if (shown.rateLimit !== null) {
-      const refusal = limited(reply, limit.take(shown.name, shown.rateLimit), 'of this caller')
+      const refusal = limited(request, reply, limit.take(shown.name, shown.rateLimit), 'of this caller')
       if (refusal) throw refusal
     }
     return shown.bounds?.addresses ? from(request.ip, shown) : shown
@@ -67,7 +67,13 @@ function presented(header: string | undefined): { scheme: 'bearer' | 'dpop'; tok
 }
 
 /** Says in the headers what is left; an error, when that is less than nothing. */
-export function limited(reply: FastifyReply, allowance: ReturnType<RateLimit['take']>, whose: string): BrokerError | undefined {
+export function limited(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  allowance: ReturnType<RateLimit['take']>,
+  whose: string,
+): BrokerError | undefined {
+  request.limited = true
   reply.headers(rateLimitHeaders(allowance))
   return allowance.spent ? tooMany(whose, allowance) : undefined
 }

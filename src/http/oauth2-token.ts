@@ -1,5 +1,6 @@
 /** `POST /oauth2/token`: client credentials in, a caller token out; errors in the form of RFC 6749 section 5.2. */
 
+import type { OutgoingHttpHeaders } from 'node:http'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { CallerTokenAnswer, CallerTokenError, CallerTokenErrorCode } from '../../sdk/src/wire.ts'
 import type { CallerRecord, Scope } from '../core/caller.ts'
@@ -10,7 +11,7 @@ import { Secret } from '../core/secret.ts'
 import { TOKEN_LIFE_S } from '../core/signing-keys.ts'
 import { type CallerTokens, isActive } from './caller-token.ts'
 import type { Proofs } from './dpop.ts'
-import type { Guesses } from './guesses.ts'
+import type { NoteFailure } from './guesses.ts'
 import { sendError, sendJson } from './reply.ts'
 
 interface Tools {
@@ -27,7 +28,7 @@ class TokenRefusal extends Error {
   }
 }
 
-export function oauth2Token(ports: Ports, tools: Tools, guesses: Guesses) {
+export function oauth2Token(ports: Ports, tools: Tools, failed: NoteFailure) {
   return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
     const answer = await grant(ports, tools, request).catch((error: unknown) => {
       if (error instanceof TokenRefusal) return error
@@ -35,15 +36,20 @@ export function oauth2Token(ports: Ports, tools: Tools, guesses: Guesses) {
     })
     if (!(answer instanceof TokenRefusal)) return sendJson(reply, 200, answer)
     if (answer.code !== 'invalid_client') return refuse(reply, 400, answer)
-    const tooMany = guesses.failed(request.ip)
+    const tooMany = await failed(request.ip)
     if (tooMany) return sendError(reply, tooMany)
-    return refuse(reply.header('www-authenticate', 'Basic realm="latchstring"'), 401, answer)
+    return refuse(reply, 401, answer, { 'www-authenticate': 'Basic realm="latchstring"' })
   }
 }
 
-function refuse(reply: FastifyReply, status: number, { code, message }: TokenRefusal): FastifyReply {
+function refuse(
+  reply: FastifyReply,
+  status: number,
+  { code, message }: TokenRefusal,
+  headers?: OutgoingHttpHeaders,
+): FastifyReply {
   const body: CallerTokenError = { error: code, error_description: message }
-  return sendJson(reply, status, body)
+  return sendJson(reply, status, body, headers)
 }
 
 async function grant(ports: Ports, { tokens, proofs }: Tools, request: FastifyRequest): Promise<CallerTokenAnswer> {

@@ -42,19 +42,19 @@ export const STATUS: Record<ErrorCode, number> = {
 }
 
 /**
- * Written past the framework, which adds a charset that the oldest clients refuse (`application/json; charset=utf-8`),
+ * `further` headers are those of this answer only. Written past the framework, which adds a charset that the oldest clients refuse (`application/json; charset=utf-8`),
  * and as one text with its headers, which costs one write instead of two.
  */
-export function sendJson(reply: FastifyReply, status: number, body: unknown): FastifyReply {
+export function sendJson(reply: FastifyReply, status: number, body: unknown, further?: OutgoingHttpHeaders): FastifyReply {
   const text = JSON.stringify(body)
   reply.hijack()
-  const headers = { ...(reply.getHeaders() as OutgoingHttpHeaders), ...JSON_HEADERS, 'content-length': Buffer.byteLength(text) }
+  const headers = { ...JSON_HEADERS, 'content-length': Buffer.byteLength(text), ...further }
   reply.raw.writeHead(status, headers).end(text)
   return reply
 }
 
 /** An access token must not lie in anybody's cache (RFC 6749 section 5.1). */
-const JSON_HEADERS = {
+export const JSON_HEADERS = {
   'content-type': 'application/json',
   'cache-control': 'no-store',
   pragma: 'no-cache',
@@ -72,7 +72,7 @@ export function sendError(reply: FastifyReply, error: BrokerError): FastifyReply
     reply.header('retry-after', seconds)
     if (error.code === 'TOO_MANY_REQUESTS') reply.header('ratelimit-reset', seconds)
   }
-  return sendJson(reply, STATUS[error.code], errorBody(error))
+  return sendJson(reply, STATUS[error.code], errorBody(error), reply.getHeaders() as OutgoingHttpHeaders)
 }
 
 /** Whatever was thrown, as one of ours. Details of a bug are for the operator's log, never for the caller. */

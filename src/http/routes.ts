@@ -19,12 +19,13 @@ export interface Route {
   readonly answer: TSchema
   /** Beside those that any operation can answer. */
   readonly errors: readonly ErrorCode[]
-  readonly handle: (ports: Ports, caller: Caller, input: handle.Input) => Promise<unknown>
+  /** Without a promise where nothing is waited for. */
+  readonly handle: (ports: Ports, caller: Caller, input: handle.Input) => unknown
 }
 
 /** A handler's input has been checked against the schemas that stand beside it, which is what makes its type true. */
 function route<Query, Body>(
-  entry: Omit<Route, 'handle'> & { handle: (ports: Ports, caller: Caller, input: handle.Input<Query, Body>) => Promise<unknown> },
+  entry: Omit<Route, 'handle'> & { handle: (ports: Ports, caller: Caller, input: handle.Input<Query, Body>) => unknown },
 ): Route {
   return entry as Route
 }

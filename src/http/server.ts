@@ -1,8 +1,9 @@
 /** The HTTP server: its limits, who is let in, and how every failure is answered. What it offers stands in `routes.ts`. */
 
+import type { OutgoingHttpHeaders } from 'node:http'
 import type { Socket } from 'node:net'
 import cookie from '@fastify/cookie'
-import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, LogController } from 'fastify'
 import type { Caller } from '../core/caller.ts'
 import { BrokerError, type ErrorCode } from '../core/errors.ts'
 import { isWithin, listOf } from '../core/pins.ts'
@@ -11,7 +12,7 @@ import { readBodies } from './bodies.ts'
 import type { CallerTokens } from './caller-token.ts'
 import { brokenPage, connectPages, PAGE_ROUTES, sendPage } from './connect-pages.ts'
 import type { Proofs } from './dpop.ts'
-import { Guesses, networkOf } from './guesses.ts'
+import { networkOf, noteFailure } from './guesses.ts'
 import type { Input } from './handlers.ts'
 import { hostCheck } from './host.ts'
 import { type Identify, identifier, limited } from './identify.ts'
@@ -31,12 +32,24 @@ const HEADERS_WITHIN_MS = 15_000
 /** Asked by whoever watches the process, at whatever address it has. */
 const WATCHED = new Set(['/healthz', '/readyz', '/metrics'])
 
+declare module 'fastify' {
+  // Plain properties: the framework's own setters look their names up each time.
+  interface FastifyRequest {
+    /** Who asks; known in every operation of the API. */
+    caller: Caller | null
+    begun: number
+    /** What is left of a limit goes out with the answer. */
+    limited: boolean
+  }
+}
+
 export interface ServerOptions {
   readonly tokens: CallerTokens
   readonly readiness: Readiness
   readonly meter: Meter
   readonly proofs: Proofs
-  readonly failedGuessesPerMinute: number
+  /** Counts a failed guess from an address; resolves to how long to wait, in milliseconds, when there were too many. */
+  readonly failedGuess: (address: string) => Promise<number | null>
   /** From one address; null: as many as it likes. */
   readonly requestsPerMinute: number | null
   /** Ranges of addresses of proxies, whose word on whom they speak for is taken. */
@@ -54,6 +67,8 @@ export async function createServer(ports: Ports, options: ServerOptions): Promis
     logger: false,
     // Nobody's word is taken unless they are named.
     trustProxy: options.trustedProxies.length > 0 ? isTrustedProxy : false,
+    // Without a logger it would still put each request into words, for nobody.
+    logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: BODY_BYTES_MAX,
     requestTimeout: 30_000,
     keepAliveTimeout: 72_000,
@@ -69,13 +84,13 @@ export async function createServer(ports: Ports, options: ServerOptions): Promis
     clientErrorHandler,
     // An address that cannot be read never becomes a request; it is answered in the form of all others.
     frameworkErrors: (_error, request, reply) => {
+      meterNowhere(options.meter, request, reply)
       const unreadable = new BrokerError('INVALID_REQUEST', 'the address is not well-formed')
       void (isBrowsing(request) ? sendPage(reply, 400, brokenPage(unreadable)) : sendError(reply, unreadable))
     },
   })
-  const guesses = new Guesses(options.failedGuessesPerMinute, ports.now)
+  const failed = noteFailure(options.failedGuess)
   readBodies(app)
-  await app.register(cookie)
 
   // Hooks that every request passes call back instead of being async: a promise each would be a tenth of the token path.
   const misdirected = hostCheck({ publicUrl: ports.publicUrl, allowedHosts: options.allowedHosts, isTrustedProxy })
@@ -83,42 +98,54 @@ export async function createServer(ports: Ports, options: ServerOptions): Promis
   const { requestsPerMinute } = options
   app.addHook('onRequest', (request, reply, done) => {
     const { url = '' } = request.raw
+    request.begun = performance.now()
     if (url.length > URL_LENGTH_MAX) return done(new BrokerError('URI_TOO_LONG', 'the address is longer than this server takes'))
     const wrong = misdirected(request)
     if (wrong && !WATCHED.has(url)) return done(wrong)
     done(
       requestsPerMinute === null
         ? undefined
-        : limited(reply, limit.take(networkOf(request.ip), requestsPerMinute), 'from this address'),
+        : limited(request, reply, limit.take(networkOf(request.ip), requestsPerMinute), 'from this address'),
     )
   })
-  app.addHook('onResponse', (request, reply, done) => {
-    const route = request.routeOptions.url ?? 'none'
-    options.meter.answered(route, request.method, reply.statusCode, reply.elapsedTime / 1000)
-    done()
-  })
+  app.decorateRequest('caller', null)
+  app.decorateRequest('begun', 0)
+  app.decorateRequest('limited', false)
   app.setErrorHandler((thrown, request, reply) => {
     const error = asBrokerError(thrown)
     if (STATUS[error.code] >= 500) logFailure(ports, request, error)
     return isPage(request) ? sendPage(reply, STATUS[error.code], brokenPage(error)) : sendError(reply, error)
   })
   app.setNotFoundHandler((request, reply) => {
+    meterNowhere(options.meter, request, reply)
     if (isBrowsing(request)) return sendPage(reply, 404, notFoundPage())
     return sendError(reply, new BrokerError('NOT_FOUND', 'there is nothing at this address'))
   })
 
-  operations(app, ports, options.readiness, options.meter)
-  wellKnown(app, ports, options.tokens)
-  connectPages(app, ports, guesses)
-  app.post('/oauth2/token', oauth2Token(ports, options, guesses))
-  const identify = identifier(options, guesses, new RateLimit(ports.now))
-  app.decorateRequest('caller', null)
-  for (const route of ROUTES) add(app, ports, route, identify)
-  refuseOtherMethods(app, [...ROUTES, ...PAGE_ROUTES, { method: 'POST', path: '/oauth2/token' }])
+  const identify = identifier(options, failed, new RateLimit(ports.now))
+  for (const route of ROUTES) add(app, ports, route, identify, options.meter)
+  await app.register(async (rest) => {
+    // Not for the API, which counts in `add`: to be told when an answer has left costs a tenth of the token path.
+    rest.addHook('onResponse', (request, reply, done) => {
+      options.meter.answered(request.routeOptions.url ?? 'none', request.method, reply.statusCode, reply.elapsedTime / 1000)
+      done()
+    })
+    operations(rest, ports, options.readiness, options.meter)
+    wellKnown(rest, ports, options.tokens)
+    rest.post('/oauth2/token', oauth2Token(ports, options, failed))
+    await rest.register(cookie)
+    connectPages(rest, ports, failed)
+    refuseOtherMethods(rest, [...ROUTES, ...PAGE_ROUTES, { method: 'POST', path: '/oauth2/token' }])
+  })
   return app
 }
 
-function add(app: FastifyInstance, ports: Ports, route: Route, identify: Identify): void {
+function add(app: FastifyInstance, ports: Ports, route: Route, identify: Identify, meter: Meter): void {
+  const send = (request: FastifyRequest, reply: FastifyReply, answer: unknown): FastifyReply => {
+    sendJson(reply, 200, answer, request.limited ? (reply.getHeaders() as OutgoingHttpHeaders) : undefined)
+    meter.answered(route.path, route.method, 200, (performance.now() - request.begun) / 1000)
+    return reply
+  }
   app.route({
     method: route.method,
     url: route.path,
@@ -129,7 +156,7 @@ function add(app: FastifyInstance, ports: Ports, route: Route, identify: Identif
     // Before anything is read or judged: who is unknown here learns nothing of what would be right.
     onRequest: (request, reply, done) => {
       const known = (caller: Caller): void => {
-        request.setDecorator('caller', caller)
+        request.caller = caller
         done()
       }
       try {
@@ -140,15 +167,24 @@ function add(app: FastifyInstance, ports: Ports, route: Route, identify: Identif
         done(error as Error)
       }
     },
-    handler: async (request, reply) => {
+    handler: (request, reply) => {
       const { query, body, params } = request
-      return sendJson(
-        reply,
-        200,
-        await route.handle(ports, request.getDecorator<Caller>('caller'), { query, body, params } as Input),
-      )
+      const answer = route.handle(ports, request.caller!, { query, body, params } as Input)
+      return answer instanceof Promise ? answer.then((waited) => send(request, reply, waited)) : send(request, reply, answer)
+    },
+    errorHandler: (thrown, request, reply) => {
+      const error = asBrokerError(thrown)
+      if (STATUS[error.code] >= 500) logFailure(ports, request, error)
+      sendError(reply, error)
+      meter.answered(route.path, route.method, STATUS[error.code], (performance.now() - request.begun) / 1000)
     },
   })
+}
+
+/** What is at no route. */
+function meterNowhere(meter: Meter, request: FastifyRequest, reply: FastifyReply): void {
+  const begun = performance.now()
+  reply.raw.once('finish', () => meter.answered('none', request.method, reply.statusCode, (performance.now() - begun) / 1000))
 }
 
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const

@@ -31,12 +31,12 @@ export function decrypt(key: KeyObject, context: Uint8Array, sealed: Uint8Array)
 
 /** Each part is preceded by its length in four bytes, so that no two lists of parts make the same bytes. */
 export function contextOf(...parts: readonly string[]): Buffer {
-  return Buffer.concat(
-    parts.flatMap((part) => {
-      const bytes = Buffer.from(part)
-      const length = Buffer.alloc(4)
-      length.writeUInt32BE(bytes.length)
-      return [length, bytes]
-    }),
-  )
+  const lengths = parts.map((part) => Buffer.byteLength(part))
+  const context = Buffer.alloc(lengths.reduce((sum, length) => sum + 4 + length, 0))
+  let at = 0
+  for (const [i, part] of parts.entries()) {
+    at = context.writeUInt32BE(lengths[i] ?? 0, at)
+    at += context.write(part, at)
+  }
+  return context
 }

@@ -8,8 +8,9 @@ import { contextOf, decrypt, encrypt, OVERHEAD_BYTES } from './cipher.ts'
 import { type Keyring, masterKeyOf, unwrap, wrap } from './keyring.ts'
 import { keyFrom } from './local-key.ts'
 import type { MasterKey } from './master-key.ts'
+import { Remembered } from './remembered.ts'
 
-/** Rows whose data key is remembered unwrapped; past it, the one that was not used for longest is forgotten. */
+/** Rows whose data key is remembered unwrapped. */
 const REMEMBERED_MAX = 10_000
 
 /** The first byte of a sealed field. UTF-16 is for what UTF-8 cannot carry: half of a surrogate pair. */
@@ -23,15 +24,8 @@ export interface SealOptions {
 /** The primary wraps what is new, the others still open what they wrapped. */
 export function createSeal({ masterKeys, now = Date.now }: SealOptions): Seal {
   const { primary } = masterKeys
-  const remembered = new Map<string, Envelope>()
+  const remembered = new Remembered<Envelope>(REMEMBERED_MAX)
   const loading = new Map<string, Promise<Envelope>>()
-
-  const remember = (key: string, envelope: Envelope): Envelope => {
-    remembered.delete(key)
-    remembered.set(key, envelope)
-    if (remembered.size > REMEMBERED_MAX) remembered.delete(remembered.keys().next().value as string)
-    return envelope
-  }
   const envelopeOf = (row: Row, wrapped: Uint8Array, { id, keptMs }: MasterKey, dataKey: Buffer): Envelope =>
     new Envelope(row, id, kept(wrapped), keyFrom(dataKey), now() + keptMs)
 
@@ -45,24 +39,29 @@ export function createSeal({ masterKeys, now = Date.now }: SealOptions): Seal {
     async create(row) {
       const dataKey = randomBytes(32)
       const wrapped = await wrap(primary, row, dataKey)
-      return remember(rowKey(row, wrapped), envelopeOf(row, wrapped, primary, dataKey))
+      return remembered.add(row.id, envelopeOf(row, wrapped, primary, dataKey))
     },
 
     load(row, wrapped) {
-      const key = rowKey(row, wrapped)
-      const known = remembered.get(key)
-      if (known && (known.keptUntil === Number.POSITIVE_INFINITY || known.keptUntil > now())) return remember(key, known)
-      // Past its time it is gone, whatever the key service says now.
-      if (known) remembered.delete(key)
+      // By id, which is quick to find, and then it must be that very row and key: one that was swapped in from elsewhere is always checked.
+      const known = remembered.get(row.id)
+      if (known?.isFor(row, wrapped)) {
+        if (known.keptUntil === Number.POSITIVE_INFINITY || known.keptUntil > now()) return known
+        // Past its time it is gone, whatever the key service says now.
+        remembered.forget(row.id)
+      }
       // Whoever asks for the same row meanwhile shares the question.
-      const sharing = loading.get(key)
+      const key = loading.size === 0 ? null : rowKey(row, wrapped)
+      const sharing = key !== null && loading.get(key)
       if (sharing) return sharing
       const unwrapped = unwrap(masterKeys, row, wrapped)
-      if (!(unwrapped instanceof Promise)) return remember(key, envelopeOf(row, wrapped, unwrapped.master, unwrapped.dataKey))
+      if (!(unwrapped instanceof Promise))
+        return remembered.add(row.id, envelopeOf(row, wrapped, unwrapped.master, unwrapped.dataKey))
+      const question = key ?? rowKey(row, wrapped)
       const asked = unwrapped
-        .then(({ master, dataKey }) => remember(key, envelopeOf(row, wrapped, master, dataKey)))
-        .finally(() => loading.delete(key))
-      loading.set(key, asked)
+        .then(({ master, dataKey }) => remembered.add(row.id, envelopeOf(row, wrapped, master, dataKey)))
+        .finally(() => loading.delete(question))
+      loading.set(question, asked)
       return asked
     },
   }
@@ -73,7 +72,7 @@ function kept(bytes: Uint8Array): Uint8Array {
   return new Uint8Array(bytes)
 }
 
-/** Row and wrapped bytes together: a data key that was swapped in from elsewhere is never found here, so it is always checked. */
+/** Row and wrapped bytes together: a question that is shared is about that very key. */
 function rowKey({ tenant, table, id }: Row, wrapped: Uint8Array): string {
   const bytes = Buffer.from(wrapped.buffer, wrapped.byteOffset, wrapped.byteLength).toString('latin1')
   return `${tenant.length} ${table} ${id.length} ${tenant}${id}${bytes}`
@@ -93,6 +92,11 @@ class Envelope implements RowSeal {
     this.#row = row
     this.#keyId = keyId
     this.#key = key
+  }
+
+  isFor({ tenant, table, id }: Row, wrapped: Uint8Array): boolean {
+    const mine = this.#row
+    return mine.id === id && mine.tenant === tenant && mine.table === table && Buffer.compare(this.dataKey, wrapped) === 0
   }
 
   /** Infinity where we hold the master key. */

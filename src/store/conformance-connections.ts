@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import type { Connection, Health } from '../core/connection.ts'
 import type { ConnectionFilter, ConnectionStore, Cursor } from '../core/ports.ts'
 import type { Check } from './conformance.ts'
-import { connect, NOW, ODD_BYTES, ODD_TEXT, sampleConnection, sampleFact } from './samples.ts'
+import { brokenFact, connect, NOW, ODD_BYTES, ODD_TEXT, sampleConnection, sampleFact } from './samples.ts'
 
 const TROUBLE = { attempts: 3, since: NOW, retryAt: NOW + 9, reason: ODD_TEXT, unclear: true }
 const REVOCATION = { attempts: 3, since: NOW, retryAt: NOW + 9, reason: ODD_TEXT, accepted: true, provedAt: null }
@@ -58,6 +58,40 @@ export function checkConnections(check: Check): void {
       assert.equal(await store.connections.glance('other', id), null)
     }
     assert.equal(await store.connections.glance('acme', 'nothing'), null)
+  })
+
+  check('many at once are as if each had been made, and those that are there stay as they are', async (store) => {
+    const { connections } = store
+    const there = await connect(store, { id: 'there', label: 'mine' })
+    const fact = [sampleFact({ subject: 'import' })]
+    const many = [
+      sampleConnection({ id: 'there', label: 'theirs' }),
+      ...HEALTHS.map((health, i) => sampleConnection({ id: `c${i}`, health, label: ODD_TEXT, renewedAt: i })),
+      sampleConnection({ id: 'bare', account: null, grantedScopes: null, sealed: null, expiresAt: null }),
+      sampleConnection({ id: 'c0', label: 'the second of its id' }),
+      sampleConnection({ id: 'there', tenant: 'other', sealed: { ...there.sealed!, accessToken: ODD_BYTES, extra: ODD_BYTES } }),
+    ]
+    assert.equal(await connections.addAll(many, fact), HEALTHS.length + 2)
+    assert.deepEqual(await connections.find('acme', 'there'), there)
+    for (const one of [...many.slice(1, -2), ...many.slice(-1)]) assert.deepEqual(await connections.find(one.tenant, one.id), one)
+    assert.equal((await store.history('acme', { before: null, limit: 9 })).length, 1)
+
+    assert.equal(await connections.addAll(many, fact), 0)
+    assert.equal(await connections.addAll([], fact), 0)
+    assert.equal((await store.history('acme', { before: null, limit: 9 })).length, 1, 'nothing new is nothing to tell')
+  })
+
+  check('of many at once that cannot all be written none is, and an id that was used before counts on', async (store) => {
+    const { connections } = store
+    await assert.rejects(connections.addAll([sampleConnection()], [brokenFact()]), /cannot be read/)
+    assert.equal(await connections.find('acme', 'session-1'), null)
+    const earlier = await connect(store)
+    await connections.save(earlier, earlier, [])
+    await connections.remove('acme', 'session-1', [])
+    assert.equal(await connections.addAll([sampleConnection()], []), 1)
+    const found = await connections.find('acme', 'session-1')
+    assert.equal(found?.version, 3)
+    assert.equal(await connections.save(earlier, { ...earlier, label: 'late' }, []), false)
   })
 
   check('no text is cut off at a character that databases cannot hold', async (store) => {

@@ -1,6 +1,7 @@
 /** What every store must do with webhooks and deliveries: give each event to each webhook once, in turn, to one process at a time. */
 
 import assert from 'node:assert/strict'
+import { setImmediate as turn } from 'node:timers/promises'
 import type { Store } from '../core/ports.ts'
 import type { Delivery, Webhook } from '../core/webhook.ts'
 import type { Check } from './conformance.ts'
@@ -8,6 +9,7 @@ import { brokenFact, NOW, ODD_BYTES, sampleFact, sampleWebhook } from './samples
 
 const ALL = { after: 0, limit: 99 }
 const LATER = NOW + 1000
+const DELIVERED = { state: 'delivered' } as const
 
 export function checkWebhooks(check: Check): void {
   check('webhooks come back as they were put, each tenant its own', async (store) => {
@@ -85,6 +87,59 @@ export function checkWebhooks(check: Check): void {
       assert.deepEqual(subjects(await store.webhooks.claim(webhook, { ...lease, now: NOW + 59 }, 9)), ['one'])
       const again = await store.webhooks.claim(webhook, { holder: 'q', now: NOW + 60, until: NOW + 120 }, 9)
       assert.deepEqual(subjects(again), ['two', 'one', 'three'], 'at its end a lease is given again')
+    },
+  )
+
+  check(
+    'of many that send at once each event is delivered by one, in turn for its connection, and none is left',
+    async (store) => {
+      const webhook = await added(store)
+      const sessions = ['one', 'two', 'three', 'four', 'five']
+      for (let nth = 0; nth < 8; nth++) for (const subject of sessions) await store.record([sampleFact({ subject })])
+      // Many make deliveries of them at once as well.
+      const spreading = async () => {
+        while ((await store.webhooks.spread(NOW, 7)) > 0);
+      }
+      await Promise.all([spreading(), spreading(), spreading()])
+      const delivered: Delivery[] = []
+      const beingSent = new Set<string>()
+      const send = async (holder: string, now: number, all: number): Promise<void> => {
+        for (let rounds = 0; delivered.length < all; rounds++) {
+          // One that fails must not leave the others at it for ever.
+          assert(rounds < 2000, 'what is due is given to nobody')
+          await turn()
+          const taken = await store.webhooks.claim(webhook, { holder, now, until: now + 60 }, 3)
+          for (const { event } of taken) {
+            assert(!beingSent.has(event.subject), `two events of ${event.subject} are sent at once`)
+            beingSent.add(event.subject)
+          }
+          for (const delivery of taken) {
+            await turn()
+            const { event, attempts } = delivery
+            beingSent.delete(event.subject)
+            const fails = event.seq % 3 === 0 && attempts === 0
+            if (!fails) delivered.push(delivery)
+            const settled = fails ? ({ state: 'waiting', retryAt: now, reason: 'timeout' } as const) : DELIVERED
+            assert.equal(await store.webhooks.settle(delivery, settled), true)
+          }
+        }
+      }
+      const many = ['p', 'q', 'r', 's', 't', 'u']
+      const [dead] = await store.webhooks.claim(webhook, { holder: 'killed', now: NOW, until: NOW + 60 }, 1)
+      assert(dead)
+      await Promise.all(many.map((holder) => send(holder, NOW, 32)))
+      assert(!subjects(delivered).includes(dead.event.subject), 'what is held is in nobody else’s hands, nor what comes after it')
+      await Promise.all(many.map((holder) => send(holder, NOW + 60, 40)))
+
+      const events = await store.events('acme', {}, ALL)
+      for (const subject of sessions) {
+        assert.deepEqual(
+          delivered.filter(({ event }) => event.subject === subject).map(({ event }) => event),
+          events.filter((event) => event.subject === subject),
+        )
+      }
+      assert.deepEqual(await store.webhooks.deliveries(webhook, 'waiting', ALL), [])
+      assert.equal(await store.webhooks.settle(dead, DELIVERED), false)
     },
   )
 

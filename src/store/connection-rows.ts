@@ -51,7 +51,15 @@ interface ConnectionCounts {
 
 export type ConnectionRow = ConnectionIdentity & ConnectionContents & ConnectionCounts
 
-export type GlanceRow = Pick<ConnectionRow, 'issued_at' | 'expires_at' | 'state' | 'data_key' | 'access_token'>
+/** Values in the order of the columns: naming them for each row would cost more than reading them. */
+export const GLANCE_COLUMNS = 'issued_at, expires_at, state, data_key, access_token'
+export type GlanceRow = readonly [
+  issuedAt: number,
+  expiresAt: number | null,
+  state: Health['state'],
+  dataKey: Uint8Array | null,
+  accessToken: Uint8Array | null,
+]
 
 const IDENTITY_COLUMNS = ['tenant', 'id', 'app', 'provider', 'user_id', 'org_code', 'created_at']
 export const CONTENTS_COLUMNS = [
@@ -102,9 +110,9 @@ export function dueSql(except: readonly string[]): { readonly where: string; rea
 export const GIVE_BACK = 'lease_holder = null, lease_started_at = null, lease_until = null'
 
 export function glanceFrom(tenant: string, id: string, row: GlanceRow): Glance {
-  const { data_key: dataKey, access_token: accessToken } = row
+  const [issuedAt, expiresAt, state, dataKey, accessToken] = row
   const sealed = dataKey === null || accessToken === null ? null : { dataKey, accessToken }
-  return { tenant, id, issuedAt: row.issued_at, expiresAt: row.expires_at, health: { state: row.state }, sealed }
+  return { tenant, id, issuedAt, expiresAt, health: { state }, sealed }
 }
 
 export function connectionFrom(row: ConnectionRow): Connection {

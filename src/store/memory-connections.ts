@@ -114,6 +114,19 @@ export class Connections implements ConnectionStore {
     }
   }
 
+  async addAll(connections: readonly Connection[], facts: readonly Fact[]) {
+    const told = copy(facts)
+    const fresh = new Map(
+      copy(connections)
+        .toReversed()
+        .map((one) => [key(one.tenant, one.id), one]),
+    )
+    for (const known of this.#rows.keys()) fresh.delete(known)
+    for (const one of fresh.values()) this.replace(one)
+    if (fresh.size > 0) this.#tell(told)
+    return fresh.size
+  }
+
   async count({ tenant, app, provider }: { tenant?: string; app?: string; provider?: string }) {
     const counts = { connected: 0, failing: 0, broken: 0, revoked: 0 }
     for (const one of this.#all()) {

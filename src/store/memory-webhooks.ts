@@ -47,6 +47,7 @@ export function webhookStore(tell: Tell, recorded: Recorded, shelves: Shelves): 
     find: async (tenant, id) => copy(webhooks.get(key(tenant, id))?.webhook ?? null),
     async add(webhook, facts) {
       const [added, told] = copy([webhook, facts] as const)
+      if (webhooks.has(key(webhook.tenant, webhook.id))) throw new Error(`there is a webhook ${webhook.id} already`)
       const position = recorded(webhook.tenant, {}, 0).at(-1)?.seq ?? 0
       webhooks.set(key(webhook.tenant, webhook.id), { webhook: added, position })
       tell(told)

@@ -11,6 +11,7 @@ import {
   connectionIdentity,
   dueSql,
   GIVE_BACK,
+  GLANCE_COLUMNS,
   type GlanceRow,
   glanceFrom,
   TO_TAKE_BACK,
@@ -19,9 +20,9 @@ import {
 import { listing, NEWEST_FIRST } from './listing.ts'
 import type { PostgresDatabase } from './postgres-database.ts'
 import { changeWithFacts, writeFacts } from './postgres-history.ts'
-import type { Ask } from './postgres-statement.ts'
+import type { Ask, Values } from './postgres-statement.ts'
 
-const GLANCE = 'select issued_at, expires_at, state, data_key, access_token from connections where tenant = :tenant and id = :id'
+const GLANCE = `select ${GLANCE_COLUMNS} from connections where tenant = :tenant and id = :id`
 const FIND = `select ${CONNECTION_COLUMNS} from connections where tenant = :tenant and id = :id`
 
 /** Locks the row and looks at it again once it has it, so that of any number at once one finds what it asks for. */
@@ -62,11 +63,21 @@ const REPLACE = `insert into connections (${WRITTEN_COLUMNS.join(', ')}, version
     ${WRITTEN_COLUMNS.map((column) => `${column} = excluded.${column}`).join(', ')},
     version = connections.version + 1, fence = connections.fence + 1, ${GIVE_BACK}`
 
+const BYTES = new Set(['data_key', 'access_token', 'refresh_token', 'extra'])
+const ARRAYS = WRITTEN_COLUMNS.map((column) => {
+  const type = BYTES.has(column) ? 'bytea' : column.endsWith('_at') ? 'bigint' : 'text'
+  return `cast(:${column} as ${type}[])`
+})
+const ADD_ALL = `insert into connections (${WRITTEN_COLUMNS.join(', ')}, version, fence)
+  select ${WRITTEN_COLUMNS.join(', ')}, :version, :fence
+  from unnest(${ARRAYS.join(', ')}) as added (${WRITTEN_COLUMNS.join(', ')})
+  on conflict (tenant, id) do nothing`
+
 export function postgresConnections(database: PostgresDatabase): ConnectionStore {
   return {
     async glance(tenant, id) {
       const [row] = (await database.point(GLANCE, { tenant, id })).rows
-      return row === undefined ? null : glanceFrom(tenant, id, row as unknown as GlanceRow)
+      return row === undefined ? null : glanceFrom(tenant, id, Object.values(row) as unknown as GlanceRow)
     },
 
     async find(tenant, id) {
@@ -137,6 +148,19 @@ export function postgresConnections(database: PostgresDatabase): ConnectionStore
       for (const [tenant, ids] of byTenant(used)) {
         await database.ask(NOTE_USED, { tenant, ids: JSON.stringify(ids), day })
       }
+    },
+
+    async addAll(connections, facts) {
+      const rows = connections.map((one): Values => ({ ...connectionIdentity(one), ...connectionContents(one) }))
+      const columns = Object.fromEntries(
+        WRITTEN_COLUMNS.map((column) => [column, rows.map((row) => row[column] as string | number | Uint8Array | null)]),
+      )
+      return database.transaction(async (ask) => {
+        const removed = await countsOfRemoved(ask)
+        const { count } = await ask(ADD_ALL, { ...columns, version: removed + 1, fence: removed })
+        if (count > 0) await writeFacts(ask, facts)
+        return count
+      })
     },
 
     async count(filter) {

@@ -86,7 +86,7 @@ describe('the PostgreSQL store', () => {
     try {
       const { connections, records } = store
       const works: readonly (() => Promise<unknown>)[] = [
-        () => connections.glance('acme', 'session-1'),
+        async () => connections.glance('acme', 'session-1'),
         () => connections.find('acme', 'session-1'),
         () => connections.list('acme', {}, { after: null, limit: 1 }),
         () => connections.remove('acme', 'session-1', []),
@@ -109,7 +109,7 @@ describe('the PostgreSQL store', () => {
     const store = await openPostgresStore(url)
     await connect(store)
     for (let round = 0; round < 3; round++) {
-      const reads = Array.from({ length: 20 }, () => store.connections.glance('acme', 'session-1'))
+      const reads = Array.from({ length: 20 }, async () => store.connections.glance('acme', 'session-1'))
       const cut = inDatabase(url, (client) =>
         client.query(
           `select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()`,

@@ -1,5 +1,6 @@
 /** One PostgreSQL database: a small pool for what is written, one pipelined connection for point reads. */
 
+import { Socket } from 'node:net'
 import { Client, type ClientBase, type ClientConfig, Pool, type PoolClient } from 'pg'
 import { isCollision, isLost } from './postgres-failure.ts'
 import { type Ask, type Asked, statement, TYPES, type Values } from './postgres-statement.ts'
@@ -43,6 +44,8 @@ export class PostgresDatabase {
   readonly #url: string
   readonly #pool: Pool
   #reader: Promise<Client> | null = null
+  /** Of the reader, once it is there. Under TLS it is not what is written to, and holding it back does nothing. */
+  #socket: Socket | null = null
   #closed = false
 
   constructor(url: string) {
@@ -69,6 +72,7 @@ export class PostgresDatabase {
    */
   readonly point: Ask = async (sql, values = {}) => {
     const first = this.#reading()
+    this.#together()
     try {
       return await answer(await first, sql, values)
     } catch (error) {
@@ -130,18 +134,32 @@ export class PostgresDatabase {
 
   #reading(): Promise<Client> {
     if (this.#reader) return this.#reader
-    const opening = connectTo(this.#url, { pipeline: true, query_timeout: ANSWER_MS_MAX })
+    const socket = new Socket()
+    const opening = connectTo(this.#url, { pipeline: true, query_timeout: ANSWER_MS_MAX, stream: () => socket })
     this.#reader = opening
     opening.then(
-      (client) => client.on('end', () => this.#forget(opening)),
+      (client) => {
+        this.#socket = socket
+        client.on('end', () => this.#forget(opening))
+      },
       () => this.#forget(opening),
     )
     return opening
   }
 
+  /** What is asked within one turn of the event loop goes out in one write: each by itself would cost the system more than the question. */
+  #together(): void {
+    const socket = this.#socket
+    if (!socket || socket.writableCorked > 0) return
+    socket.cork()
+    setImmediate(() => socket.uncork())
+  }
+
   /** The next read connects anew. */
   #forget(reader: Promise<Client>): void {
-    if (this.#reader === reader) this.#reader = null
+    if (this.#reader !== reader) return
+    this.#reader = null
+    this.#socket = null
   }
 }
 

@@ -13,7 +13,7 @@ import { postgresConnections } from './postgres-connections.ts'
 import { PostgresDatabase } from './postgres-database.ts'
 import { postgresHistory } from './postgres-history.ts'
 import { postgresSealed } from './postgres-sealed.ts'
-import { type Asked, statement, type Values } from './postgres-statement.ts'
+import { type Ask, type Asked, statement, type Values } from './postgres-statement.ts'
 import { NOW } from './samples.ts'
 import { openSqliteFile } from './sqlite-file.ts'
 
@@ -98,7 +98,11 @@ async function queriesOf(): Promise<Map<string, string>> {
     )
     return { rows: [], count: 0 }
   }
-  const database = Object.assign(Object.create(PostgresDatabase.prototype) as PostgresDatabase, { ask, point: ask })
+  const database = Object.assign(Object.create(PostgresDatabase.prototype) as PostgresDatabase, {
+    ask,
+    point: ask,
+    transaction: async <T>(work: (ask: Ask) => Promise<T>) => work(ask),
+  })
   const connections = postgresConnections(database)
   const attempts = postgresAttempts(database)
   const page = { after: null, limit: 1 }
@@ -106,6 +110,7 @@ async function queriesOf(): Promise<Map<string, string>> {
   for (const filter of [{}, { userId: 'x' }, { orgCode: 'x' }, { app: 'x' }, { state: 'broken' }] as const)
     await connections.list('x', filter, page)
   await connections.list('x', { userId: 'x', app: 'x', state: 'broken' }, { after: { createdAt: NOW, id: 'x' }, limit: 1 })
+  await connections.remove('x', 'x', [])
   await connections.count({})
   await connections.due(NOW, NOW, 1)
   await connections.toTakeBack(NOW, 1, [])

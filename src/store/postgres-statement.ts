@@ -2,9 +2,11 @@
 
 import { createHash } from 'node:crypto'
 import { type CustomTypesConfig, type QueryConfig, types } from 'pg'
-import { storable } from './storable.ts'
+import { storableText } from './storable.ts'
 
-export type Value = string | number | Uint8Array | null
+type Single = string | number | Uint8Array | null
+/** Many values are an array of the database. */
+export type Value = Single | readonly Single[]
 export type Values = Readonly<Record<string, Value>>
 
 export interface Asked {
@@ -22,8 +24,7 @@ export function statement(sql: string, values: Values): QueryConfig {
   let made = known.get(sql)
   if (!made) known.set(sql, (made = numbered(sql)))
   const { name, text, order } = made
-  const bound = storable(values)
-  return { name, text, values: order.map((key) => bindable(bound[key])) }
+  return { name, text, values: order.map((key) => bindable(values[key])) }
 }
 
 function numbered(sql: string): { name: string; text: string; order: string[] } {
@@ -35,8 +36,10 @@ function numbered(sql: string): { name: string; text: string; order: string[] } 
   return { name: createHash('sha256').update(text).digest('hex').slice(0, 32), text, order }
 }
 
-function bindable(value: Value | undefined): string | number | Buffer | null {
+function bindable(value: Value | undefined): unknown {
   if (value === undefined) throw new Error('a statement was given too few values')
+  if (typeof value === 'string') return storableText(value)
+  if (Array.isArray(value)) return value.map(bindable)
   return value instanceof Uint8Array ? Buffer.from(value.buffer, value.byteOffset, value.byteLength) : value
 }
 

@@ -6,6 +6,7 @@ import * as fc from 'fast-check'
 import { inDatabase, postgres } from '../../test/postgres.ts'
 import type { Connection, Health } from '../core/connection.ts'
 import { type OwnerFilter, SEALED_TABLES, type Store } from '../core/ports.ts'
+import type { Delivery, Settled, Webhook } from '../core/webhook.ts'
 import { memoryStore } from './memory.ts'
 import { openPostgresStore } from './postgres.ts'
 import {
@@ -17,11 +18,18 @@ import {
   sampleConnection,
   sampleFact,
   sampleKey,
+  sampleWebhook,
 } from './samples.ts'
 import { openSqliteStore } from './sqlite.ts'
 
-/** One step, with what was read of each connection before it: old readings are what races are made of. */
-type Step = (store: Store, seen: Map<string, Connection>) => Promise<unknown>
+/** What was read before: old readings are what races are made of. */
+interface Seen {
+  readonly connections: Map<string, Connection>
+  readonly webhooks: Map<string, Webhook>
+  readonly taken: Delivery[]
+}
+
+type Step = (store: Store, seen: Seen) => Promise<unknown>
 
 // Few names and moments, so that steps meet.
 const tenant = fc.constantFrom('acme', 'other')
@@ -95,7 +103,7 @@ const page = fc.record({ after: fc.option(fc.record({ createdAt: moment, id })),
 const steps: fc.Arbitrary<Step>[] = [
   fc.tuple(tenant, id).map(([t, i]) => async (store, seen) => {
     const found = await store.connections.find(t, i)
-    if (found) seen.set(i, found)
+    if (found) seen.connections.set(i, found)
     return found
   }),
   fc.tuple(attempt, facts).map(
@@ -136,20 +144,20 @@ const steps: fc.Arbitrary<Step>[] = [
         store.attempts.empty(before, limit),
   ),
   fc.tuple(id, moment, moment, fc.option(moment, { nil: undefined })).map(([i, now, until, dueAt]) => async (store, seen) => {
-    const lease = { holder: 'p', now, until, dueAt }
-    const claimed = seen.has(i) ? await store.connections.claim(seen.get(i) as Connection, lease) : null
-    if (claimed) seen.set(i, claimed.connection)
+    const found = seen.connections.get(i)
+    const claimed = found ? await store.connections.claim(found, { holder: 'p', now, until, dueAt }) : null
+    if (claimed) seen.connections.set(i, claimed.connection)
     return claimed
   }),
   fc.tuple(id, connection, facts).map(
     ([i, next, told]) =>
-      async (store, seen) =>
-        seen.has(i) && store.connections.settle(seen.get(i) as Connection, next, told),
+      async (store, { connections }) =>
+        connections.has(i) && store.connections.settle(connections.get(i) as Connection, next, told),
   ),
   fc.tuple(id, connection, facts).map(
     ([i, next, told]) =>
-      async (store, seen) =>
-        seen.has(i) && store.connections.save(seen.get(i) as Connection, next, told),
+      async (store, { connections }) =>
+        connections.has(i) && store.connections.save(connections.get(i) as Connection, next, told),
   ),
   fc.tuple(moment, moment, fc.nat(2)).map(([now, until, limit]) => async (store) => {
     const taken = await store.connections.due(now, until, limit)
@@ -159,6 +167,11 @@ const steps: fc.Arbitrary<Step>[] = [
     ([t, i, told]) =>
       (store) =>
         store.connections.remove(t, i, told),
+  ),
+  fc.tuple(fc.array(connection, { maxLength: 3 }), facts).map(
+    ([many, told]) =>
+      (store) =>
+        store.connections.addAll(many, told),
   ),
   fc.tuple(tenant, filter, page).map(
     ([t, asked, at]) =>
@@ -261,14 +274,101 @@ function ownerOf({ userId, orgCode }: { userId?: string; orgCode?: string | null
   return { ...(userId !== undefined && { userId }), ...(typeof orgCode === 'string' && { orgCode }) }
 }
 
-const sequences = fc.array(fc.oneof(...steps), { minLength: 20, maxLength: 80 })
+// Mostly of one.
+const acme = fc.constantFrom('acme', 'acme', 'acme', 'other')
+const hook = fc.constantFrom('a', 'a', 'a', 'b')
+const types = fc.constantFrom(null, ['connection.connected' as const], ['connection.broken' as const])
+const sealed = fc.tuple(bytes, fc.option(bytes), moment).map(([secret, before, until]) => ({
+  dataKey: Uint8Array.of(1),
+  secret,
+  previous: before && { secret: before, until },
+}))
+const webhook = fc
+  .record({ tenant: acme, id: hook, types, allowPrivateNetwork: fc.boolean(), sealed, createdAt: moment })
+  .map(sampleWebhook)
+const outcome: fc.Arbitrary<Settled> = fc.oneof(
+  fc.constant({ state: 'delivered' as const }),
+  fc.record({ state: fc.constant('waiting' as const), retryAt: moment, reason: fc.string() }),
+  fc.record({ state: fc.constant('dead' as const), reason: fc.string() }),
+)
+const events = fc.array(
+  fc
+    .record({ tenant: acme, subject: id, at: moment, action: fc.constantFrom('connection.connected', 'connection.broken') })
+    .map(sampleFact),
+  { minLength: 1, maxLength: 4 },
+)
+/** With a webhook that was read before; false: none was. */
+const withWebhook = (t: string, i: string, work: (store: Store, webhook: Webhook, seen: Seen) => Promise<unknown>): Step => {
+  return async (store, seen) => {
+    const found = seen.webhooks.get(`${t} ${i}`)
+    return found !== undefined && work(store, found, seen)
+  }
+}
+
+const webhookSteps: fc.Arbitrary<Step>[] = [
+  fc.tuple(webhook, facts).map(([one, told]) => async ({ webhooks }, seen) => {
+    await webhooks.add(one, told)
+    seen.webhooks.set(`${one.tenant} ${one.id}`, one)
+  }),
+  fc.tuple(acme, hook).map(([t, i]) => async ({ webhooks }, seen) => {
+    const found = await webhooks.find(t, i)
+    if (found) seen.webhooks.set(`${t} ${i}`, found)
+    return found
+  }),
+  fc.option(acme).map(
+    (t) =>
+      ({ webhooks }) =>
+        webhooks.list(t),
+  ),
+  fc
+    .tuple(acme, hook, sealed, facts)
+    .map(([t, i, next, told]) => withWebhook(t, i, ({ webhooks }, found) => webhooks.reseal(found, next, told))),
+  fc.tuple(acme, hook, facts).map(
+    ([t, i, told]) =>
+      ({ webhooks }) =>
+        webhooks.remove(t, i, told),
+  ),
+  events.map((told) => (store) => store.record(told)),
+  fc.tuple(moment, fc.integer({ min: 1, max: 5 })).map(
+    ([now, limit]) =>
+      ({ webhooks }) =>
+        webhooks.spread(now, limit),
+  ),
+  fc.tuple(acme, hook, moment, moment, fc.integer({ min: 1, max: 3 })).map(([t, i, now, until, limit]) =>
+    withWebhook(t, i, async ({ webhooks }, found, { taken }) => {
+      const claimed = await webhooks.claim(found, { holder: 'p', now, until }, limit)
+      taken.push(...claimed)
+      return claimed
+    }),
+  ),
+  fc.tuple(fc.nat(), outcome).map(([nth, settled]) => async ({ webhooks }, { taken }) => {
+    const delivery = taken[nth % taken.length]
+    return delivery !== undefined && webhooks.settle(delivery, settled)
+  }),
+  fc
+    .tuple(acme, hook, fc.constantFrom('waiting' as const, 'dead' as const), fc.nat(20), fc.integer({ min: 1, max: 5 }))
+    .map(([t, i, state, after, limit]) =>
+      withWebhook(t, i, ({ webhooks }, found) => webhooks.deliveries(found, state, { after, limit })),
+    ),
+  fc
+    .tuple(acme, hook, fc.nat(20), fc.record({ since: moment }, { requiredKeys: [] }), moment, facts)
+    .map(([t, i, after, since, now, told]) =>
+      withWebhook(t, i, ({ webhooks }, found) => webhooks.replay(found, { after, ...since }, now, told)),
+    ),
+]
+
+/** Of webhooks alone, too: beside everything else they would meet too seldom. */
+const sequences = fc.oneof(
+  fc.array(fc.oneof(...steps, ...webhookSteps), { minLength: 20, maxLength: 80 }),
+  fc.array(fc.oneof(...webhookSteps), { minLength: 20, maxLength: 80 }),
+)
 
 /** `empty` opens a store with nothing in it. */
 async function assertSameAnswers(numRuns: number, empty: () => Promise<Store>): Promise<void> {
   await fc.assert(
     fc.asyncProperty(sequences, async (sequence) => {
       const [expected, actual] = [memoryStore(), await empty()]
-      const [seenThere, seenHere] = [new Map<string, Connection>(), new Map<string, Connection>()]
+      const [seenThere, seenHere] = [nothingSeen(), nothingSeen()]
       try {
         for (const step of sequence) {
           const answer = await settled(step(expected, seenThere))
@@ -294,6 +394,10 @@ test('a random sequence of steps gets the same answers from PostgreSQL as from m
     return openPostgresStore(url)
   })
 })
+
+function nothingSeen(): Seen {
+  return { connections: new Map(), webhooks: new Map(), taken: [] }
+}
 
 /** That both refuse matters, not in which words. */
 async function settled(answer: Promise<unknown>): Promise<unknown> {

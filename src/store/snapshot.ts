@@ -19,8 +19,10 @@ export class Snapshot {
     this.#commit = db.prepare('commit')
   }
 
+  /** Rows come as their values, in the order of the columns. */
   reading(sql: string): (...values: SQLInputValue[]) => unknown {
     const statement = this.#db.prepare(sql)
+    statement.setReturnArrays(true)
     return (...values) => {
       this.#share()
       return statement.get(...values)

@@ -1,5 +1,6 @@
 /** Connections in the SQLite file: read by the token path, written by whoever holds the right to. */
 
+import type { SQLInputValue } from 'node:sqlite'
 import type { Connection, Health } from '../core/connection.ts'
 import type { ConnectionStore } from '../core/ports.ts'
 import {
@@ -11,6 +12,7 @@ import {
   connectionIdentity,
   dueSql,
   GIVE_BACK,
+  GLANCE_COLUMNS,
   type GlanceRow,
   glanceFrom,
   TO_TAKE_BACK,
@@ -23,9 +25,7 @@ import { storable } from './storable.ts'
 
 export function sqliteConnections(file: SqliteFile): ConnectionStore {
   // Each column costs about a quarter of a microsecond, and this is asked all day.
-  const glance = file.reading(
-    'select issued_at, expires_at, state, data_key, access_token from connections where tenant = ? and id = ?',
-  )
+  const glance = file.reading(`select ${GLANCE_COLUMNS} from connections where tenant = ? and id = ?`)
   const find = file.prepare(`select ${CONNECTION_COLUMNS} from connections where tenant = ? and id = ?`)
   const claim = file.prepare(
     `update connections set version = version + 1, fence = fence + 1,
@@ -56,10 +56,11 @@ export function sqliteConnections(file: SqliteFile): ConnectionStore {
   const noteUsed = file.prepare(
     'update connections set used_at = :day where tenant = :tenant and id = :id and (used_at is null or used_at < :day)',
   )
+  const add = file.prepare(`${INSERT} on conflict (tenant, id) do nothing`)
   const remember = file.prepare(`update counters set value = max(value, ?) where name = 'removed'`)
 
   return {
-    async glance(tenant, id) {
+    glance(tenant, id) {
       const row = glance(tenant, id)
       return row === undefined ? null : glanceFrom(tenant, id, row as unknown as GlanceRow)
     },
@@ -141,6 +142,15 @@ export function sqliteConnections(file: SqliteFile): ConnectionStore {
       })
     },
 
+    async addAll(connections, facts) {
+      return file.transaction(() => {
+        let added = 0
+        for (const connection of connections) added += Number(add.run(written(connection)).changes)
+        if (added > 0) writeFacts(file, facts)
+        return added
+      })
+    },
+
     async count(filter) {
       const named = Object.entries(filter).filter((entry): entry is [string, string] => entry[1] !== undefined)
       const where = named.length === 0 ? '' : `where ${named.map(([column]) => `${column} = :${column}`).join(' and ')}`
@@ -155,17 +165,23 @@ export function sqliteConnections(file: SqliteFile): ConnectionStore {
   }
 }
 
+const INSERT = `insert into connections (${WRITTEN_COLUMNS.join(', ')}, version, fence)
+  select :${WRITTEN_COLUMNS.join(', :')}, value + 1, value from counters where name = 'removed'`
+
+function written(connection: Connection): Record<string, SQLInputValue> {
+  return storable({ ...connectionIdentity(connection), ...connectionContents(connection) })
+}
+
 /**
  * Writes a connection over the one with its id, or anew. Versions and fences of a new one start above those of any that was
  * removed: should its id have been used before, nobody who still holds the old one can write over the new. Only inside a transaction.
  */
 export function connectionReplacer(file: SqliteFile): (connection: Connection) => void {
   const replace = file.prepare(
-    `insert into connections (${WRITTEN_COLUMNS.join(', ')}, version, fence)
-     select :${WRITTEN_COLUMNS.join(', :')}, value + 1, value from counters where name = 'removed'
+    `${INSERT}
      on conflict (tenant, id) do update set
        ${WRITTEN_COLUMNS.map((column) => `${column} = excluded.${column}`).join(', ')},
        version = connections.version + 1, fence = connections.fence + 1, ${GIVE_BACK}`,
   )
-  return (connection) => replace.run(storable({ ...connectionIdentity(connection), ...connectionContents(connection) }))
+  return (connection) => replace.run(written(connection))
 }

@@ -26,10 +26,11 @@ export class SqliteFile {
     this.#snapshot = reader && new Snapshot(reader)
   }
 
-  /** A read for the path that must be fast: see `Snapshot`. */
+  /** A read for the path that must be fast, which answers with a row's values in the order of the columns: see `Snapshot`. */
   reading(sql: string): (...values: SQLInputValue[]) => unknown {
     if (this.#snapshot) return this.#snapshot.reading(sql)
-    const statement = this.prepare(sql)
+    const statement = this.#db.prepare(sql)
+    statement.setReturnArrays(true)
     return (...values) => statement.get(...values)
   }
 

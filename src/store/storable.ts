@@ -5,9 +5,10 @@
  * It becomes U+FFFD, as half surrogate pairs do. Not an error: what a provider granted must be stored whatever it calls the account.
  */
 export function storable<T extends object>(row: T): T {
-  const entries = Object.entries(row).map(([column, value]) => [
-    column,
-    typeof value === 'string' ? value.replaceAll('\u0000', '\ufffd') : value,
-  ])
+  const entries = Object.entries(row).map(([column, value]) => [column, typeof value === 'string' ? storableText(value) : value])
   return Object.fromEntries(entries) as T
+}
+
+export function storableText(text: string): string {
+  return text.replaceAll('\u0000', '\ufffd')
 }

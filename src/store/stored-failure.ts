@@ -27,14 +27,21 @@ export function withTypedFailures(store: Store, passing: (error: unknown) => boo
 }
 
 function guarded<T extends object>(part: T, typed: (error: unknown) => unknown): T {
-  const methods = Object.entries(part) as [string, (...values: unknown[]) => Promise<unknown>][]
+  const methods = Object.entries(part) as [string, (...values: unknown[]) => unknown][]
+  const failed = (error: unknown): never => {
+    throw typed(error)
+  }
   const safe = methods.map(([name, method]) => [
     name,
     // Handed on, not awaited: the token path comes through here.
-    (...values: unknown[]) =>
-      method(...values).catch((error: unknown) => {
-        throw typed(error)
-      }),
+    (...values: unknown[]) => {
+      try {
+        const answer = method(...values)
+        return answer instanceof Promise ? answer.catch(failed) : answer
+      } catch (error) {
+        return failed(error)
+      }
+    },
   ])
   return Object.fromEntries(safe) as T
 }

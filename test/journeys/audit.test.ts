@@ -203,10 +203,10 @@ test('what the store does not take waits in memory, up to a bound, past which no
   const ports = { ...rest, store: shaky, handOuts }
   const caller = { name: 'backend', tenant: 'default', scopes: new Set(['read:connected_apps'] as const) }
   for (let i = 0; i < 3; i++) await handOut(ports, caller, session, {}, `${i}`)
-  await assert.rejects(handOut(ports, caller, session, {}, 'one too many'), { code: 'STORE_UNAVAILABLE' })
+  await assert.rejects(async () => handOut(ports, caller, session, {}, 'one too many'), { code: 'STORE_UNAVAILABLE' })
   await assert.rejects(handOuts.write(ports), /disk full/)
   assert.equal(handOuts.size, 3)
-  await assert.rejects(handOut(ports, caller, session, {}, 'one too many'), { code: 'STORE_UNAVAILABLE' })
+  await assert.rejects(async () => handOut(ports, caller, session, {}, 'one too many'), { code: 'STORE_UNAVAILABLE' })
   works = true
   await handOuts.write(ports)
   assert.equal(handOuts.size, 0)

@@ -171,6 +171,7 @@ async function impatient(t: TestContext, headersWithinMs: number): Promise<strin
     readiness: { accepting: true },
     meter: metrics,
     ...world.config,
+    failedGuess: async () => null,
     headersWithinMs,
   })
   t.after(() => server.close())

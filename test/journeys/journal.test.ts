@@ -140,10 +140,8 @@ test('F-40 when neither store nor journal can be written, the provider is not as
   const world = await opened(t)
   const session = await world.connect()
   world.pass(HOUR)
-  await assert.rejects(
-    token(portsWith(world, { claim: full, settle: full }, { add: full }), CALLER, session),
-    /cannot be read or written/,
-  )
+  const unwritable = portsWith(world, { claim: full, settle: full }, { add: full })
+  await assert.rejects(async () => token(unwritable, CALLER, session), /cannot be read or written/)
   assert.equal(renewals(world), 0)
   assert.equal((await world.token(session)).status, 200)
 })

@@ -278,7 +278,9 @@ test('F-02 two processes that meet an expired token at one file cause one renewa
   world.pass(HOUR)
   world.sandbox.control.script('refresh', { delay: 100 })
   const caller = { name: 'backend', tenant: 'default', scopes: new Set(['read:connected_apps'] as const) }
-  const handed = await Promise.all([world.broker, other, world.broker, other].map(({ ports }) => token(ports, caller, session)))
+  const handed = await Promise.all(
+    [world.broker, other, world.broker, other].map(async ({ ports }) => token(ports, caller, session)),
+  )
   assert.equal(renewals(world), 1)
   assert.equal(new Set(handed.map(({ accessToken }) => accessToken.digest())).size, 1)
   assert(world.sandbox.control.alive(handed[0]!.accessToken.reveal()))

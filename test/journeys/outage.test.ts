@@ -344,7 +344,7 @@ describe('a store that fails', () => {
     const handed = await token(portsWith({ claim: full }), caller, session)
     assert.equal(handed.accessToken.reveal(), body['access_token'])
     world.pass(4 * SECOND)
-    await assert.rejects(token(portsWith({ claim: full }), caller, session), /disk is full/)
+    await assert.rejects(async () => token(portsWith({ claim: full }), caller, session), /disk is full/)
     assert.equal(world.sandbox.control.count('refresh'), 0)
     assert.equal((await world.token(session)).status, 200, 'and all is well when it can be written again')
   })
