@@ -10,7 +10,6 @@ import { CallerTokens } from '../src/http/caller-token.ts'
 import { moment } from '../src/http/items.ts'
 import { sendJson } from '../src/http/reply.ts'
 import { TrustedIssuers } from '../src/http/trusted-issuers.ts'
-import { createNet } from '../src/net/fetch.ts'
 import { createSeal } from '../src/seal/envelope.ts'
 import { parseMasterKeys } from '../src/seal/keyring.ts'
 import { memoryStore } from '../src/store/memory.ts'
@@ -29,19 +28,27 @@ for (let i = 0; i < connections; i++) {
 
 const { records } = memoryStore()
 const scopes = ['read:connected_apps'] as const
-const caller = { clientId: 'bench', tenant: 'default', secretHash: '', scopes, owner: 'bench', expiresAt: null, disabled: false }
-await records.change(
-  [{ put: 'caller', caller: { ...caller, pins: {}, dpop: false, rateLimit: null, createdAt: 0, lastUsedAt: null } }],
-  [],
-)
-// One list, made once: another one would mean other keys, and everything verified would be forgotten.
-const keys = [{ kid: 'bench', createdAt: 0, ...generateKeyPairSync('rsa', { modulusLength: 2048 }) }]
-const tokens = new CallerTokens(() => keys, {
+const caller = {
+  ...{
+    clientId: 'bench',
+    tenant: 'default',
+    secretHash: '',
+    scopes,
+    owner: 'bench',
+    expiresAt: null,
+    disabled: false,
+    createdAt: 0,
+  },
+  ...{ pins: {}, dpop: false, rateLimit: null, lastUsedAt: null },
+}
+await records.change([{ put: 'caller', caller }], [])
+const net = { request: () => Promise.reject(new Error('nobody is asked')) }
+const tokens = new CallerTokens(() => [{ kid: 'bench', createdAt: 0, ...generateKeyPairSync('rsa', { modulusLength: 2048 }) }], {
   issuer: 'http://localhost',
   registry: new Registry(records, new Map()),
   now: Date.now,
   callersSeen: new CallersSeen(),
-  trusted: new TrustedIssuers({ net: createNet(), now: Date.now, log: () => {} }),
+  trusted: new TrustedIssuers({ net, now: Date.now, log: () => {} }),
 })
 
 const app = Fastify({ logger: false })

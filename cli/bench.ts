@@ -27,6 +27,9 @@ const TOLD_EVERY = 10_000
 
 export function addBench(program: Command): void {
   const bench = program.command('bench').description('try the broker with as many connections as you will have')
+  withExamples(bench, {
+    'LATCHSTRING_DATABASE_URL=sqlite:bench/bench.db latchstring bench seed --connections 10000': 'a store to try things on',
+  })
   const command = withTenant(bench.command('seed').description('fill a store of its own with connections, sealed as all are'))
     .requiredOption('--connections <n>', 'how many there shall be', countOf)
     .option('--app <key_code_ref>', 'which app they belong to; one is made unless another is named', APP)

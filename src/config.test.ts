@@ -46,10 +46,10 @@ test('with a key and nothing else it is what the documentation says', () => {
     setupFile: null,
     logLevel: 'info',
     failedGuessesPerMinute: 60,
+    workers: 1,
     requestsPerMinute: null,
     trustedProxies: [],
     allowedHosts: [],
-    workers: 1,
   })
   assert.equal(masterKeys.reveal(), KEY)
   assert.equal(environment['LATCHSTRING_MASTER_KEY'], KEY)
@@ -65,10 +65,10 @@ test('every variable has its say', () => {
     LATCHSTRING_CONFIG: 'setup.yaml',
     LATCHSTRING_LOG_LEVEL: 'debug',
     LATCHSTRING_FAILED_GUESSES_PER_MINUTE: '5',
+    LATCHSTRING_WORKERS: '4',
     LATCHSTRING_REQUESTS_PER_MINUTE: '600',
     LATCHSTRING_TRUSTED_PROXIES: '10.0.0.0/8, ::1',
     LATCHSTRING_ALLOWED_HOSTS: 'latchstring.internal',
-    LATCHSTRING_WORKERS: '4',
   })
   const { masterKeys: _, environment: __, ...rest } = config
   assert.deepEqual(rest, {
@@ -82,10 +82,10 @@ test('every variable has its say', () => {
     setupFile: 'setup.yaml',
     logLevel: 'debug',
     failedGuessesPerMinute: 5,
+    workers: 4,
     requestsPerMinute: 600,
     trustedProxies: ['10.0.0.0/8', '::1'],
     allowedHosts: ['latchstring.internal'],
-    workers: 4,
   })
   assert.equal(VARIABLES.length, 14, 'and there are no others')
 })

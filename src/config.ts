@@ -24,14 +24,14 @@ export interface Config {
   readonly setupFile: string | null
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error'
   readonly failedGuessesPerMinute: number
+  /** Processes that share the port; 1: this one serves. */
+  readonly workers: number
   /** From one address; null: as many as it likes. */
   readonly requestsPerMinute: number | null
   /** Addresses and ranges of proxies that are believed. */
   readonly trustedProxies: readonly string[]
   /** Names that requests may be meant for, besides the public URL's. */
   readonly allowedHosts: readonly string[]
-  /** Processes that share the port; 1: this one serves. */
-  readonly workers: number
   /** What `${env:NAME}` in the setup file may name. */
   readonly environment: Readonly<Record<string, string | undefined>>
 }
@@ -66,6 +66,7 @@ export const VARIABLES = [
     fallback: '60',
     meaning: 'wrong tokens, secrets and links taken from one address',
   },
+  { name: 'LATCHSTRING_WORKERS', fallback: '1', meaning: 'processes that serve on the port; the same as --workers' },
   { name: 'LATCHSTRING_REQUESTS_PER_MINUTE', fallback: 'no limit', meaning: 'requests of any kind taken from one address' },
   {
     name: 'LATCHSTRING_TRUSTED_PROXIES',
@@ -77,7 +78,6 @@ export const VARIABLES = [
     fallback: 'none',
     meaning: 'host names that requests may name beside that of the public URL, with commas between',
   },
-  { name: 'LATCHSTRING_WORKERS', fallback: '1', meaning: 'processes that serve on the port; the same as --workers' },
 ] as const
 
 /** More is a slip of the finger: each is a whole process. */
@@ -146,10 +146,10 @@ export function readConfig(flags: Flags = {}, environment: Environment = process
     setupFile: said('LATCHSTRING_CONFIG') ?? null,
     logLevel: checked('LATCHSTRING_LOG_LEVEL', 'info', logLevelOf),
     failedGuessesPerMinute: checked('LATCHSTRING_FAILED_GUESSES_PER_MINUTE', 60, (value) => wholeNumber(value, 1, 1_000_000)),
+    workers: checked('LATCHSTRING_WORKERS', 1, (value) => wholeNumber(value, 1, WORKERS_MAX)),
     requestsPerMinute: checked('LATCHSTRING_REQUESTS_PER_MINUTE', null, (value) => wholeNumber(value, 1, 100_000_000)),
     trustedProxies: checked('LATCHSTRING_TRUSTED_PROXIES', [], rangesOf),
     allowedHosts: checked('LATCHSTRING_ALLOWED_HOSTS', [], hostsOf),
-    workers: checked('LATCHSTRING_WORKERS', 1, (value) => wholeNumber(value, 1, WORKERS_MAX)),
     environment,
   }
   if (config.workers > 1 && config.database.kind === 'memory')

@@ -192,11 +192,6 @@ export interface RunningServer {
   stop(): Promise<void>
 }
 
-type ServeConfig = Pick<
-  Config,
-  'host' | 'port' | 'failedGuessesPerMinute' | 'requestsPerMinute' | 'trustedProxies' | 'allowedHosts'
->
-
 /** What is one for all processes that serve on one port. */
 export interface Machine {
   /** Counts a failed guess from an address; resolves to how long to wait, in milliseconds, when there were too many. */
@@ -210,6 +205,11 @@ export interface ServeOptions {
   /** Default: this process serves alone. */
   readonly machine?: Machine
 }
+
+type ServeConfig = Pick<
+  Config,
+  'host' | 'port' | 'failedGuessesPerMinute' | 'requestsPerMinute' | 'trustedProxies' | 'allowedHosts'
+>
 
 /** Listens. Everything that could be wrong with the set-up was wrong before this. */
 export async function serve(
@@ -236,7 +236,7 @@ export async function serve(
     ports.log('warn', 'the database was not told that it is worked on', { error }),
   )
   const meter = { answered: metrics.answered, show: () => machine.showMetrics() }
-  const failedGuess = (address: string) => machine.failedGuess(address)
+  const failedGuess = (address: string): Promise<number | null> => machine.failedGuess(address)
   const server = await createServer(ports, { ...config, tokens, proofs, readiness, meter, failedGuess })
   const address = await server.listen({ host: config.host, port: config.port })
   const jobs = startJobs(ports, { ahead })

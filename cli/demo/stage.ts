@@ -106,10 +106,10 @@ function configOn({ folder, masterKey, clientSecret }: Ground, port: number): Co
     keyServiceCa: null,
     setupFile: join(folder, 'latchstring.yaml'),
     logLevel: 'error',
+    workers: 1,
     requestsPerMinute: null,
     trustedProxies: [],
     allowedHosts: [],
-    workers: 1,
     failedGuessesPerMinute: 60,
     environment: { SAMPLE_APP_SECRET: clientSecret },
   }

@@ -58,7 +58,7 @@ export interface Caller {
  */
 export type Reach = 'tenant' | 'narrowed' | { readonly app: string }
 
-/** Answers without a promise when it is allowed and nothing is pinned, which is what the token path needs; else rejects, once the refusal is recorded. */
+/** Answers without a promise when it is plainly allowed, which is what the token path needs; else rejects, once the refusal is recorded. */
 export function allow(
   ports: Pick<Ports, 'store' | 'now'>,
   caller: Caller,
@@ -66,6 +66,16 @@ export function allow(
   subject: string,
   reach: Reach = 'tenant',
 ): Promise<void> | undefined {
+  return caller.scopes.has(scope) && !caller.bounds ? undefined : judged(ports, caller, scope, subject, reach)
+}
+
+async function judged(
+  ports: Pick<Ports, 'store' | 'now'>,
+  caller: Caller,
+  scope: Scope,
+  subject: string,
+  reach: Reach,
+): Promise<void> {
   if (!caller.scopes.has(scope)) {
     return refuse(ports, caller, subject, scope, new BrokerError('INSUFFICIENT_SCOPE', `this needs the scope ${scope}`))
   }
@@ -94,17 +104,15 @@ async function allowWithin(
     return refuse(ports, caller, subject, 'outside_pins address', error)
   }
   if (apps === null || reach === 'narrowed' || (reach !== 'tenant' && apps.includes(reach.app))) return
-  const error = new BrokerError('OUTSIDE_PINS', 'this caller is pinned to certain apps, and this is outside of them')
-  return refuse(ports, caller, subject, 'outside_pins app', error)
+  await refusal(ports, caller, subject, 'outside_pins app')
+  throw new BrokerError('OUTSIDE_PINS', 'this caller is pinned to certain apps, and this is outside of them')
 }
 
-async function refuse(
+async function refusal(
   { store, now }: Pick<Ports, 'store' | 'now'>,
   { tenant, name: actor }: Pick<Caller, 'tenant' | 'name'>,
   subject: string,
   reason: string,
-  error: BrokerError,
-): Promise<never> {
+): Promise<void> {
   await store.record([{ tenant, at: now(), actor, action: 'access.refused', subject, reason }])
-  throw error
 }

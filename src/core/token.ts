@@ -26,14 +26,15 @@ const ANY: Wanted = {}
  * `MIN_TTL_NOT_MET` when the provider's tokens do not live as long as is wanted.
  */
 export function token(ports: Ports, caller: Caller, session: string, wanted: Wanted = ANY): HandedOut | Promise<HandedOut> {
-  const asked = allow(ports, caller, 'read:connected_apps', session, 'narrowed')
-  return asked ? asked.then(() => look(ports, caller, session, wanted)) : look(ports, caller, session, wanted)
+  const asking = allow(ports, caller, 'read:connected_apps', session, 'narrowed')
+  return asking ? asking.then(() => look(ports, caller, session, wanted)) : look(ports, caller, session, wanted)
 }
 
+/** Promises only where something is waited for: the half dozen that `await` would make are a tenth of this path. */
 function look(ports: Ports, caller: Caller, session: string, wanted: Wanted): HandedOut | Promise<HandedOut> {
-  // Promises only where something is waited for: the half dozen that `await` would make are a tenth of this path.
-  // A glance does not tell the app, which a caller that is pinned to some is asked for.
-  const glance = caller.bounds?.apps ? null : ports.store.connections.glance(caller.tenant, session)
+  // A glance does not see the app.
+  if (caller.bounds?.apps) return handOutMended(ports, caller, session, wanted, null)
+  const glance = ports.store.connections.glance(caller.tenant, session)
   return glance instanceof Promise
     ? glance.then((seen) => handOut(ports, caller, session, wanted, seen))
     : handOut(ports, caller, session, wanted, glance)

@@ -16,9 +16,9 @@ interface Tools {
 export type Identify = (request: FastifyRequest, reply: FastifyReply) => Caller | Promise<Caller>
 
 /** A missing bearer is answered like a wrong one, and so is one whose proof is missing or wrong. */
-export function identifier({ tokens, proofs }: Tools, noteFailure: NoteFailure, limit: RateLimit): Identify {
+export function identifier({ tokens, proofs }: Tools, noteFailed: NoteFailure, limit: RateLimit): Identify {
   const failed = (request: FastifyRequest) => async (error: unknown) => {
-    throw (error instanceof BrokerError && error.code === 'INVALID_CREDENTIALS' && (await noteFailure(request.ip))) || error
+    throw (error instanceof BrokerError && error.code === 'INVALID_CREDENTIALS' && (await noteFailed(request.ip))) || error
   }
   /** Whoever has it may use it only if it is bound to no key; whoever says that it is bound must prove it. */
   const proven = async (request: FastifyRequest, token: string, scheme: string, shown: Shown): Promise<Shown> => {
@@ -67,13 +67,8 @@ function presented(header: string | undefined): { scheme: 'bearer' | 'dpop'; tok
 }
 
 /** Says in the headers what is left; an error, when that is less than nothing. */
-export function limited(
-  request: FastifyRequest,
-  reply: FastifyReply,
-  allowance: ReturnType<RateLimit['take']>,
-  whose: string,
-): BrokerError | undefined {
-  request.limited = true
-  reply.headers(rateLimitHeaders(allowance))
+export function limited(reply: FastifyReply, allowance: ReturnType<RateLimit['take']>, whose: string): BrokerError | undefined {
+  // Past the framework, as the answer is.
+  for (const [name, value] of Object.entries(rateLimitHeaders(allowance))) reply.raw.setHeader(name, value)
   return allowance.spent ? tooMany(whose, allowance) : undefined
 }

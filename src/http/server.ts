@@ -47,9 +47,9 @@ export interface ServerOptions {
   readonly tokens: CallerTokens
   readonly readiness: Readiness
   readonly meter: Meter
-  readonly proofs: Proofs
   /** Counts a failed guess from an address; resolves to how long to wait, in milliseconds, when there were too many. */
   readonly failedGuess: (address: string) => Promise<number | null>
+  readonly proofs: Proofs
   /** From one address; null: as many as it likes. */
   readonly requestsPerMinute: number | null
   /** Ranges of addresses of proxies, whose word on whom they speak for is taken. */
@@ -65,10 +65,10 @@ export async function createServer(ports: Ports, options: ServerOptions): Promis
   const isTrustedProxy = (address: string): boolean => isWithin(proxies, address)
   const app = Fastify({
     logger: false,
-    // Nobody's word is taken unless they are named.
-    trustProxy: options.trustedProxies.length > 0 ? isTrustedProxy : false,
     // Without a logger it would still put each request into words, for nobody.
     logController: new LogController({ disableRequestLogging: true }),
+    // Nobody's word is taken unless they are named.
+    trustProxy: options.trustedProxies.length > 0 ? isTrustedProxy : false,
     bodyLimit: BODY_BYTES_MAX,
     requestTimeout: 30_000,
     keepAliveTimeout: 72_000,

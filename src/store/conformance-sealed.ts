@@ -60,7 +60,10 @@ export function checkSealed(check: Check): void {
       refresh_token: Uint8Array.of(3),
       extra: null,
     })
-    assert.deepEqual(await fields('attempts'), { code_verifier: Uint8Array.of(2), nonce: Uint8Array.of(3), answer: ODD_BYTES })
+    assert.deepEqual(await fields('attempts'), {
+      ...{ code_verifier: Uint8Array.of(2), nonce: Uint8Array.of(3), answer: ODD_BYTES },
+      departure: Uint8Array.of(4),
+    })
     assert.deepEqual(await fields('apps'), { client_secret: Uint8Array.of(2), private_key: null })
     assert.deepEqual(await fields('webhooks'), { secret: Uint8Array.of(2), previous_secret: Uint8Array.of(3) })
     assert.deepEqual(await fields('broker_keys'), { sign: Uint8Array.of(2) })

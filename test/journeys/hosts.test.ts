@@ -170,6 +170,7 @@ async function impatient(t: TestContext, headersWithinMs: number): Promise<strin
     proofs: new Proofs({ publicUrl: issuer, now }),
     readiness: { accepting: true },
     meter: metrics,
+    failedGuess: async () => null,
     ...world.config,
     failedGuess: async () => null,
     headersWithinMs,

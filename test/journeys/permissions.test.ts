@@ -53,7 +53,7 @@ function requests({ session, held, app, caller, webhook }: Targets): Readonly<Re
     list_apps: ['/api/v1/apps'],
     apply_app: [
       '/api/v1/apps',
-      { json: { key_code_ref: app, provider: 'sandbox', client_id: 'changed', client_secret: 's', user_binding: 'none' } },
+      { json: { key_code_ref: app, provider: 'sandbox', client_id: `changed-${app}`, client_secret: 's', user_binding: 'none' } },
     ],
     get_app: [`/api/v1/apps/${app}`],
     remove_app: [`/api/v1/apps/${app}`],
