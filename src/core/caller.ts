@@ -77,9 +77,10 @@ async function judged(
   reach: Reach,
 ): Promise<void> {
   if (!caller.scopes.has(scope)) {
-    return refuse(ports, caller, subject, scope, new BrokerError('INSUFFICIENT_SCOPE', `this needs the scope ${scope}`))
+    await refusal(ports, caller, subject, scope)
+    throw new BrokerError('INSUFFICIENT_SCOPE', `this needs the scope ${scope}`)
   }
-  return caller.bounds ? allowWithin(ports, caller, caller.bounds, subject, reach) : undefined
+  if (caller.bounds) await allowWithin(ports, caller, caller.bounds, subject, reach)
 }
 
 /** For what is found by its own id: the app shows only then. */
@@ -100,8 +101,8 @@ async function allowWithin(
   reach: Reach,
 ): Promise<void> {
   if (addresses !== null && !isWithin(addresses, caller.address ?? '')) {
-    const error = new BrokerError('OUTSIDE_PINS', 'this caller may not ask from this address')
-    return refuse(ports, caller, subject, 'outside_pins address', error)
+    await refusal(ports, caller, subject, 'outside_pins address')
+    throw new BrokerError('OUTSIDE_PINS', 'this caller may not ask from this address')
   }
   if (apps === null || reach === 'narrowed' || (reach !== 'tenant' && apps.includes(reach.app))) return
   await refusal(ports, caller, subject, 'outside_pins app')

@@ -67,7 +67,13 @@ function presented(header: string | undefined): { scheme: 'bearer' | 'dpop'; tok
 }
 
 /** Says in the headers what is left; an error, when that is less than nothing. */
-export function limited(reply: FastifyReply, allowance: ReturnType<RateLimit['take']>, whose: string): BrokerError | undefined {
+export function limited(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  allowance: ReturnType<RateLimit['take']>,
+  whose: string,
+): BrokerError | undefined {
+  request.limited = true
   // Past the framework, as the answer is.
   for (const [name, value] of Object.entries(rateLimitHeaders(allowance))) reply.raw.setHeader(name, value)
   return allowance.spent ? tooMany(whose, allowance) : undefined

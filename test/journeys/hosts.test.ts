@@ -172,7 +172,6 @@ async function impatient(t: TestContext, headersWithinMs: number): Promise<strin
     meter: metrics,
     failedGuess: async () => null,
     ...world.config,
-    failedGuess: async () => null,
     headersWithinMs,
   })
   t.after(() => server.close())
