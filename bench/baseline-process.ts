@@ -43,7 +43,9 @@ const caller = {
 }
 await records.change([{ put: 'caller', caller }], [])
 const net = { request: () => Promise.reject(new Error('nobody is asked')) }
-const tokens = new CallerTokens(() => [{ kid: 'bench', createdAt: 0, ...generateKeyPairSync('rsa', { modulusLength: 2048 }) }], {
+// One list, made once: another one would mean other keys, and all that was verified would be forgotten with every request.
+const keys = [{ kid: 'bench', createdAt: 0, ...generateKeyPairSync('rsa', { modulusLength: 2048 }) }]
+const tokens = new CallerTokens(() => keys, {
   issuer: 'http://localhost',
   registry: new Registry(records, new Map()),
   now: Date.now,

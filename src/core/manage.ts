@@ -107,6 +107,6 @@ export async function removeIssuer(ports: Ports, actor: string, issuer: string):
   if (!known.some((one) => one.issuer === issuer)) return false
   const told = { tenant: '*', at: ports.now(), actor, action: 'issuer.removed', subject: issuer, reason: null } as const
   await ports.store.records.change([{ remove: 'issuer', issuer }], [told])
-  ports.registry.forget()
+  await ports.registry.changed()
   return true
 }
