@@ -129,7 +129,7 @@ function assertPossible({ issuedAt, expiresAt }: Connection, { lifeMs = 0 }: Wan
 }
 
 function tooShort(lifeMs: number): BrokerError {
-  const message = `the provider's tokens live ${Math.floor(lifeMs / 1000)} seconds: ask for a min_ttl below that`
+  const message = `the provider's tokens live ${Math.round(lifeMs / 1000)} seconds: ask for a min_ttl below that`
   return new BrokerError('MIN_TTL_NOT_MET', message)
 }
 
