@@ -235,7 +235,7 @@ export async function serve(
   await noteLife(ports.store, ports.mark, ports.now()).catch((error: unknown) =>
     ports.log('warn', 'the database was not told that it is worked on', { error }),
   )
-  const meter = { answered: metrics.answered, show: () => machine.showMetrics() }
+  const meter = { answers: metrics.answers, show: () => machine.showMetrics() }
   const failedGuess = (address: string): Promise<number | null> => machine.failedGuess(address)
   const server = await createServer(ports, { ...config, tokens, proofs, readiness, meter, failedGuess })
   const address = await server.listen({ host: config.host, port: config.port })

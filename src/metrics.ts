@@ -6,7 +6,8 @@ import type { Provider } from './core/provider.ts'
 import type { RevocationEnd } from './core/revocation.ts'
 
 export interface Metrics {
-  answered(route: string, method: string, status: number, seconds: number): void
+  /** Of one route and method; what it answers counts an answer. */
+  answers(route: string, method: string): (status: number, seconds: number) => void
   /** The same mode, counted. */
   counted(mode: Mode, provider: Provider): Mode
   delivered(outcome: 'delivered' | 'retried' | 'dead'): void
@@ -47,8 +48,6 @@ export function createMetrics(renewalsRunning: () => number, revocationsWaiting:
     buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10],
     registers,
   })
-  // Finding a series by its labels costs more than counting in it. There are as many as routes times statuses.
-  const answers = new Map<string, ReturnType<typeof duration.labels>>()
   const asked = new Counter({
     name: 'latchstring_provider_requests_total',
     help: 'What providers were asked for, and how it ended.',
@@ -89,11 +88,14 @@ export function createMetrics(renewalsRunning: () => number, revocationsWaiting:
   new Gauge({ name: 'latchstring_workers', help: 'Processes that serve.', registers }).set(1)
 
   return {
-    answered(route, method, status, seconds) {
-      const series = `${method} ${status} ${route}`
-      let known = answers.get(series)
-      if (!known) answers.set(series, (known = duration.labels(route, method, String(status))))
-      known.observe(seconds)
+    answers(route, method) {
+      // Finding a series by its labels costs more than counting in it.
+      const byStatus = new Map<number, ReturnType<typeof duration.labels>>()
+      return (status, seconds) => {
+        let known = byStatus.get(status)
+        if (!known) byStatus.set(status, (known = duration.labels(route, method, String(status))))
+        known.observe(seconds)
+      }
     },
     counted(mode, { id: provider }) {
       const count = (operation: string, outcome: string): void => asked.labels(provider, operation, outcome).inc()

@@ -8,9 +8,10 @@
 import { ageingSpan, type Glance, judge } from './connection.ts'
 import { BrokerError } from './errors.ts'
 import type { Ports } from './ports.ts'
+import { Remembered } from './remembered.ts'
 import { renew } from './renew.ts'
 
-/** Past it, the one that was handed out first is forgotten: its next caller renews it. */
+/** Past it, those that were not handed out for longest are forgotten: their next caller renews them. */
 const REMEMBERED_MAX = 50_000
 /** Of the renewals that a provider is asked for at once, callers shall find some free. */
 const AT_ONCE = 8
@@ -26,7 +27,7 @@ interface InUse {
 export class Ahead {
   readonly #chance: () => number
   /** By id alone, which is random: no two tenants have the same, and joining two texts for each token costs more than finding it. */
-  readonly #inUse = new Map<string, InUse>()
+  readonly #inUse = new Remembered<InUse>(REMEMBERED_MAX)
 
   constructor(chance: () => number) {
     this.#chance = chance
@@ -37,9 +38,7 @@ export class Ahead {
     if (expiresAt === null) return
     if (this.#inUse.get(id)?.expiresAt === expiresAt) return
     const dueAt = expiresAt - ageingSpan(issuedAt, expiresAt) * (1 - this.#chance() / 2)
-    this.#inUse.delete(id)
-    this.#inUse.set(id, { tenant, id, expiresAt, dueAt })
-    if (this.#inUse.size > REMEMBERED_MAX) this.#inUse.delete(this.#inUse.keys().next().value ?? id)
+    this.#inUse.add(id, { tenant, id, expiresAt, dueAt })
   }
 
   /** Takes what is due out of memory. What has expired is left to its next caller: nobody asked for a while. */
@@ -47,7 +46,7 @@ export class Ahead {
     const due: InUse[] = []
     for (const [key, one] of this.#inUse) {
       if (one.dueAt > now) continue
-      this.#inUse.delete(key)
+      this.#inUse.forget(key)
       if (one.expiresAt > now) due.push(one)
     }
     return due

@@ -50,7 +50,8 @@ export interface Account {
 }
 
 /** What handing out a fresh token needs to see of a connection, and no more: the path that must be fast reads only this. */
-export interface Glance extends Pick<Connection, 'tenant' | 'id' | 'issuedAt' | 'expiresAt'> {
+export interface Glance extends Pick<Connection, 'tenant' | 'id' | 'app' | 'issuedAt' | 'expiresAt' | 'usedAt'> {
+  readonly scopes: readonly string[]
   readonly health: Pick<Health, 'state'>
   readonly sealed: Pick<SealedCredentials, 'dataKey' | 'accessToken'> | null
 }
@@ -149,6 +150,14 @@ export function judge(
 /** How long before its end a token is renewed. */
 export function ageingSpan(issuedAt: number, expiresAt: number): number {
   return Math.min(MARGIN_MS_MAX, Math.max(expiresAt - issuedAt, 0) / 4)
+}
+
+/** What its tokens may be used for, as far as is known. */
+export function scopesOf({
+  requestedScopes,
+  grantedScopes,
+}: Pick<Connection, 'requestedScopes' | 'grantedScopes'>): readonly string[] {
+  return grantedScopes ?? requestedScopes
 }
 
 /** Scopes asked for and not granted; empty when the provider did not say. */

@@ -5,7 +5,7 @@
 
 import type { Caller } from './caller.ts'
 import { BrokerError } from './errors.ts'
-import type { Fact, HandOutFact, Ports } from './ports.ts'
+import type { HandOutFact, Ports } from './ports.ts'
 import type { Wanted } from './renew.ts'
 import { type HandedOut, token } from './token.ts'
 
@@ -13,29 +13,15 @@ import { type HandedOut, token } from './token.ts'
 const WAITING_MAX = 50_000
 /** Of one fact, so that reading a page of the history reads little more than the page. */
 const TOKENS_MAX = 250
-const GRANTS_MAX = 50_000
-/** Connections that are looked up in one go, so that requests come in between. */
-const LOOKED_UP_MAX = 100
 
 interface Noted {
   readonly caller: Caller
   readonly session: string
-  readonly issuedAt: number
   readonly at: number
   readonly purpose: string | null
-}
-
-/** What the tokens of a connection may be used for, as long as they are of that moment. */
-interface Granted {
-  readonly issuedAt: number
   readonly app: string
   readonly scopes: readonly string[]
-  /** App and scopes as one text. */
-  readonly kind: string
 }
-
-/** Of a connection that was removed before it could be looked at. */
-const UNKNOWN: Omit<Granted, 'issuedAt'> = { app: '', scopes: [], kind: '' }
 
 /** As `token`, and it is remembered who got it and what for. `purpose`: the caller's own words; null: it does not say. */
 export function handOut(
@@ -47,7 +33,8 @@ export function handOut(
 ): HandedOut | Promise<HandedOut> {
   ports.handOuts.assertRoom()
   const noted = (handedOut: HandedOut): HandedOut => {
-    ports.handOuts.note({ caller, session, issuedAt: handedOut.issuedAt, at: ports.now(), purpose })
+    const { app, scopes } = handedOut
+    ports.handOuts.note({ caller, session, at: ports.now(), purpose, app, scopes })
     return handedOut
   }
   const handedOut = token(ports, caller, session, wanted)
@@ -57,8 +44,7 @@ export function handOut(
 export class HandOuts {
   #waiting: Noted[] = []
   /** Of those that wait, as many are being written just now. */
-  #writing: readonly Noted[] = []
-  readonly #granted = new Map<string, Granted>()
+  #writing = 0
   readonly #waitingMax: number
 
   constructor({ waitingMax = WAITING_MAX }: { waitingMax?: number } = {}) {
@@ -66,7 +52,7 @@ export class HandOuts {
   }
 
   get size(): number {
-    return this.#waiting.length + this.#writing.length
+    return this.#waiting.length + this.#writing
   }
 
   /** Throws `STORE_UNAVAILABLE` while the store has not taken what was handed out before. */
@@ -81,66 +67,44 @@ export class HandOuts {
   }
 
   /** One call at a time. What the store does not take goes on waiting, and the failure is thrown. */
-  async write(ports: Pick<Ports, 'store' | 'pause'>): Promise<void> {
-    if (this.#waiting.length === 0) return
-    this.#writing = this.#waiting
+  async write({ store }: Pick<Ports, 'store'>): Promise<void> {
+    const writing = this.#waiting
+    if (writing.length === 0) return
     this.#waiting = []
+    this.#writing = writing.length
     try {
-      await ports.store.record(await this.#factsOf(ports, this.#writing))
+      await store.record(gathered(writing))
     } catch (error) {
-      this.#waiting = [...this.#writing, ...this.#waiting]
+      this.#waiting = [...writing, ...this.#waiting]
       throw error
     } finally {
-      this.#writing = []
+      this.#writing = 0
     }
   }
-
-  async #factsOf({ store, pause }: Pick<Ports, 'store' | 'pause'>, noted: readonly Noted[]): Promise<Fact[]> {
-    const keys = noted.map(keyOf)
-    const unknown = new Map<string, Noted>()
-    for (const [at, one] of noted.entries())
-      if (this.#granted.get(keys[at]!)?.issuedAt !== one.issuedAt) unknown.set(keys[at]!, one)
-    const lookUp = [...unknown]
-    for (let from = 0; from < lookUp.length; from += LOOKED_UP_MAX) {
-      if (from > 0) await pause(0)
-      await Promise.all(lookUp.slice(from, from + LOOKED_UP_MAX).map(([key, one]) => this.#learn(store, key, one)))
-    }
-    const facts = gathered(noted, (at) => this.#granted.get(keys[at]!) ?? UNKNOWN)
-    // Only now: what this batch needs was not forgotten on the way.
-    if (this.#granted.size > GRANTS_MAX) this.#granted.clear()
-    return facts
-  }
-
-  /** Another token of the same connection may be for something else, so it is looked up anew. */
-  async #learn(store: Ports['store'], key: string, { caller, session, issuedAt }: Noted): Promise<void> {
-    const found = await store.connections.find(caller.tenant, session)
-    if (!found) return
-    const scopes = found.grantedScopes ?? found.requestedScopes
-    this.#granted.set(key, { issuedAt, app: found.app, scopes, kind: JSON.stringify([found.app, scopes]) })
-  }
-}
-
-function keyOf({ caller, session }: Noted): string {
-  return `${caller.tenant}\u0000${session}`
 }
 
 type Tokens = [session: string, at: number, purpose: string | null][]
 
 /** One fact for all that a caller got of one app and with the same scopes, in the order of time. */
-function gathered(noted: readonly Noted[], grantedTo: (at: number) => Omit<Granted, 'issuedAt'>): HandOutFact[] {
-  const open = new Map<Caller, Map<string, Tokens>>()
+function gathered(noted: readonly Noted[]): HandOutFact[] {
+  const open = new Map<Caller, Map<readonly string[], Map<string, Tokens>>>()
   const facts: HandOutFact[] = []
-  for (const [position, { caller, session, at, purpose }] of noted.entries()) {
-    const { app, scopes, kind } = grantedTo(position)
-    let byKind = open.get(caller)
-    if (!byKind) open.set(caller, (byKind = new Map()))
-    let tokens = byKind.get(kind)
+  for (const { caller, session, at, purpose, app, scopes } of noted) {
+    // By the list itself, not by what it says: stores give the same one again, and two facts where one would do are as true.
+    const byApp = within(within(open, caller), scopes)
+    let tokens = byApp.get(app)
     if (!tokens || tokens.length === TOKENS_MAX) {
-      byKind.set(kind, (tokens = []))
+      byApp.set(app, (tokens = []))
       const told = { tenant: caller.tenant, at, actor: caller.name, subject: app, reason: null }
       facts.push({ ...told, action: 'token.handed_out', handedOut: { scopes, tokens } })
     }
     tokens.push([session, at, purpose])
   }
   return facts
+}
+
+function within<Outer, Key, Value>(maps: Map<Outer, Map<Key, Value>>, key: Outer): Map<Key, Value> {
+  let inner = maps.get(key)
+  if (!inner) maps.set(key, (inner = new Map<Key, Value>()))
+  return inner
 }

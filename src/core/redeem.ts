@@ -2,7 +2,7 @@
 
 import { accepted, askLater, discard } from './account.ts'
 import { type Attempt, attemptFact, attemptRow, emptied } from './attempt.ts'
-import type { Connection, Credentials } from './connection.ts'
+import { type Connection, type Credentials, scopesOf } from './connection.ts'
 import { dueAt } from './due.ts'
 import { BrokerError } from './errors.ts'
 import { connectionFact } from './event.ts'
@@ -89,7 +89,7 @@ async function stored(
   const credentials = await withoutLoss(ports, grant, earlier)
   const connection: Connection = {
     ...fresh(now, attempt, grant, id, earlier),
-    grantedScopes: scopesOf(provider, attempt, grant, earlier),
+    grantedScopes: grantedWith(provider, attempt, grant, earlier),
     sealed: sealCredentials(row, credentials),
     dueAt: credentials.refreshToken && dueAt(provider, { usedAt: now, lost: null, retryAt: now }, ports.chance()),
   }
@@ -121,15 +121,15 @@ async function withoutLoss(ports: Ports, { credentials, account }: Grant, earlie
 }
 
 /** Where a new consent adds to what the account consented to before, the answer may name what is new alone, or nothing. */
-function scopesOf(provider: Provider, attempt: Attempt, grant: Grant, earlier: Connection | null): readonly string[] | null {
+function grantedWith(provider: Provider, attempt: Attempt, grant: Grant, earlier: Connection | null): readonly string[] | null {
   const isSame = earlier !== null && earlier.account?.id === grant.account?.id
   if (provider.scopes?.reconnect !== 'adds' || !isSame) return grant.grantedScopes
-  return [...new Set([...(earlier.grantedScopes ?? earlier.requestedScopes), ...(grant.grantedScopes ?? attempt.scopes)])]
+  return [...new Set([...scopesOf(earlier), ...(grant.grantedScopes ?? attempt.scopes)])]
 }
 
 function hasLess(now: Connection, before: Connection): boolean {
-  const granted = new Set(now.grantedScopes ?? now.requestedScopes)
-  return (before.grantedScopes ?? before.requestedScopes).some((scope) => !granted.has(scope))
+  const granted = new Set(scopesOf(now))
+  return scopesOf(before).some((scope) => !granted.has(scope))
 }
 
 async function opened(ports: Ports, attempt: Attempt): Promise<{ codeVerifier: Secret; nonce: Secret }> {

@@ -2,7 +2,7 @@
 
 import { type Attempt, isPending } from './attempt.ts'
 import { allow, allowApp, type Caller } from './caller.ts'
-import { type Connection, type Glance, judge } from './connection.ts'
+import { type Connection, type Glance, judge, scopesOf } from './connection.ts'
 import { BrokerError } from './errors.ts'
 import type { Ports } from './ports.ts'
 import { isWanted, renew, type Wanted } from './renew.ts'
@@ -11,11 +11,13 @@ import { openAccessToken } from './vault.ts'
 
 export interface HandedOut {
   readonly accessToken: Secret
-  readonly issuedAt: number
   /** null: it does not expire, as far as the provider says. */
   readonly expiresAt: number | null
   /** The last renewal failed, and the token is on its last stretch. */
   readonly refreshFailed: boolean
+  /** The app that it was made for, and what it may be used for. */
+  readonly app: string
+  readonly scopes: readonly string[]
 }
 
 const ANY: Wanted = {}
@@ -52,9 +54,9 @@ function handOut(
     return handOutMended(ports, caller, session, wanted, glance)
   ports.ahead.used(glance)
   ports.usage.used(glance)
-  const { issuedAt, expiresAt } = glance
+  const { expiresAt, app, scopes } = glance
   const opened = openAccessToken(ports, glance)
-  const handed = (accessToken: Secret): HandedOut => ({ accessToken, issuedAt, expiresAt, refreshFailed: false })
+  const handed = (accessToken: Secret): HandedOut => ({ accessToken, expiresAt, refreshFailed: false, app, scopes })
   return opened instanceof Promise ? opened.then(handed) : handed(opened)
 }
 
@@ -73,9 +75,9 @@ async function handOutMended(
   const connection = await usable(ports, found, wanted)
   ports.ahead.used(connection)
   ports.usage.used(connection)
-  const { health, issuedAt, expiresAt } = connection
+  const { health, expiresAt, app } = connection
   const refreshFailed = 'trouble' in health && health.trouble !== null
-  return { accessToken: await openAccessToken(ports, connection), issuedAt, expiresAt, refreshFailed }
+  return { accessToken: await openAccessToken(ports, connection), expiresAt, refreshFailed, app, scopes: scopesOf(connection) }
 }
 
 /** Between the look at the connections and the one at the attempts it may have become one. Throws why there is none. */

@@ -1,88 +1,79 @@
 /**
- * Which connections are in use, by the day: gathered in memory as tokens are handed out, so that the token path writes nothing, and noted in
- * the store in batches, each connection at most once a day by each process.
+ * Which connections are in use, by the day. What the row says of it is read with the token; what it does not say yet is gathered in memory, so
+ * that the token path writes nothing, and noted in the store a batch at a time, however many there are: tokens come first.
  */
 
 import type { Connection } from './connection.ts'
 import type { Ports } from './ports.ts'
 
 export const DAY_MS = 86_400_000
-/** Past it, whoever was first is forgotten: noting them once more today costs one write. */
-const REMEMBERED_MAX = 200_000
+/** Past it, a connection is noted the next time that it is used. */
+const WAITING_MAX = 10_000
 /** Rows in one transaction: others want to write too. */
 const BATCH = 500
 
 type Key = Pick<Connection, 'tenant' | 'id'>
 
+interface Use {
+  readonly tenant: string
+  readonly day: number
+}
+
 export class Usage {
   readonly #now: () => number
-  readonly #rememberedMax: number
-  /** Noted today, or about to be, by tenant. */
-  #seen = new Map<string, Set<string>>()
-  #size = 0
-  #until = 0
-  #day = 0
-  #waiting: { readonly day: number; readonly used: Key[] } = { day: 0, used: [] }
-  #past: { readonly day: number; readonly used: readonly Key[] }[] = []
+  readonly #waitingMax: number
+  /** By id alone, which is random; of two that were the same, the other is noted the next time. */
+  #waiting = new Map<string, Use>()
 
-  constructor(now: () => number, rememberedMax = REMEMBERED_MAX) {
+  constructor(now: () => number, waitingMax = WAITING_MAX) {
     this.#now = now
-    this.#rememberedMax = rememberedMax
+    this.#waitingMax = waitingMax
   }
 
-  /** A token was handed out. On the path that must be fast: two look-ups, and no text is made. */
-  used({ tenant, id }: Key): void {
+  /** A token was handed out. On the path that must be fast. */
+  used({ tenant, id, usedAt }: Pick<Connection, 'tenant' | 'id' | 'usedAt'>): void {
     const now = this.#now()
-    if (now >= this.#until || now < this.#day) this.#turn(now)
-    const seen = this.#seen.get(tenant)
-    if (seen?.has(id)) return
-    if (seen) seen.add(id)
-    else this.#seen.set(tenant, new Set([id]))
-    this.#waiting.used.push({ tenant, id })
-    if (++this.#size > this.#rememberedMax) this.#forget()
+    if (usedAt !== null && now < usedAt + DAY_MS) return
+    if (this.#waiting.has(id) || this.#waiting.size >= this.#waitingMax) return
+    this.#waiting.set(id, { tenant, day: Math.floor(now / DAY_MS) * DAY_MS })
   }
 
-  /** Takes out what the store has not heard of, by day. */
-  take(): { readonly day: number; readonly used: readonly Key[] }[] {
-    const taken = [...this.#past, this.#waiting].filter(({ used }) => used.length > 0)
-    this.#past = []
-    this.#waiting = { day: this.#day, used: [] }
-    return taken
+  /** Takes out those that wait for longest, of one day. */
+  take(max: number): { readonly day: number; readonly used: readonly Key[] } {
+    const used: Key[] = []
+    let day = 0
+    for (const [id, use] of this.#waiting) {
+      if (used.length === max || (used.length > 0 && use.day !== day)) break
+      this.#waiting.delete(id)
+      day = use.day
+      used.push({ tenant: use.tenant, id })
+    }
+    return { day, used }
   }
 
   /** What could not be noted is noted later. */
   putBack(day: number, used: readonly Key[]): void {
-    this.#past.push({ day, used })
+    for (const { tenant, id } of used) this.#waiting.set(id, { tenant, day })
   }
 
-  #turn(now: number): void {
-    this.#past.push(this.#waiting)
-    this.#day = Math.floor(now / DAY_MS) * DAY_MS
-    this.#until = this.#day + DAY_MS
-    this.#waiting = { day: this.#day, used: [] }
-    this.#forget()
-  }
-
-  #forget(): void {
-    this.#seen = new Map()
-    this.#size = 0
+  get size(): number {
+    return this.#waiting.size
   }
 }
 
-/** What a crash takes with it is a minute of this: such a connection counts as used when it was before, or is next. */
-export async function noteUsage({ store }: Pick<Ports, 'store'>, usage: Usage): Promise<void> {
-  const taken = usage.take()
-  for (const [at, { day, used }] of taken.entries()) {
-    for (let from = 0; from < used.length; from += BATCH) {
-      try {
-        await store.connections.noteUsed(used.slice(from, from + BATCH), day)
-      } catch (error) {
-        usage.putBack(day, used.slice(from))
-        for (const later of taken.slice(at + 1)) usage.putBack(later.day, later.used)
-        throw error
-      }
-    }
-  }
+/** A batch of it. What a crash takes with it waits to be used again: such a connection counts as used when it was before, or is next. */
+export async function noteSomeUsage({ store }: Pick<Ports, 'store'>, usage: Usage): Promise<void> {
+  const { day, used } = usage.take(BATCH)
+  if (used.length === 0) return
+  await store.connections.noteUsed(used, day).catch((error: unknown) => {
+    usage.putBack(day, used)
+    throw error
+  })
+}
+
+/** All of it, before the process ends. */
+export async function noteUsage(ports: Pick<Ports, 'store'>, usage: Usage): Promise<void> {
+  while (usage.size > 0) await noteSomeUsage(ports, usage)
 }
 
 /** When it was last of use: consenting counts. */

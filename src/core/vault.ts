@@ -10,7 +10,7 @@ export function connectionRow({ tenant, id }: Pick<Connection, 'tenant' | 'id'>)
 }
 
 /** The one thing the token path opens. */
-export function openAccessToken(ports: Ports, connection: Glance): Secret | Promise<Secret> {
+export function openAccessToken(ports: Ports, connection: Pick<Glance, 'tenant' | 'id' | 'sealed'>): Secret | Promise<Secret> {
   return opened(ports, connection, (row, sealed) => row.open('access_token', sealed.accessToken))
 }
 

@@ -6,7 +6,7 @@ import type { Attempt } from '../core/attempt.ts'
 import type { AuditEntry, Place } from '../core/audit.ts'
 import type { CallerRecord } from '../core/caller.ts'
 import { redirectUri } from '../core/connect.ts'
-import { type Connection, missingScopes } from '../core/connection.ts'
+import { type Connection, missingScopes, scopesOf } from '../core/connection.ts'
 import { messageOf } from '../core/event.ts'
 import type { Ports } from '../core/ports.ts'
 import type { Provider } from '../core/provider.ts'
@@ -38,7 +38,7 @@ export function connectionItem(connection: Connection): wire.ConnectionItem {
     reason: reasonOf(health),
     detail: health.state === 'broken' ? health.detail : null,
     revocation: health.state === 'revoked' ? revocationItem(health) : null,
-    granted_scopes: [...(connection.grantedScopes ?? connection.requestedScopes)],
+    granted_scopes: [...scopesOf(connection)],
     missing_scopes: missingScopes(connection),
     account: connection.account,
     access_token_expiry: health.state === 'revoked' ? null : momentOrNull(connection.expiresAt),

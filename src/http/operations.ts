@@ -11,7 +11,8 @@ export interface Readiness {
 
 /** Counts, and shows what was counted. */
 export interface Meter {
-  answered(route: string, method: string, status: number, seconds: number): void
+  /** For one route and method; what it returns is called once for each answer. */
+  answers(route: string, method: string): (status: number, seconds: number) => void
   /** In the Prometheus text format. */
   show(): Promise<{ contentType: string; text: string }>
 }

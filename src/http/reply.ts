@@ -4,6 +4,7 @@ import type { OutgoingHttpHeaders } from 'node:http'
 import type { FastifyReply } from 'fastify'
 import type { ErrorBody } from '../../sdk/src/wire.ts'
 import { BrokerError, type ErrorCode } from '../core/errors.ts'
+import { depart } from './departures.ts'
 
 /** A new error code does not compile until it has a status. 403 where others say 401: the contract wants it so. */
 export const STATUS: Record<ErrorCode, number> = {
@@ -49,7 +50,7 @@ export function sendJson(reply: FastifyReply, status: number, body: unknown, fur
   const text = JSON.stringify(body)
   reply.hijack()
   const headers = { ...JSON_HEADERS, 'content-length': Buffer.byteLength(text), ...further }
-  reply.raw.writeHead(status, headers).end(text)
+  depart(reply.raw.writeHead(status, headers), text)
   return reply
 }
 

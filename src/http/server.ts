@@ -123,7 +123,8 @@ export async function createServer(ports: Ports, options: ServerOptions): Promis
   await app.register(async (rest) => {
     // Not for the API, which counts in `add`: to be told when an answer has left costs a tenth of the token path.
     rest.addHook('onResponse', (request, reply, done) => {
-      options.meter.answered(request.routeOptions.url ?? 'none', request.method, reply.statusCode, reply.elapsedTime / 1000)
+      const answered = options.meter.answers(request.routeOptions.url ?? 'none', request.method)
+      answered(reply.statusCode, reply.elapsedTime / 1000)
       done()
     })
     operations(rest, ports, options.readiness, options.meter)
@@ -137,9 +138,10 @@ export async function createServer(ports: Ports, options: ServerOptions): Promis
 }
 
 function add(app: FastifyInstance, ports: Ports, route: Route, identify: Identify, meter: Meter): void {
+  const answered = meter.answers(route.path, route.method)
   const send = (request: FastifyRequest, reply: FastifyReply, answer: unknown): FastifyReply => {
     sendJson(reply, 200, answer)
-    meter.answered(route.path, route.method, 200, (performance.now() - request.begun) / 1000)
+    answered(200, (performance.now() - request.begun) / 1000)
     return reply
   }
   app.route({
@@ -172,7 +174,7 @@ function add(app: FastifyInstance, ports: Ports, route: Route, identify: Identif
       const error = asBrokerError(thrown)
       if (STATUS[error.code] >= 500) logFailure(ports, request, error)
       sendError(reply, error)
-      meter.answered(route.path, route.method, STATUS[error.code], (performance.now() - request.begun) / 1000)
+      answered(STATUS[error.code], (performance.now() - request.begun) / 1000)
     },
   })
 }
@@ -180,7 +182,8 @@ function add(app: FastifyInstance, ports: Ports, route: Route, identify: Identif
 /** What is at no route. */
 function meterNowhere(meter: Meter, request: FastifyRequest, reply: FastifyReply): void {
   const begun = performance.now()
-  reply.raw.once('finish', () => meter.answered('none', request.method, reply.statusCode, (performance.now() - begun) / 1000))
+  const answered = meter.answers('none', request.method)
+  reply.raw.once('finish', () => answered(reply.statusCode, (performance.now() - begun) / 1000))
 }
 
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const

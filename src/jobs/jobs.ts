@@ -12,7 +12,7 @@ import { lookAfterDue } from '../core/look-after.ts'
 import type { Ports } from '../core/ports.ts'
 import { noteLife } from '../core/restored.ts'
 import { settleJournal } from '../core/settle.ts'
-import { DAY_MS, noteUsage } from '../core/usage.ts'
+import { DAY_MS, noteSomeUsage } from '../core/usage.ts'
 import { Revoking } from './revoking.ts'
 
 /** How long a change by another process, such as a disabled caller, can go unnoticed. */
@@ -21,7 +21,7 @@ const JOURNAL_MS = 1000
 const AHEAD_MS = 1000
 const DUE_MS = 1000
 const REVOKING_MS = 1000
-const USAGE_MS = 60_000
+const USAGE_MS = 1000
 /** Looked for at every start, too. */
 const UNUSED_MS = DAY_MS
 /** How much of what was handed out a crash can lose; with the time that writing takes it stays below a second. */
@@ -52,7 +52,7 @@ export function startJobs(ports: Ports, { ahead }: { ahead: boolean }): { stop()
       : []),
     every(LIFE_MS, ports, 'the database was not told that it is worked on', () => noteLife(ports.store, ports.mark, ports.now())),
     every(REVOKING_MS, ports, 'revocations that are due could not be looked for', () => revoking.look()),
-    every(USAGE_MS, ports, 'what was used could not be noted', () => noteUsage(ports, ports.usage)),
+    every(USAGE_MS, ports, 'what was used could not be noted', () => noteSomeUsage(ports, ports.usage)),
     every(UNUSED_MS, ports, 'connections that nobody uses could not be revoked', (stopped) => revokeUnused(ports, stopped), true),
     every(SEEN_GRAIN_MS, ports, 'when callers were last there could not be written', () =>
       ports.callersSeen.write(ports.store.records),

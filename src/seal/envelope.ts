@@ -3,12 +3,12 @@
 import { type KeyObject, randomBytes } from 'node:crypto'
 import { BrokerError } from '../core/errors.ts'
 import type { Row, RowSeal, Seal } from '../core/ports.ts'
+import { Remembered } from '../core/remembered.ts'
 import { Secret } from '../core/secret.ts'
 import { contextOf, decrypt, encrypt, OVERHEAD_BYTES } from './cipher.ts'
 import { type Keyring, masterKeyOf, unwrap, wrap } from './keyring.ts'
 import { keyFrom } from './local-key.ts'
 import type { MasterKey } from './master-key.ts'
-import { Remembered } from './remembered.ts'
 
 /** Rows whose data key is remembered unwrapped. */
 const REMEMBERED_MAX = 10_000
@@ -84,7 +84,8 @@ class Envelope implements RowSeal {
   readonly #row: Row
   readonly #keyId: string
   readonly #key: KeyObject
-  readonly #contexts = new Map<string, Uint8Array>()
+  /** Of the field that was asked for last, which is nearly always the same one. */
+  #context: { readonly field: string; readonly format: number; readonly bytes: Uint8Array } | null = null
 
   constructor(row: Row, keyId: string, wrapped: Uint8Array, key: KeyObject, keptUntil: number) {
     this.dataKey = wrapped
@@ -107,7 +108,7 @@ class Envelope implements RowSeal {
   seal(field: string, secret: Secret): Uint8Array {
     const text = secret.reveal()
     const format = text.isWellFormed() ? 1 : 2
-    const sealed = encrypt(this.#key, this.#context(field, format), Buffer.from(text, ENCODINGS[format]))
+    const sealed = encrypt(this.#key, this.#contextOf(field, format), Buffer.from(text, ENCODINGS[format]))
     return Buffer.concat([Buffer.of(format), sealed])
   }
 
@@ -116,20 +117,18 @@ class Envelope implements RowSeal {
     const encoding = ENCODINGS[format]
     if (!encoding || sealed.length < 1 + OVERHEAD_BYTES) throw this.#failure(field, 'was never sealed')
     try {
-      return new Secret(decrypt(this.#key, this.#context(field, format), sealed.subarray(1)).toString(encoding))
+      return new Secret(decrypt(this.#key, this.#contextOf(field, format), sealed.subarray(1)).toString(encoding))
     } catch (cause) {
       throw this.#failure(field, 'is damaged or belongs elsewhere', cause)
     }
   }
 
-  #context(field: string, format: number): Uint8Array {
-    const name = `${format}${field}`
-    const known = this.#contexts.get(name)
-    if (known) return known
+  #contextOf(field: string, format: number): Uint8Array {
+    if (this.#context?.field === field && this.#context.format === format) return this.#context.bytes
     const { tenant, table, id } = this.#row
-    const context = kept(contextOf('field', String(format), this.#keyId, tenant, table, id, field))
-    this.#contexts.set(name, context)
-    return context
+    const bytes = kept(contextOf('field', String(format), this.#keyId, tenant, table, id, field))
+    this.#context = { field, format, bytes }
+    return bytes
   }
 
   #failure(field: string, what: string, cause?: unknown): BrokerError {

@@ -1,7 +1,7 @@
 /** What every store must do with connections, leases aside. */
 
 import assert from 'node:assert/strict'
-import type { Connection, Health } from '../core/connection.ts'
+import { type Connection, type Health, scopesOf } from '../core/connection.ts'
 import type { ConnectionFilter, ConnectionStore, Cursor } from '../core/ports.ts'
 import type { Check } from './conformance.ts'
 import { brokenFact, connect, NOW, ODD_BYTES, ODD_TEXT, sampleConnection, sampleFact } from './samples.ts'
@@ -51,10 +51,10 @@ export function checkConnections(check: Check): void {
         store,
         sampleConnection({ id: `c${i}`, health, ...(health.state === 'revoked' && { sealed: null }) }),
       )
-      const { tenant, id, issuedAt, expiresAt, sealed } = made
+      const { tenant, id, app, issuedAt, expiresAt, usedAt, sealed } = made
       const token = sealed && { dataKey: sealed.dataKey, accessToken: sealed.accessToken }
-      const seen = { tenant, id, issuedAt, expiresAt, health: { state: health.state }, sealed: token }
-      assert.deepEqual(await store.connections.glance('acme', id), seen)
+      const seen = { tenant, id, app, issuedAt, expiresAt, usedAt, scopes: scopesOf(made) }
+      assert.deepEqual(await store.connections.glance('acme', id), { ...seen, health: { state: health.state }, sealed: token })
       assert.equal(await store.connections.glance('other', id), null)
     }
     assert.equal(await store.connections.glance('acme', 'nothing'), null)

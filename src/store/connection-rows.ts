@@ -1,6 +1,7 @@
 /** What stands in a row of `connections`, and how it becomes a connection and back. */
 
 import type { Connection, Glance, Health, Lease, Revocation, Trouble, Upstream } from '../core/connection.ts'
+import { Remembered } from '../core/remembered.ts'
 
 /** What a connection is and whose: written once. */
 interface ConnectionIdentity {
@@ -52,13 +53,17 @@ interface ConnectionCounts {
 export type ConnectionRow = ConnectionIdentity & ConnectionContents & ConnectionCounts
 
 /** Values in the order of the columns: naming them for each row would cost more than reading them. */
-export const GLANCE_COLUMNS = 'issued_at, expires_at, state, data_key, access_token'
+export const GLANCE_COLUMNS =
+  'issued_at, expires_at, state, data_key, access_token, app, coalesce(granted_scopes, requested_scopes), used_at'
 export type GlanceRow = readonly [
   issuedAt: number,
   expiresAt: number | null,
   state: Health['state'],
   dataKey: Uint8Array | null,
   accessToken: Uint8Array | null,
+  app: string,
+  scopes: string,
+  usedAt: number | null,
 ]
 
 const IDENTITY_COLUMNS = ['tenant', 'id', 'app', 'provider', 'user_id', 'org_code', 'created_at']
@@ -110,9 +115,16 @@ export function dueSql(except: readonly string[]): { readonly where: string; rea
 export const GIVE_BACK = 'lease_holder = null, lease_started_at = null, lease_until = null'
 
 export function glanceFrom(tenant: string, id: string, row: GlanceRow): Glance {
-  const [issuedAt, expiresAt, state, dataKey, accessToken] = row
+  const [issuedAt, expiresAt, state, dataKey, accessToken, app, scopes, usedAt] = row
   const sealed = dataKey === null || accessToken === null ? null : { dataKey, accessToken }
-  return { tenant, id, issuedAt, expiresAt, health: { state }, sealed }
+  return { tenant, id, app, scopes: scopesFrom(scopes), issuedAt, expiresAt, usedAt, health: { state }, sealed }
+}
+
+/** Few apps, few lists: reading the same one again for each token would cost as much as the rest of the row. */
+const scopeLists = new Remembered<readonly string[]>(1000)
+
+function scopesFrom(json: string): readonly string[] {
+  return scopeLists.get(json) ?? scopeLists.add(json, Object.freeze(JSON.parse(json) as string[]))
 }
 
 export function connectionFrom(row: ConnectionRow): Connection {

@@ -1,7 +1,7 @@
 /** Connections in memory. */
 
 import type { Attempt } from '../core/attempt.ts'
-import type { Connection } from '../core/connection.ts'
+import { type Connection, scopesOf } from '../core/connection.ts'
 import type { Claimed, ConnectionFilter, ConnectionStore, Cursor, Fact, SealedRow } from '../core/ports.ts'
 import { copy, key, type Tell } from './memory-history.ts'
 import { type Shelves, shelved } from './memory-sealed.ts'
@@ -28,9 +28,10 @@ export class Connections implements ConnectionStore {
   async glance(tenant: string, id: string) {
     const found = this.#rows.get(key(tenant, id))?.connection
     if (!found) return null
-    const { issuedAt, expiresAt, health, sealed } = found
+    const { app, issuedAt, expiresAt, usedAt, health, sealed } = found
     const token = sealed && { dataKey: sealed.dataKey, accessToken: sealed.accessToken }
-    return copy({ tenant, id, issuedAt, expiresAt, health: { state: health.state }, sealed: token })
+    const seen = { tenant, id, app, issuedAt, expiresAt, usedAt, health: { state: health.state }, sealed: token }
+    return { ...copy(seen), scopes: scopesOf(found) }
   }
 
   async find(tenant: string, id: string) {
