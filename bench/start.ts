@@ -3,10 +3,13 @@
 import { execFileSync } from 'node:child_process'
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import type { Figure } from './figures.ts'
 import { median } from './load.ts'
 import type { Filled, Stage } from './stage.ts'
 
+/** An idle server is one that was left alone for a while. */
+const IDLE_AFTER_MS = 3000
 const ROOT = join(import.meta.dirname, '..')
 /** Of our own, what runs. */
 const OURS = ['bin', 'cli', 'src', 'sdk/src', 'providers', 'sandbox', 'scripts']
@@ -32,6 +35,8 @@ async function startedOnce(stage: Stage, store: Filled): Promise<{ ms: number; r
   const served = await stage.command(store, 1)
   if (!served) throw new Error('the command did not start')
   const ms = served.readyAt - begin
+  // What starting needed is given back by then.
+  await pause(IDLE_AFTER_MS)
   const { rss } = await served.state()
   await served.stop()
   return { ms, rss }

@@ -5,6 +5,7 @@ import { type Config, readConfig, withPort } from '../src/config.ts'
 import type { Applied } from '../src/core/apply.ts'
 import type { Broker } from '../src/main.ts'
 import { secretOnce } from './callers.ts'
+import { giveBackMemory } from './give-back.ts'
 import { withExamples, withVariables } from './help.ts'
 import { freePort, heldFor } from './port.ts'
 import { decoderAdvice } from './runtime-advice.ts'
@@ -57,6 +58,7 @@ async function run({ json, ...flags }: Options): Promise<void> {
   try {
     const address = await Promise.race([server.address, stopped.then(() => null)])
     if (address !== null) announce(address, publicUrl, json)
+    giveBackMemory()
     log('info', 'stopping', { reason: await Promise.race([stopped, server.lost]) })
   } catch (error) {
     await server.stop().catch(() => {})

@@ -5,6 +5,7 @@ import { readConfig } from '../src/config.ts'
 import { type Broker, openBroker, serve } from '../src/main.ts'
 import type { Counts } from '../src/metrics.ts'
 import { failureOf } from './failure.ts'
+import { giveBackMemory } from './give-back.ts'
 import { Line } from './line.ts'
 import type { PrimaryAnswers } from './primary.ts'
 import { askedToStop } from './stopping.ts'
@@ -61,6 +62,7 @@ async function work(worker: Worker): Promise<void> {
   })
   // Nobody to tell: then it stops.
   await primary.ask('serves', server.address).catch(() => {})
+  giveBackMemory()
   await Promise.race([signalled, told.promise])
   await server.stop()
 }

@@ -41,6 +41,8 @@ const ajv = new Ajv({
   strictTuples: false,
   meta: false,
   validateSchema: false,
+  // Making the code smaller takes a tenth of the time to start; what it checks is read once.
+  code: { optimize: false },
 })
 ajv.addVocabulary(['patternErrorMessage'])
 

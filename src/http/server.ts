@@ -76,7 +76,7 @@ export async function createServer(ports: Ports, options: ServerOptions): Promis
     // A host with a trailing slash makes clients ask for //api/v1/…
     routerOptions: { ignoreDuplicateSlashes: true, ignoreTrailingSlash: true, maxParamLength: 512 },
     http: { maxHeaderSize: HEADER_BYTES_MAX, headersTimeout: headersWithinMs, connectionsCheckingInterval: headersWithinMs / 3 },
-    ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false } },
+    ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false, code: { optimize: false } } },
     schemaErrorFormatter: (errors, part) => new BrokerError('INVALID_REQUEST', mistakeOf(errors[0], part)),
     clientErrorHandler,
     // An address that cannot be read never becomes a request; it is answered in the form of all others.
