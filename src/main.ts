@@ -21,6 +21,7 @@ import { Registry } from './core/registry.ts'
 import { lookForRestore, noteLife } from './core/restored.ts'
 import { Secret } from './core/secret.ts'
 import { settleJournal } from './core/settle.ts'
+import { Unbegun } from './core/unbegun.ts'
 import { noteUsage, Usage } from './core/usage.ts'
 import { createCourier } from './events/courier.ts'
 import { Dispatcher } from './events/dispatcher.ts'
@@ -96,6 +97,7 @@ export async function openBroker(
     const registry = new Registry(store.records, catalog, tellOthers)
     const keys = await loadBrokerKeys(store.records, seal, now)
     registry.watch(() => keys.refresh())
+    const name = `${process.pid}-${randomBytes(6).toString('base64url')}`
     const flights = new Flights()
     const metrics = createMetrics(
       () => flights.size,
@@ -123,6 +125,7 @@ export async function openBroker(
       usage: new Usage(now),
       revocationEnded: metrics.revocationEnded,
       handOuts: new HandOuts(),
+      unbegun: new Unbegun(name),
       notary: keys.notary,
       callersSeen: new CallersSeen(),
       pacing: new Pacing({ now, chance: Math.random }),
@@ -133,7 +136,7 @@ export async function openBroker(
       checkApp: async (definition) => asRequest(async () => checkApp(definition, await providersById(registry), 'body')),
       checkCaller: async (definition) => asRequest(async () => checkCaller(definition, 'body')),
       chance: Math.random,
-      process: `${process.pid}-${randomBytes(6).toString('base64url')}`,
+      process: name,
       publicUrl: config.publicUrl,
       log,
     }

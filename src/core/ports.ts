@@ -17,6 +17,7 @@ import type { RevocationEnd } from './revocation.ts'
 import type { Secret } from './secret.ts'
 import type { AppSetup, CallerSetup } from './setup.ts'
 import type { TrustedIssuer } from './trusted-issuer.ts'
+import type { Unbegun } from './unbegun.ts'
 import type { Usage } from './usage.ts'
 import type { Delivery, SealedSigning, Sent, Settled, Webhook } from './webhook.ts'
 
@@ -38,6 +39,7 @@ export interface Ports {
   readonly revocationEnded: (how: RevocationEnd) => void
   /** What this process handed out, until it stands in the history. */
   readonly handOuts: HandOuts
+  readonly unbegun: Unbegun
   /** Signs what proves that the history is whole. */
   readonly notary: Notary
   /** When callers were last there, until it is written. */

@@ -68,17 +68,11 @@ async function renewOnce(ports: Ports, seen: Connection, wanted: Wanted): Promis
 async function attempt(ports: Ports, current: Connection, prepared: Prepared): Promise<Connection | null> {
   const now = ports.now()
   const { provider } = prepared.registration
-  const asking = askingAgain(provider, lostBefore(current, current.lease), now)
+  const asking = askingAgain(provider, lostBefore(current, ports.unbegun.serious(current, current.lease)), now)
   // What it was exchanged for is lost, but the access token that we have works to its end.
   if (asking !== 'freely' && isUsable(current, now) && !isHeld(current, now)) return current
 
-  // The lease is taken only at the version looked at: if somebody renewed in between, this comes back empty and we look again.
-  const until = now + renewalLimits(provider).leaseMs
-  const claim = await ports.store.connections.claim(current, {
-    ...{ holder: ports.process, now, until },
-    // Should this process die, somebody asks for the answer again while it is still given.
-    dueAt: windowMs(provider) === null ? undefined : until,
-  })
+  const claim = await claimed(ports, current, provider, now)
   if (!claim) return null
   if (asking === 'never') return written(ports, claim, broken(claim.connection, 'rotation_response_lost', null, now))
   // ─── From here the refresh token may be spent. Nothing below may throw before the answer is written, and nothing is aborted.
@@ -88,6 +82,21 @@ async function attempt(ports: Ports, current: Connection, prepared: Prepared): P
   if (verdict) await tellOfApp(ports, prepared.app, verdict, answer)
   if (answer.outcome === 'app_rejected') throw ports.pacing.refusal(prepared.app)
   return connection
+}
+
+/** The lease is given only at the version looked at: if somebody renewed in between, this comes back empty and we look again. */
+async function claimed(ports: Ports, current: Connection, provider: Provider, now: number): Promise<Claim | null> {
+  const { connections } = ports.store
+  const until = now + renewalLimits(provider).leaseMs
+  // Should this process die, somebody asks for the answer again while it is still given.
+  const dueAt = windowMs(provider) === null ? undefined : until
+  const claim = await connections.claim(current, { holder: ports.process, now, until, dueAt }).catch((error: unknown) => {
+    ports.unbegun.note(current, now)
+    throw error
+  })
+  if (!claim) return null
+  ports.unbegun.begun(current, now)
+  return { ...claim, overdue: ports.unbegun.serious(current, claim.overdue) }
 }
 
 /** Once for the app, however many connections it has. */
@@ -298,7 +307,7 @@ async function noted(ports: Ports, current: Connection, trouble: Renewed): Promi
   // Writing would take the lease from whoever is asking the provider just now, and what they get would be lost.
   if (isHeld(current, ports.now())) return lookAgain(ports, current)
   // Writing gives an overdue lease back, and with it goes the only other trace of an answer that was lost.
-  const lost = lostBefore(current, current.lease)
+  const lost = lostBefore(current, ports.unbegun.serious(current, current.lease))
   const { provider } = (await registrationOf(ports, current.tenant, current.app)).registration
   const { connection, facts } = troubled(current, { ...trouble, lost, provider }, ports)
   return (await ports.store.connections.save(current, connection, facts)) ? connection : lookAgain(ports, current)

@@ -5,7 +5,10 @@ import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { postgres } from '../postgres.ts'
-import { HOUR, startWorld } from '../world.ts'
+import { HOUR, SECOND, startWorld } from '../world.ts'
+
+const CONNECTIONS = 24
+const ROUNDS = 6
 
 test('F-06 F-39 PostgreSQL is killed between the question and the answer: the answer is handed out, kept, and stored when it is back', async (t) => {
   const server = await postgres()
@@ -40,5 +43,41 @@ test('F-06 F-39 PostgreSQL is killed between the question and the answer: the an
   } finally {
     // Others need it, too.
     if (gone) await server.recover()
+  }
+})
+
+test('F-39 PostgreSQL is killed again and again while tokens are renewed: what is handed out lives, what is refused says so, and no grant is lost', async (t) => {
+  const server = await postgres()
+  if (!server.crash) return t.skip('platform: the PostgreSQL of LATCHSTRING_TEST_DATABASE_URL is not ours to kill')
+  const world = await startWorld({ store: 'postgres', sandbox: { replay_window: 'none' } })
+  t.after(() => world[Symbol.asyncDispose]())
+  const { control } = world.sandbox
+  const sessions: string[] = []
+  for (let i = 0; i < CONNECTIONS; i++) sessions.push(await world.connect('none', `user-${i}`))
+  // The instant is another one in each round: while leases are taken, while the provider answers, while answers are written.
+  for (let round = 0; round < ROUNDS; round++) {
+    world.pass(HOUR)
+    await world.bearer()
+    const before = control.count('refresh')
+    control.script('refresh', ...Array.from({ length: CONNECTIONS }, (_, i) => ({ delay: (i * 7) % 40 })))
+    const asking = sessions.map((session) => world.token(session))
+    while (control.count('refresh') < before + (round * CONNECTIONS) / ROUNDS) await world.broker.ports.pause(1)
+    await server.crash()
+    try {
+      for (const { status, code, body } of await Promise.all(asking))
+        if (status === 200) assert(control.alive(String(body['access_token'])))
+        else assert.deepEqual([status, code], [503, 'STORE_UNAVAILABLE'])
+    } finally {
+      await server.recover()
+    }
+    // A lease that was given as the server died ends by itself.
+    world.pass(31 * SECOND)
+    for (const session of sessions) {
+      let answer = await world.token(session)
+      while (answer.code === 'STORE_UNAVAILABLE') answer = await world.token(session)
+      assert.equal(answer.status, 200, answer.text)
+      assert(control.alive(String(answer.body['access_token'])))
+    }
+    assert.equal(control.count('refresh'), before + CONNECTIONS, 'each was renewed once')
   }
 })

@@ -98,6 +98,34 @@ test('F-08 where a spent token never gets its successor again, a lost answer is 
   assert.equal(renewals(world), 0)
 })
 
+for (const store of ['sqlite', 'postgres'] as const) {
+  test(`F-39 a lease that the store gave without saying so is no lost answer: nothing was sent under it, on ${store}`, async (t) => {
+    const world = await opened(t, { store, sandbox: { replay_window: 'none' } })
+    const session = await world.connect()
+    world.pass(HOUR)
+    const { ports } = world.broker
+    const caller = { name: 'backend', tenant: 'default', scopes: new Set(['read:connected_apps'] as const) }
+    const { connections } = ports.store
+    const claim: typeof connections.claim = async (...lease) => {
+      assert(await connections.claim(...lease))
+      throw new BrokerError('STORE_UNAVAILABLE', 'the server is gone')
+    }
+    const failing = { ...ports, store: { ...ports.store, connections: { ...connections, claim } } }
+    await assert.rejects(async () => token(failing, caller, session), { code: 'STORE_UNAVAILABLE' })
+    assert((await stored(world, session)).lease)
+
+    world.pass(31 * SECOND)
+    assert.equal((await world.token(session)).status, 200)
+    assert.equal(renewals(world), 1)
+    assert.deepEqual(await facts(world, session), [])
+
+    world.pass(HOUR)
+    await crash(world, session, 'after the answer')
+    world.pass(31 * SECOND)
+    assert.match((await world.token(session)).text, /rotation_response_lost/, 'another process’s lease is one')
+  })
+}
+
 test('F-08 where nothing is known of rotation, it is tried', async (t) => {
   const world = await opened(t, { sandbox: { rotation: 'never' } })
   const session = await world.connect()
