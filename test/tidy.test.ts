@@ -280,6 +280,18 @@ describe('the rule', () => {
   })
 })
 
+test('S-85 our lock file is whole: nothing in it runs at its installation, and a package that another program put there is noticed', () => {
+  const supplyChain = RULES.filter(({ name }) => /runs a script|known by its hash/.test(name))
+  assert.equal(supplyChain.length, 2)
+  const lock = JSON.parse(house.find(({ path }) => path === 'package-lock.json')!.text) as { packages: Record<string, object> }
+  const attacked = { ...lock, packages: { ...lock.packages, 'node_modules/thief': { version: '1.0.0', hasInstallScript: true } } }
+  const broken = built({ 'package-lock.json': JSON.stringify(attacked) })
+  for (const rule of supplyChain) {
+    assert.deepEqual(rule.broken(house), [])
+    assert.match(rule.broken(broken).join(), /thief/)
+  }
+})
+
 test('the rules look at the whole house', () => {
   for (const path of [
     'package.json',
