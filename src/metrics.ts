@@ -48,6 +48,7 @@ export function createMetrics(renewalsRunning: () => number, revocationsWaiting:
     buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10],
     registers,
   })
+  const tallies = new Map<string, Tally>()
   const asked = new Counter({
     name: 'latchstring_provider_requests_total',
     help: 'What providers were asked for, and how it ended.',
@@ -89,13 +90,10 @@ export function createMetrics(renewalsRunning: () => number, revocationsWaiting:
 
   return {
     answers(route, method) {
-      // Finding a series by its labels costs more than counting in it.
-      const byStatus = new Map<number, ReturnType<typeof duration.labels>>()
-      return (status, seconds) => {
-        let known = byStatus.get(status)
-        if (!known) byStatus.set(status, (known = duration.labels(route, method, String(status))))
-        known.observe(seconds)
-      }
+      const key = `${method} ${route}`
+      let answers = tallies.get(key)
+      if (!answers) tallies.set(key, (answers = new Tally((status) => duration.labels(route, method, String(status)))))
+      return (status, seconds) => answers.add(status, seconds)
     },
     counted(mode, { id: provider }) {
       const count = (operation: string, outcome: string): void => asked.labels(provider, operation, outcome).inc()
@@ -133,10 +131,38 @@ export function createMetrics(renewalsRunning: () => number, revocationsWaiting:
       revocations.labels(how).inc()
     },
     async show() {
+      for (const tally of tallies.values()) tally.count()
       return { contentType: registry.contentType, text: await registry.metrics() }
     },
     counts() {
+      for (const tally of tallies.values()) tally.count()
       return registry.getMetricsAsJSON()
     },
+  }
+}
+
+/** So many at a time: counting one finds nothing of the library in the processor's caches, and counting a hundred hardly takes longer. */
+const COUNTED_AT_ONCE = 100
+
+/** Answers of one route that are still to be counted. */
+class Tally {
+  readonly #seriesOf: (status: number) => { observe(seconds: number): void }
+  readonly #waiting = new Map<number, number[]>()
+
+  constructor(seriesOf: (status: number) => { observe(seconds: number): void }) {
+    this.#seriesOf = seriesOf
+  }
+
+  add(status: number, seconds: number): void {
+    const waiting = this.#waiting.get(status)
+    if (!waiting) this.#waiting.set(status, [seconds])
+    else if (waiting.push(seconds) >= COUNTED_AT_ONCE) this.count()
+  }
+
+  count(): void {
+    for (const [status, waiting] of this.#waiting) {
+      const series = this.#seriesOf(status)
+      for (const seconds of waiting.splice(0)) series.observe(seconds)
+    }
   }
 }

@@ -33,8 +33,14 @@ export function handOut(
 ): HandedOut | Promise<HandedOut> {
   ports.handOuts.assertRoom()
   const noted = (handedOut: HandedOut): HandedOut => {
-    const { app, scopes } = handedOut
-    ports.handOuts.note({ caller, session, at: ports.now(), purpose, app, scopes })
+    ports.handOuts.note({
+      caller,
+      at: ports.now(),
+      purpose,
+      session: handedOut.session,
+      app: handedOut.app,
+      scopes: handedOut.scopes,
+    })
     return handedOut
   }
   const handedOut = token(ports, caller, session, wanted)

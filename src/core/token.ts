@@ -10,6 +10,7 @@ import type { Secret } from './secret.ts'
 import { openAccessToken } from './vault.ts'
 
 export interface HandedOut {
+  readonly session: string
   readonly accessToken: Secret
   /** null: it does not expire, as far as the provider says. */
   readonly expiresAt: number | null
@@ -54,9 +55,9 @@ function handOut(
     return handOutMended(ports, caller, session, wanted, glance)
   ports.ahead.used(glance)
   ports.usage.used(glance)
-  const { expiresAt, app, scopes } = glance
+  const { id, expiresAt, app, scopes } = glance
   const opened = openAccessToken(ports, glance)
-  const handed = (accessToken: Secret): HandedOut => ({ accessToken, expiresAt, refreshFailed: false, app, scopes })
+  const handed = (accessToken: Secret): HandedOut => ({ session: id, accessToken, expiresAt, refreshFailed: false, app, scopes })
   return opened instanceof Promise ? opened.then(handed) : handed(opened)
 }
 
@@ -75,9 +76,10 @@ async function handOutMended(
   const connection = await usable(ports, found, wanted)
   ports.ahead.used(connection)
   ports.usage.used(connection)
-  const { health, expiresAt, app } = connection
+  const { id, health, expiresAt, app } = connection
   const refreshFailed = 'trouble' in health && health.trouble !== null
-  return { accessToken: await openAccessToken(ports, connection), expiresAt, refreshFailed, app, scopes: scopesOf(connection) }
+  const accessToken = await openAccessToken(ports, connection)
+  return { session: id, accessToken, expiresAt, refreshFailed, app, scopes: scopesOf(connection) }
 }
 
 /** Between the look at the connections and the one at the attempts it may have become one. Throws why there is none. */

@@ -13,8 +13,19 @@ import type { Provider } from '../core/provider.ts'
 import type { Ended } from '../core/revocation.ts'
 import type { Delivery, Webhook } from '../core/webhook.ts'
 
+const DAY_MS = 86_400_000
+const TIME = 'hh:mm:ss.mmmZ'
+const TWO_DIGITS = Array.from({ length: 60 }, (_, n) => String(n).padStart(2, '0'))
+let today = { number: Number.NaN, date: '' }
+
+/** As `Date` writes it (RFC 3339), and the date only when it is another one: to write it anew for each token takes longer than to find its caller. */
 export function moment(ms: number): string {
-  return new Date(ms).toISOString()
+  const number = Math.floor(ms / DAY_MS)
+  if (number !== today.number) today = { number, date: new Date(ms).toISOString().slice(0, -TIME.length) }
+  const seconds = Math.floor((ms - number * DAY_MS) / 1000)
+  const minutes = Math.floor(seconds / 60)
+  const time = `${TWO_DIGITS[Math.floor(minutes / 60)]}:${TWO_DIGITS[minutes % 60]}:${TWO_DIGITS[seconds % 60]}`
+  return `${today.date}${time}.${String(ms - Math.floor(ms / 1000) * 1000).padStart(3, '0')}Z`
 }
 
 function momentOrNull(ms: number | null): string | null {

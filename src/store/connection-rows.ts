@@ -54,8 +54,9 @@ export type ConnectionRow = ConnectionIdentity & ConnectionContents & Connection
 
 /** Values in the order of the columns: naming them for each row would cost more than reading them. */
 export const GLANCE_COLUMNS =
-  'issued_at, expires_at, state, data_key, access_token, app, coalesce(granted_scopes, requested_scopes), used_at'
+  'id, issued_at, expires_at, state, data_key, access_token, app, coalesce(granted_scopes, requested_scopes), used_at'
 export type GlanceRow = readonly [
+  id: string,
   issuedAt: number,
   expiresAt: number | null,
   state: Health['state'],
@@ -114,8 +115,9 @@ export function dueSql(except: readonly string[]): { readonly where: string; rea
 
 export const GIVE_BACK = 'lease_holder = null, lease_started_at = null, lease_until = null'
 
-export function glanceFrom(tenant: string, id: string, row: GlanceRow): Glance {
-  const [issuedAt, expiresAt, state, dataKey, accessToken, app, scopes, usedAt] = row
+/** The id is that of the row and not of the question, which is a piece of a longer text: whoever remembers it keeps all of that alive. */
+export function glanceFrom(tenant: string, row: GlanceRow): Glance {
+  const [id, issuedAt, expiresAt, state, dataKey, accessToken, app, scopes, usedAt] = row
   const sealed = dataKey === null || accessToken === null ? null : { dataKey, accessToken }
   return { tenant, id, app, scopes: scopesFrom(scopes), issuedAt, expiresAt, usedAt, health: { state }, sealed }
 }

@@ -77,7 +77,7 @@ export function postgresConnections(database: PostgresDatabase): ConnectionStore
   return {
     async glance(tenant, id) {
       const [row] = (await database.point(GLANCE, { tenant, id })).rows
-      return row === undefined ? null : glanceFrom(tenant, id, Object.values(row) as unknown as GlanceRow)
+      return row === undefined ? null : glanceFrom(tenant, Object.values(row) as unknown as GlanceRow)
     },
 
     async find(tenant, id) {

@@ -62,7 +62,7 @@ export function sqliteConnections(file: SqliteFile): ConnectionStore {
   return {
     glance(tenant, id) {
       const row = glance(tenant, id)
-      return row === undefined ? null : glanceFrom(tenant, id, row as unknown as GlanceRow)
+      return row === undefined ? null : glanceFrom(tenant, row as unknown as GlanceRow)
     },
 
     async find(tenant, id) {
