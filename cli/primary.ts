@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { asWorker, type Config } from '../src/config.ts'
 import { backoff } from '../src/core/backoff.ts'
 import type { Ports } from '../src/core/ports.ts'
+import { UsedProofs } from '../src/http/dpop.ts'
 import { Guesses } from '../src/http/guesses.ts'
 import { type Counts, left, type Shown, together } from '../src/metrics.ts'
 import { Line } from './line.ts'
@@ -23,6 +24,7 @@ const PATIENCE_MS = 1000
 export interface PrimaryAnswers {
   serves(address: string): void
   failedGuess(address: string): number | null
+  isFirst(proof: string): boolean
   showMetrics(): Promise<Shown>
   /** Resolves when the others have forgotten what they remember of the store. */
   changed(): Promise<void>
@@ -42,6 +44,7 @@ export class Primary {
   readonly #config: Config
   readonly #log: Ports['log']
   readonly #guesses: Guesses
+  readonly #proofs = new UsedProofs(Date.now)
   readonly #running = new Set<Running>()
   readonly #replacements = new Set<NodeJS.Timeout>()
   readonly #lost = Promise.withResolvers<never>()
@@ -102,6 +105,7 @@ export class Primary {
         if (this.#stopping) this.#tellToStop(running)
       },
       failedGuess: (address: string) => this.#guesses.failed(address),
+      isFirst: (proof: string) => this.#proofs.isFirst(proof),
       showMetrics: () => this.#showMetrics(),
       changed: async () => {
         const others = [...this.#running].filter((other) => other !== running)

@@ -19,7 +19,7 @@ export interface WorkerAnswers {
   counts(): Promise<Counts>
 }
 
-/** When there is nobody to count, nobody is let in on a guess. */
+/** When there is nobody to count, nobody is let in on a guess, or with a proof that may have been used. */
 const WAIT_MS = 1000
 
 if (!cluster.worker) throw new Error('latchstring serve --workers starts this')
@@ -54,6 +54,7 @@ async function work(worker: Worker): Promise<void> {
   broker = await openBroker(config, { tellOthers: () => primary.ask('changed', undefined).catch(() => {}) })
   const machine = {
     failedGuess: (address: string) => primary.ask('failedGuess', address).catch(() => WAIT_MS),
+    isFirst: (proof: string) => primary.ask('isFirst', proof).catch(() => false),
     showMetrics: () => primary.ask('showMetrics', undefined),
   }
   const server = await serve(broker, config, { machine }).catch(async (error: unknown) => {

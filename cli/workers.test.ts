@@ -1,8 +1,10 @@
 /** `latchstring serve --workers N`: many processes behave as one, and none is left behind. */
 
 import assert from 'node:assert/strict'
+import { createHash, generateKeyPairSync, randomUUID } from 'node:crypto'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
+import { SignJWT } from 'jose'
 import { request } from 'undici'
 import { type Sandbox, startSandbox } from '../sandbox/sandbox.ts'
 import { ConnectedAppsApi } from '../sdk/src/sdk.ts'
@@ -40,6 +42,7 @@ async function serving(t: Ending, workers: number, variables: Readonly<Record<st
         { client_id: 'backend', client_secret: SECRET, scopes: SCOPES, owner: 'ops' },
         { client_id: 'operator', client_secret: SECRET, scopes: ['write:callers'], owner: 'ops', expires: '2100-01-01' },
         { client_id: 'generated', scopes: SCOPES, owner: 'ops' },
+        { client_id: 'bound', client_secret: SECRET, scopes: SCOPES, owner: 'ops', dpop: 'required' },
       ],
     }),
   )
@@ -96,7 +99,7 @@ describe('four workers', () => {
   const endings: (() => unknown)[] = []
   before(async () => {
     four = await serving({ after: (end) => void endings.push(end) }, 4, {
-      LATCHSTRING_FAILED_GUESSES_PER_MINUTE: String(GUESSES + 8),
+      LATCHSTRING_FAILED_GUESSES_PER_MINUTE: String(GUESSES + 13),
     })
   })
   after(async () => {
@@ -145,6 +148,32 @@ describe('four workers', () => {
     assert.equal(server.said.stdout.split('\n').length, 2, 'nothing more is said on standard output')
   })
 
+  test('S-64 a proof that was used at one of them is good at none', async () => {
+    const { address } = four
+    const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+    const { issuer } = JSON.parse((await ask(`${address}/.well-known/openid-configuration`)).text) as { issuer: string }
+    const proof = (htm: string, path: string, claims: object) =>
+      new SignJWT({ jti: randomUUID(), htm, htu: `${issuer}${path}`, iat: Math.floor(Date.now() / 1000), ...claims })
+        .setProtectedHeader({ typ: 'dpop+jwt', alg: 'ES256', jwk: publicKey.export({ format: 'jwk' }) })
+        .sign(privateKey)
+    const form = new URLSearchParams({ grant_type: 'client_credentials', client_id: 'bound', client_secret: SECRET })
+    const headers = { dpop: await proof('POST', '/oauth2/token', {}) }
+    const answer = await fetch(`${address}/oauth2/token`, { method: 'POST', body: form, headers })
+    const { access_token: token } = (await answer.json()) as { access_token: string }
+
+    const path = '/api/v1/connected_apps/token'
+    const dpop = await proof('GET', path, { ath: createHash('sha256').update(token).digest('base64url') })
+    const asked = Array.from({ length: 6 }, () =>
+      ask(`${address}${path}?session_id=${NOBODYS}`, { authorization: `DPoP ${token}`, dpop }),
+    )
+    const statuses = (await Promise.all(asked)).map(({ status }) => status)
+    // 400: there is no such session, and whoever asks is known.
+    assert.deepEqual(
+      statuses.toSorted((a, b) => a - b),
+      [400, 403, 403, 403, 403, 403],
+    )
+  })
+
   test('none of them honours a caller once another one has answered that it is disabled', async () => {
     const { address } = four
     const url = `${address}/api/v1/connected_apps/token?session_id=${NOBODYS}`
@@ -162,7 +191,7 @@ describe('four workers', () => {
 
   test('S-75 failed guesses are counted by address for all of them', async () => {
     const url = `${four.address}/api/v1/connected_apps/token?session_id=${NOBODYS}`
-    // Eight were made with what the disabled caller holds.
+    // Eight were made with what the disabled caller holds, and five with a proof that was used.
     const answers = await Promise.all(Array.from({ length: GUESSES + 10 }, () => ask(url, { authorization: 'Bearer wrong' })))
     assert.deepEqual(
       [403, 429].map((wanted) => answers.filter(({ status }) => status === wanted).length),

@@ -26,7 +26,7 @@ import { noteUsage, Usage } from './core/usage.ts'
 import { createCourier } from './events/courier.ts'
 import { Dispatcher } from './events/dispatcher.ts'
 import { CallerTokens } from './http/caller-token.ts'
-import { Proofs } from './http/dpop.ts'
+import { Proofs, UsedProofs } from './http/dpop.ts'
 import { Guesses } from './http/guesses.ts'
 import { createServer } from './http/server.ts'
 import { TrustedIssuers } from './http/trusted-issuers.ts'
@@ -199,6 +199,8 @@ export interface RunningServer {
 export interface Machine {
   /** Counts a failed guess from an address; resolves to how long to wait, in milliseconds, when there were too many. */
   failedGuess(address: string): Promise<number | null>
+  /** Whether a proof that somebody holds a key is used for the first time. */
+  isFirst(proof: string): Promise<boolean>
   showMetrics(): Promise<Shown>
 }
 
@@ -230,7 +232,7 @@ export async function serve(
     callersSeen,
     trusted: new TrustedIssuers({ net, now, log }),
   })
-  const proofs = new Proofs({ publicUrl: issuer, now })
+  const proofs = new Proofs({ publicUrl: issuer, now, isFirst: (proof) => machine.isFirst(proof) })
   // Before anybody asks for what an earlier process got and could not write.
   await settleJournal(ports).catch((error: unknown) =>
     ports.log('error', 'what waits in the journal could not be written', { error }),
@@ -272,7 +274,12 @@ export async function serve(
 
 function alone({ ports, metrics }: Broker, { failedGuessesPerMinute }: Pick<Config, 'failedGuessesPerMinute'>): Machine {
   const guesses = new Guesses(failedGuessesPerMinute, ports.now)
-  return { failedGuess: async (address) => guesses.failed(address), showMetrics: () => metrics.show() }
+  const proofs = new UsedProofs(ports.now)
+  return {
+    failedGuess: async (address) => guesses.failed(address),
+    isFirst: async (proof) => proofs.isFirst(proof),
+    showMetrics: () => metrics.show(),
+  }
 }
 
 function masterKeysOf({ masterKeys }: Config, services: KeyServices): Keyring {

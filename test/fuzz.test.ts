@@ -189,7 +189,7 @@ test('addresses and ranges are read or refused, and what is refused lets nobody 
 })
 
 test('a proof is right or none', async () => {
-  const proofs = new Proofs({ publicUrl: 'https://connect.example', now: () => NOW })
+  const proofs = new Proofs({ publicUrl: 'https://connect.example', now: () => NOW, isFirst: async () => true })
   await fc.assert(
     fc.asyncProperty(fc.oneof(jwtLike, fc.constant(undefined), fc.array(jwtLike)), async (proof) => {
       assert.equal(await proofs.thumbprint({ proof, method: 'GET', path: '/', token: null }), null)

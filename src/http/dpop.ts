@@ -20,23 +20,18 @@ export interface Proven {
   readonly token: string | null
 }
 
+/** False for a proof that was used before. Several processes that serve on one port have one memory of it. */
+export type IsFirst = (proof: string) => Promise<boolean>
+
 export class Proofs {
   readonly #publicUrl: string
   readonly #now: () => number
-  readonly #max: number
-  /** In turns: what is in the older one is past its time when they change places. */
-  #seen = new Set<string>()
-  #older = new Set<string>()
-  #turnAt = 0
+  readonly #isFirst: IsFirst
 
-  constructor({
-    publicUrl,
-    now,
-    rememberedMax = REMEMBERED_MAX,
-  }: { publicUrl: string; now: () => number; rememberedMax?: number }) {
+  constructor({ publicUrl, now, isFirst }: { publicUrl: string; now: () => number; isFirst: IsFirst }) {
     this.#publicUrl = publicUrl
     this.#now = now
-    this.#max = rememberedMax
+    this.#isFirst = isFirst
   }
 
   /** Resolves to the thumbprint of the key that made it; null: it is no proof of this request, or was used before. */
@@ -57,8 +52,8 @@ export class Proofs {
       if (token !== null && ath !== createHash('sha256').update(token).digest('base64url')) return null
       if (typeof jti !== 'string' || jti === '' || jti.length > ID_LENGTH_MAX) return null
       const jkt = await calculateJwkThumbprint(protectedHeader.jwk as JWK)
-      // Last, and without a wait between looking and noting: of any number at once one is first.
-      return this.#isFirst(`${jkt} ${jti}`) ? jkt : null
+      // Last: what is refused for another reason uses nothing up.
+      return (await this.#isFirst(createHash('sha256').update(`${jkt} ${jti}`).digest('base64'))) ? jkt : null
     } catch (error) {
       if (error instanceof errors.JOSEError || error instanceof TypeError || error instanceof DOMException) return null
       throw error
@@ -73,17 +68,31 @@ export class Proofs {
     const plain = (text: string) => (text.split('?', 1)[0] ?? '').replace(/\/{2,}/g, '/').replace(/\/$/, '')
     return origin === here.origin && plain(pathname) === plain(`${here.pathname}/${path}`)
   }
+}
 
-  #isFirst(proof: string): boolean {
+export class UsedProofs {
+  readonly #now: () => number
+  readonly #max: number
+  /** In turns: what is in the older one is past its time when they change places. */
+  #seen = new Set<string>()
+  #older = new Set<string>()
+  #turnAt = 0
+
+  constructor(now: () => number, rememberedMax = REMEMBERED_MAX) {
+    this.#now = now
+    this.#max = rememberedMax
+  }
+
+  /** Without a wait between looking and noting: of any number at once one is first. */
+  isFirst(proof: string): boolean {
     const now = this.#now()
     if (now >= this.#turnAt) {
       const both = now - this.#turnAt > AGE_MAX_MS + AHEAD_MAX_MS
       ;[this.#older, this.#seen] = [both ? new Set() : this.#seen, new Set()]
       this.#turnAt = now + AGE_MAX_MS + AHEAD_MAX_MS
     }
-    const key = createHash('sha256').update(proof).digest('base64')
-    if (this.#seen.has(key) || this.#older.has(key) || this.#seen.size + this.#older.size >= this.#max) return false
-    this.#seen.add(key)
+    if (this.#seen.has(proof) || this.#older.has(proof) || this.#seen.size + this.#older.size >= this.#max) return false
+    this.#seen.add(proof)
     return true
   }
 }

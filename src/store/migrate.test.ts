@@ -73,6 +73,26 @@ test('a file of a newer version is refused and left alone', () =>
     assert.deepEqual(everything(db), before)
   }))
 
+test('F-43 an older version works on what a newer one left, if that says so, and leaves it alone', () =>
+  withDatabase(':memory:', (db) => {
+    const ours = readMigrations(join(import.meta.dirname, 'migrations', 'sqlite'))
+    const next = ours.length + 1
+    const added = { number: next, name: 'added', sql: 'alter table connections add column novelty text', needs: ours.length }
+    const more = { number: next + 1, name: 'more', sql: 'create table novelties (name text)', needs: ours.length }
+    migrate(db, [...ours, added, more])
+    const before = db.prepare('select * from migrations').all()
+    assert.deepEqual(
+      before.slice(-2).map(({ needs }) => needs),
+      [ours.length, ours.length],
+    )
+    migrate(db, ours)
+    assert.deepEqual(db.prepare('select * from migrations').all(), before)
+
+    migrate(db, [...ours, added, more, { number: next + 2, name: 'other', sql: 'drop table novelties', needs: next + 1 }])
+    assert.throws(() => migrate(db, ours), /schema version \d+ is newer than this Latchstring/)
+    migrate(db, [...ours, added, more])
+  }))
+
 test('a migration that was changed after it was applied is noticed', () =>
   withDatabase(':memory:', (db) => {
     migrate(db, [FIRST])
@@ -94,6 +114,18 @@ test('files are read in the order of their numbers, which have no gap', () => {
     { number: 1, name: 'a', sql: '-- 0001-a.sql' },
     { number: 2, name: 'b', sql: '-- 0002-b.sql' },
   ])
+  for (const [told, wrong] of [
+    ['9', false],
+    ['8', true],
+    ['10', true],
+    ['some', true],
+  ] as const) {
+    write(...Array.from({ length: 9 }, (_, i) => `000${i + 1}-a.sql`))
+    writeFileSync(join(migrations, '0010-b.sql'), `-- What it is for.\n-- needs: ${told}\nselect 1;\n`)
+    if (wrong)
+      assert.throws(() => readMigrations(migrations), /0010-b\.sql: “needs” is the number of an earlier migration, 9 or later/)
+    else assert.equal(readMigrations(migrations)[9]?.needs, 9)
+  }
   write('0001-a.sql', '0003-c.sql')
   assert.throws(() => readMigrations(migrations), /0003-c\.sql: migrations are numbered from 0001 without a gap/)
   write('0001-a.sql', '0001-b.sql')

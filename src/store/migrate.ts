@@ -9,9 +9,14 @@ export interface Migration {
   readonly number: number
   readonly name: string
   readonly sql: string
+  /** How many migrations a version must know to work on what this one leaves. Default: this one, too. */
+  readonly needs?: number
 }
 
-/** Files named `0001-what-it-does.sql`, counted without a gap. */
+/** From here on the table says what each needs. */
+const FIRST_WITH_NEEDS = 10
+
+/** Files named `0001-what-it-does.sql`, counted without a gap. One that only adds what older versions need not know says `-- needs: 9`. */
 export function readMigrations(folder: string): Migration[] {
   return readdirSync(folder)
     .filter((file) => file.endsWith('.sql'))
@@ -19,8 +24,18 @@ export function readMigrations(folder: string): Migration[] {
     .map((file, position) => {
       const number = Number(file.slice(0, 4))
       if (number !== position + 1) throw new Error(`${file}: migrations are numbered from 0001 without a gap`)
-      return { number, name: file.slice(5, -4), sql: readFileSync(join(folder, file), 'utf8') }
+      const sql = readFileSync(join(folder, file), 'utf8')
+      return { number, name: file.slice(5, -4), sql, ...needsOf(file, number, sql) }
     })
+}
+
+function needsOf(file: string, number: number, sql: string): { readonly needs?: number } {
+  const told = /^-- needs: (.*)$/m.exec(sql)?.[1]
+  if (told === undefined) return {}
+  const needs = Number(told)
+  if (!Number.isInteger(needs) || needs < FIRST_WITH_NEEDS - 1 || needs >= number)
+    throw new Error(`${file}: “needs” is the number of an earlier migration, ${FIRST_WITH_NEEDS - 1} or later`)
+  return { needs }
 }
 
 /** Safe at any moment in any number of processes: whoever gets the write lock first does the work, the others find it done. */
@@ -41,18 +56,20 @@ export function migrate(db: DatabaseSync, migrations: readonly Migration[]): voi
   }
 }
 
-/** How many migrations the file has; throws when they are not the first so many of ours. */
+/** How many of ours the file has; throws when they are others, or when a newer version left something that ours cannot work on. */
 function check(db: DatabaseSync, migrations: readonly Migration[]): number {
   if (!db.prepare(`select 1 from sqlite_schema where type = 'table' and name = 'migrations'`).get()) return 0
-  return appliedOf(db.prepare('select number, checksum from migrations order by number').all(), migrations)
+  return appliedOf(db.prepare('select * from migrations order by number').all(), migrations)
 }
 
 /** The same of the rows of `migrations`, whatever the database. */
 export function appliedOf(rows: readonly Readonly<Record<string, unknown>>[], migrations: readonly Migration[]): number {
   for (const row of rows) {
     const known = migrations[Number(row['number']) - 1]
+    const { length } = migrations
     if (!known) {
-      const { length } = migrations
+      // Two versions serve side by side while one takes the other's place, and the older one may have to take it back.
+      if (Number(row['needs'] ?? row['number']) <= length) continue
       throw new Error(
         `schema version ${rows.length} is newer than this Latchstring, which knows ${length}: start the newer version again`,
       )
@@ -62,17 +79,19 @@ export function appliedOf(rows: readonly Readonly<Record<string, unknown>>[], mi
       `migration ${known.number} “${known.name}” was applied with other contents: a released migration never changes, add a new one`,
     )
   }
-  return rows.length
+  return Math.min(rows.length, migrations.length)
 }
 
 function apply(db: DatabaseSync, migration: Migration): void {
-  const { number, name, sql } = migration
+  const { number, name, sql, needs } = migration
   try {
     db.exec(
       'create table if not exists migrations (number integer primary key, name text not null, checksum text not null, applied_at integer not null) strict',
     )
     db.exec(sql)
-    db.prepare('insert into migrations values (?, ?, ?, ?)').run(number, name, checksum(migration), Date.now())
+    const entry = 'insert into migrations (number, name, checksum, applied_at) values (?, ?, ?, ?)'
+    db.prepare(entry).run(number, name, checksum(migration), Date.now())
+    if (needs !== undefined) db.prepare('update migrations set needs = ? where number = ?').run(needs, number)
   } catch (error) {
     throw new Error(`migration ${number} “${name}” failed and left no trace: ${(error as Error).message}`, { cause: error })
   }

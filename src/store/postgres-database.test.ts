@@ -245,7 +245,7 @@ describe('opening PostgreSQL', () => {
   test('a database of a newer version is refused and left alone', async () => {
     const url = await fresh()
     await (await openPostgresStore(url)).close()
-    await inDatabase(url, (client) => client.query(`insert into migrations values (${NEWEST + 1}, 'later', 'x', 0)`))
+    await inDatabase(url, (client) => client.query(`insert into migrations values (${NEWEST + 1}, 'later', 'x', 0, null)`))
     const refusal = `schema version ${NEWEST + 1} is newer than this Latchstring, which knows ${NEWEST}`
     await assert.rejects(openPostgresStore(url), (error: Error) => error.message.includes(refusal))
   })

@@ -27,30 +27,31 @@ export async function migratePostgres(client: ClientBase, migrations: readonly M
   }
 }
 
-/** How many migrations the database has; throws when they are not the first so many of ours, or it is not ours at all. */
+/** How many of ours the database has; throws when they are others, when ours cannot work on what a newer version left, or when it is not ours at all. */
 async function check(client: ClientBase, migrations: readonly Migration[]): Promise<number> {
-  const { rows } = await client.query<{ name: string; ours: boolean }>(
-    `select t.table_name as name, exists (
-       select 1 from information_schema.columns c
+  const { rows } = await client.query<{ name: string; ours: number | string }>(
+    `select t.table_name as name, (
+       select count(*) from information_schema.columns c
        where c.table_schema = t.table_schema and c.table_name = 'migrations' and c.column_name = 'checksum'
      ) as ours
      from information_schema.tables t where t.table_schema = current_schema() and t.table_type = 'BASE TABLE' limit 1`,
   )
   const [any] = rows
   if (!any) return 0
-  // Types are parsed by our own table of them, which has no booleans.
-  if (String(any.ours) !== 't') throw new Error('it belongs to another program; name another database')
-  return appliedOf((await client.query('select number, checksum from migrations order by number')).rows, migrations)
+  if (Number(any.ours) === 0) throw new Error('it belongs to another program; name another database')
+  return appliedOf((await client.query('select * from migrations order by number')).rows, migrations)
 }
 
 async function apply(client: ClientBase, migration: Migration): Promise<void> {
-  const { number, name, sql } = migration
+  const { number, name, sql, needs } = migration
   try {
     await client.query(
       'create table if not exists migrations (number bigint primary key, name text not null, checksum text not null, applied_at bigint not null)',
     )
     await client.query(sql)
-    await client.query('insert into migrations values ($1, $2, $3, $4)', [number, name, checksum(migration), Date.now()])
+    const entry = 'insert into migrations (number, name, checksum, applied_at) values ($1, $2, $3, $4)'
+    await client.query(entry, [number, name, checksum(migration), Date.now()])
+    if (needs !== undefined) await client.query('update migrations set needs = $1 where number = $2', [needs, number])
   } catch (error) {
     throw new Error(`migration ${number} “${name}” failed and left no trace: ${(error as Error).message}`, { cause: error })
   }

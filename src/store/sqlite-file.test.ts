@@ -89,7 +89,7 @@ test('the database of another program is refused and left alone', async () => {
 test('F-43 a file of a newer Latchstring is refused with what to do', async () => {
   const path = join(folder, 'newer.db')
   await (await openSqliteStore(path)).close()
-  tamper(path, `insert into migrations values (999, 'from the future', '', 0)`)
+  tamper(path, `insert into migrations values (999, 'from the future', '', 0, null)`)
   await assert.rejects(
     openSqliteStore(path),
     /newer\.db: schema version \d+ is newer than this Latchstring.* start the newer version again/,

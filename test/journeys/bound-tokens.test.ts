@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { createHash, generateKeyPairSync, type KeyObject, randomUUID } from 'node:crypto'
 import { after, before, describe, test } from 'node:test'
 import { decodeJwt, SignJWT } from 'jose'
-import { Proofs } from '../../src/http/dpop.ts'
+import { Proofs, UsedProofs } from '../../src/http/dpop.ts'
 import { type Answer, answerOf, MINUTE, SECOND, startWorld, type World } from '../world.ts'
 
 interface Key {
@@ -174,7 +174,9 @@ describe('S-64 refused like any bearer that is wrong', () => {
 
 test('S-64 proofs are remembered as long as they are good, and while no more can be, no more are taken', async () => {
   let now = world.now()
-  const proofs = new Proofs({ publicUrl: world.url, now: () => now, rememberedMax: 4 })
+  const memory = new UsedProofs(() => now, 4)
+  const isFirst = async (used: string) => memory.isFirst(used)
+  const proofs = new Proofs({ publicUrl: world.url, now: () => now, isFirst })
   const used = async () =>
     proofs.thumbprint({
       proof: await proof('GET', APPS, null, { claims: { iat: Math.floor(now / 1000) } }),

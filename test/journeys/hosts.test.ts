@@ -167,7 +167,7 @@ async function impatient(t: TestContext, headersWithinMs: number): Promise<strin
       callersSeen,
       trusted: new TrustedIssuers({ net, now, log }),
     }),
-    proofs: new Proofs({ publicUrl: issuer, now }),
+    proofs: new Proofs({ publicUrl: issuer, now, isFirst: async () => true }),
     readiness: { accepting: true },
     meter: metrics,
     failedGuess: async () => null,
