@@ -93,20 +93,29 @@ type Tokens = [session: string, at: number, purpose: string | null][]
 
 /** One fact for all that a caller got of one app and with the same scopes, in the order of time. */
 function gathered(noted: readonly Noted[]): HandOutFact[] {
-  const open = new Map<Caller, Map<readonly string[], Map<string, Tokens>>>()
+  const open = new Map<Caller, Map<string, Map<string, Tokens>>>()
   const facts: HandOutFact[] = []
   for (const { caller, session, at, purpose, app, scopes } of noted) {
-    // By the list itself, not by what it says: stores give the same one again, and two facts where one would do are as true.
-    const byApp = within(within(open, caller), scopes)
-    let tokens = byApp.get(app)
+    const byScopes = within(within(open, caller), app)
+    const text = textOf(scopes)
+    let tokens = byScopes.get(text)
     if (!tokens || tokens.length === TOKENS_MAX) {
-      byApp.set(app, (tokens = []))
+      byScopes.set(text, (tokens = []))
       const told = { tenant: caller.tenant, at, actor: caller.name, subject: app, reason: null }
       facts.push({ ...told, action: 'token.handed_out', handedOut: { scopes, tokens } })
     }
     tokens.push([session, at, purpose])
   }
   return facts
+}
+
+/** Of lists that come again and again, which those of fresh tokens are. */
+const texts = new WeakMap<readonly string[], string>()
+
+function textOf(scopes: readonly string[]): string {
+  let text = texts.get(scopes)
+  if (text === undefined) texts.set(scopes, (text = JSON.stringify(scopes)))
+  return text
 }
 
 function within<Outer, Key, Value>(maps: Map<Outer, Map<Key, Value>>, key: Outer): Map<Key, Value> {
