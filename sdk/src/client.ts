@@ -3,9 +3,11 @@
 import type { ApiResponse, ApiResponseWithoutDeserialization } from './answer.ts'
 import { Calls } from './calls.ts'
 import { ApiException } from './errors.ts'
+import type { Fetch } from './exchange.ts'
 import type { AuthUrlArguments, CompleteArguments, ConnectionListArguments, EventListArguments, Operation } from './operations.ts'
 import * as operations from './operations.ts'
 import type { CallOptions } from './options.ts'
+import { providerFetch } from './provider-fetch.ts'
 import { type Configuration, settingsOf } from './settings.ts'
 import type {
   AuthUrlAnswer,
@@ -51,12 +53,14 @@ export class ConnectedAppsApi implements AsyncDisposable {
   readonly host: string
   // Private at run time too: what a program prints of a client must not hold its secrets.
   readonly #calls: Calls
+  readonly #fetch: Fetch
 
   /** @throws ArgumentError when the configuration is not one */
   constructor(configuration: Configuration) {
     const settings = settingsOf(configuration)
     this.host = settings.host
     this.#calls = new Calls(settings)
+    this.#fetch = settings.fetch
   }
 
   /**
@@ -84,6 +88,24 @@ export class ConnectedAppsApi implements AsyncDisposable {
     options?: O,
   ): Promise<Answer<TokenAnswer, O>> {
     return this.#make(operations.TOKEN, query, options)
+  }
+
+  /**
+   * A request to the provider's API, as the runtime's `fetch` makes it, with the connection's token as its bearer. When the provider refuses the token (401),
+   * the broker is asked for another one, once, and the request is sent again if its body can be: not if it is a stream. Any other answer is yours as it
+   * is. Rejects as {@link getConnectedAppToken} does, and as `fetch`.
+   *
+   * ```ts
+   * const response = await api.fetch(session_id, 'https://api.github.com/user/repos')
+   * ```
+   */
+  fetch(session_id: string, url: string | URL, init: RequestInit = {}): Promise<Response> {
+    const options = init.signal ? { signal: init.signal } : {}
+    const tokenOf = async (another: boolean): Promise<string> => {
+      const { body } = await this.getConnectedAppToken({ session_id, ...(another && { force_refresh: true }) }, options)
+      return body.access_token
+    }
+    return providerFetch(this.#fetch, tokenOf, url, init)
   }
 
   /**

@@ -1,0 +1,50 @@
+/** A request to a provider's API with a connection's token: another token is fetched once when the provider refuses it, and for nothing else. */
+
+import { ArgumentError } from './arguments.ts'
+import type { Fetch } from './exchange.ts'
+
+/** `another`: the last one was refused. */
+export type TokenOf = (another: boolean) => Promise<string>
+
+const LOOPBACK = /^(localhost|.+\.localhost|127(\.\d+){3}|\[::1\])$/
+
+export async function providerFetch(fetch: Fetch, tokenOf: TokenOf, url: string | URL, init: RequestInit): Promise<Response> {
+  const target = targetOf(url)
+  const headers = new Headers(init.headers)
+  if (headers.has('authorization')) throw new ArgumentError('fetch: leave the header authorization out; the token goes there')
+  const send = (token: string): Promise<Response> => {
+    headers.set('authorization', `Bearer ${token}`)
+    return fetch(target, { ...init, headers })
+  }
+  const token = await tokenOf(false)
+  const answer = await send(token)
+  if (answer.status !== 401 || !canBeSentAgain(init.body)) return answer
+  const another = await tokenOf(true)
+  // The broker has no better one: what the provider says is about something else.
+  if (another === token) return answer
+  await answer.body?.cancel()
+  return send(another)
+}
+
+/** A token must not cross a network in the clear. */
+function targetOf(url: string | URL): string {
+  const text = String(url)
+  if (!URL.canParse(text)) throw new ArgumentError('fetch: url is the whole address, with https://')
+  const { protocol, hostname, href } = new URL(text)
+  if (protocol === 'https:' || (protocol === 'http:' && LOOPBACK.test(hostname))) return href
+  throw new ArgumentError('fetch: url is an https address, or an http one on this machine')
+}
+
+/** A stream is gone once it was sent. */
+function canBeSentAgain(body: RequestInit['body']): boolean {
+  return (
+    body === undefined ||
+    body === null ||
+    typeof body === 'string' ||
+    body instanceof URLSearchParams ||
+    body instanceof FormData ||
+    body instanceof Blob ||
+    body instanceof ArrayBuffer ||
+    ArrayBuffer.isView(body)
+  )
+}
