@@ -1,4 +1,7 @@
-/** What the token path is held against: the same Fastify route, the same check of the bearer, the same open and the same reply, and a map for a store. */
+/**
+ * What the token path is held against: the same Fastify route, the same check of the bearer, the same open and the same reply, and a map for a
+ * store. With `plain` Fastify replies as it does by itself.
+ */
 
 import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import Fastify from 'fastify'
@@ -8,7 +11,7 @@ import { Registry } from '../src/core/registry.ts'
 import { Secret } from '../src/core/secret.ts'
 import { CallerTokens } from '../src/http/caller-token.ts'
 import { moment } from '../src/http/items.ts'
-import { sendJson } from '../src/http/reply.ts'
+import { JSON_HEADERS, sendJson } from '../src/http/reply.ts'
 import { TrustedIssuers } from '../src/http/trusted-issuers.ts'
 import { createSeal } from '../src/seal/envelope.ts'
 import { parseMasterKeys } from '../src/seal/keyring.ts'
@@ -16,6 +19,7 @@ import { memoryStore } from '../src/store/memory.ts'
 import { answering } from './answering.ts'
 
 const connections = Number(process.argv[2] ?? 10_000)
+const plain = process.argv[3] === 'plain'
 const seal = createSeal({ masterKeys: parseMasterKeys(new Secret(randomBytes(32).toString('base64'))) })
 const expiresAt = Date.now() + 24 * 3_600_000
 
@@ -62,7 +66,8 @@ app.get<{ Querystring: { session_id: string } }>('/api/v1/connected_apps/token',
   if (!found) return reply.code(404).send()
   const row = seal.load({ tenant, table: 'connections', id }, found.dataKey)
   const opened = (row instanceof Promise ? await row : row).open('access_token', found.accessToken)
-  return sendJson(reply, 200, { access_token: opened.reveal(), access_token_expiry: moment(expiresAt) })
+  const answer = { access_token: opened.reveal(), access_token_expiry: moment(expiresAt) }
+  return plain ? reply.headers(JSON_HEADERS).send(answer) : sendJson(reply, 200, answer)
 })
 const address = await app.listen({ host: '127.0.0.1', port: 0 })
 answering({ address, bearer: await tokens.issue('bench', scopes, null) }, () => app.close())

@@ -4,7 +4,7 @@ import { seededSession } from '../cli/seed.ts'
 import type { State } from './answering.ts'
 import type { Figure } from './figures.ts'
 import { type LoadResult, load, median } from './load.ts'
-import { startProcess } from './processes.ts'
+import { type Measured, startProcess } from './processes.ts'
 import type { Filled, Stage } from './stage.ts'
 
 export interface TokenPathOptions {
@@ -69,11 +69,14 @@ export async function tokenPath(stage: Stage, stores: readonly Filled[], options
 async function variantsOf(stage: Stage, stores: readonly Filled[], { progress }: TokenPathOptions): Promise<Variant[]> {
   const none = async (): Promise<State> => NOTHING
   const bare = await startProcess('bare-process.ts', [])
-  const route = await startProcess('baseline-process.ts', [String(stores[0]?.connections ?? 0)])
-  const { bearer } = route.extra as { bearer: string }
+  const connections = String(stores[0]?.connections ?? 0)
+  const route = await startProcess('baseline-process.ts', [connections])
+  const fastify = await startProcess('baseline-process.ts', [connections, 'plain'])
+  const bearerOf = ({ extra }: Measured): string => (extra as { bearer: string }).bearer
   const variants: Variant[] = [
     { ...bare, id: 'bare', what: '(a) bare node:http', bearer: '', databaseState: none },
-    { ...route, id: 'route', what: '(b) the route without a store', bearer, databaseState: none },
+    { ...route, id: 'route', what: '(b) the route without a store', bearer: bearerOf(route), databaseState: none },
+    { ...fastify, id: 'fastify', what: '(c) (b), but Fastify replies', bearer: bearerOf(fastify), databaseState: none },
   ]
   for (const store of stores) {
     const databaseState = (): Promise<State> => stage.databaseState(store.kind)
@@ -125,6 +128,7 @@ function ratiosOf(connections: number, rounds: ReadonlyMap<Variant, Round[]>): F
   const pairs = [
     ['sqlite', 'bare', 'SQLite to (a)'],
     ['sqlite', 'route', 'SQLite to (b)'],
+    ['sqlite', 'fastify', 'SQLite to (c)'],
     ['postgresql', 'sqlite', 'PostgreSQL to SQLite'],
     ['sqlite-2', 'sqlite', '2 workers to 1, SQLite'],
     ['postgresql-2', 'postgresql', '2 workers to 1, PostgreSQL'],
