@@ -169,6 +169,18 @@ test('remembered data keys are bounded, and forgotten ones are simply unwrapped 
   assert.equal(seal.load(ROW, Uint8Array.from(first.dataKey)), again)
 })
 
+test('S-53 once a row is under another data key, the one that was remembered opens nothing of it', async () => {
+  const before = await seal.create(ROW)
+  assert.equal(await seal.load(ROW, before.dataKey), before)
+  const after = await seal.create(ROW)
+  const sealed = after.seal('access_token', new Secret('gho_2'))
+  assert.throws(() => before.open('access_token', sealed), DENIED)
+  const loaded = await seal.load(ROW, Uint8Array.from(after.dataKey))
+  assert.equal(loaded, after)
+  assert.equal(loaded.open('access_token', sealed).reveal(), 'gho_2')
+  assert.notEqual(await seal.load(ROW, before.dataKey), before, 'only the newest is remembered')
+})
+
 const anyName = fc.oneof(fc.constantFrom('', 'a', 'b', 'ab'), fc.string({ unit: 'binary', maxLength: 6 }))
 /** Also half surrogate pairs, which UTF-8 cannot carry. */
 const anyText = fc.oneof(
