@@ -61,13 +61,13 @@ test('every PostgreSQL query of the document is one of the store’s own, planne
     }
   }))
 
-/** Enough rows for the planner to prefer indexes, of 500 owners in ten tenants. */
+/** Enough rows for the planner to prefer indexes, of 500 owners in ten tenants, some of them in trouble, and a history of a hundred. */
 const FILLED = `
-  insert into connections (tenant, id, app, provider, user_id, org_code, requested_scopes, data_key, access_token, token_type, issued_at, state, version, fence, created_at, connected_at, due_at, revoke_at)
-    select 't' || n % 10, n, 'a' || n % 20, 'p', 'u' || n % 500, 'o' || n % 500, '[]', '1', '1', 'Bearer', 0, 'connected', 1, 0, n, n, case when n % 37 = 0 then n end, case when n % 10 = 0 then n end from generate_series(1, 20000) n;
+  insert into connections (tenant, id, app, provider, user_id, org_code, requested_scopes, data_key, access_token, token_type, issued_at, state, reason, version, fence, created_at, connected_at, due_at, revoke_at)
+    select 't' || n % 10, n, 'a' || n % 20, 'p', 'u' || n % 500, 'o' || n % 500, '[]', '1', '1', 'Bearer', 0, case when n % 50 = 0 then 'broken' else 'connected' end, case when n % 50 = 0 then 'r' end, 1, 0, n, n, case when n % 37 = 0 then n end, case when n % 10 = 0 then n end from generate_series(1, 20000) n;
   insert into attempts (tenant, id, session, app, provider, user_id, caller, binding, stage, redirect_uri, scopes, issuer_required, handle_hash, state_hash, data_key, code_verifier, created_at, expires_at)
     select 't' || n % 10, n, n, 'a', 'p', 'u', 'c', 'none', 'begun', 'r', '[]', 0, n, n, '1', case when n % 10 = 0 then '1'::bytea end, n, n from generate_series(1, 20000) n;
-  insert into history (tenant, at, actor, action, subject, about) select 't' || n % 10, n, 'c', 'connection.connected', n, case when n % 37 = 0 then '{}' end from generate_series(1, 20000) n;
+  insert into history (tenant, at, actor, action, subject, about) select 't' || n % 100, n, 'c', 'connection.connected', n, case when n % 37 = 0 then '{}' end from generate_series(1, 20000) n;
   vacuum analyze connections; vacuum analyze attempts; vacuum analyze history`
 
 async function inNewStore(work: (client: Client) => Promise<void>): Promise<void> {
@@ -124,6 +124,7 @@ async function queriesOf(): Promise<Map<string, string>> {
   await postgresSealed(database).page('connections', { after: { tenant: 'x', id: 'x' }, limit: 1 })
   await postgresAudit(database).rows({ after: 0, upTo: 1, limit: 1 })
   const history = postgresHistory(database)
+  await history.history(null, { before: null, limit: 1 })
   await history.history('x', { before: null, limit: 1 })
   await history.events('x', {}, { after: 0, limit: 1 })
   await history.events('x', { session: 'x' }, { after: 0, limit: 1 })
