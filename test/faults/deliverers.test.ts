@@ -1,14 +1,13 @@
 /** Several processes that deliver events to one webhook, one of which is killed in the middle: each event comes, in turn for its connection. */
 
 import assert from 'node:assert/strict'
-import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { join } from 'node:path'
-import { type TestContext, test } from 'node:test'
+import { test } from 'node:test'
 import { type Caller, SCOPES } from '../../src/core/caller.ts'
 import { connectionFact, messageOf } from '../../src/core/event.ts'
 import { createWebhook } from '../../src/core/webhooks.ts'
 import { openBroker } from '../../src/main.ts'
+import { startChild } from '../child.ts'
 import { untilDone } from '../until-done.ts'
 import { startWebhookReceiver } from '../webhook-receiver.ts'
 import { startWorld } from '../world.ts'
@@ -24,28 +23,11 @@ const DELIVERER = `
   process.on('message', (ms) => (ahead = ms))
   process.send('ready')`
 
-/** Starting takes a third of the time. */
-const COMPILED = join(import.meta.dirname, '..', '..', 'node_modules', '.cache', 'latchstring-tests')
 const LEASE_MS = 60_000
 const SESSIONS = 6
 const EVENTS = 6
 
 const operator: Caller = { name: 'operator', tenant: 'default', scopes: new Set(SCOPES) }
-
-async function deliverer(t: TestContext, environment: object): Promise<ChildProcess> {
-  const child = spawn(process.execPath, ['--input-type=module-typescript', '--eval', DELIVERER, JSON.stringify(environment)], {
-    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-    env: { NODE_COMPILE_CACHE: COMPILED },
-  })
-  t.after(async () => {
-    if (child.exitCode !== null || child.signalCode !== null) return
-    const gone = once(child, 'exit')
-    child.kill('SIGKILL')
-    await gone
-  })
-  await once(child, 'message')
-  return child
-}
 
 for (const store of ['sqlite', 'postgres'] as const) {
   test(`F-46 four processes deliver to one receiver: each event once, in turn for its connection, and none is lost with a process that is killed, on ${store}`, async (t) => {
@@ -57,7 +39,7 @@ for (const store of ['sqlite', 'postgres'] as const) {
     const { ports, close } = await openBroker(world.config, { logTo: { write: () => {} } })
     t.after(() => close())
     await createWebhook(ports, operator, { url: receiver.url, types: null, secret: null, allowPrivateNetwork: true })
-    const four = await Promise.all(Array.from({ length: 4 }, () => deliverer(t, environment)))
+    const four = await Promise.all(Array.from({ length: 4 }, () => startChild(t, DELIVERER, JSON.stringify(environment))))
     const happen = async (from: number): Promise<void> => {
       for (let nth = from; nth < from + EVENTS; nth++) {
         for (let session = 0; session < SESSIONS; session++) {

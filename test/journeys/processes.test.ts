@@ -1,12 +1,13 @@
 /** Several processes at one store, some of which are stopped or killed at the worst moment: a refresh token is spent once, and never lost. */
 
 import assert from 'node:assert/strict'
-import { type ChildProcess, spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import type { SandboxOptions } from '../../sandbox/sandbox.ts'
+import { startChild } from '../child.ts'
 import { HOUR, SECOND, type StoreKind, startWorld, type World } from '../world.ts'
 
 /** Hands out the token of each session that it is sent, to as many callers at once, by the clock that stands in a file. */
@@ -26,9 +27,6 @@ const BROKER = `
     )
   process.on('message', async ({ session, callers }) => process.send(await Promise.all(Array(callers).fill(session).map(asked))))
   process.send('ready')`
-
-/** Starting takes a third of the time. */
-const COMPILED = join(import.meta.dirname, '..', '..', 'node_modules', '.cache', 'latchstring-tests')
 
 interface Told {
   readonly token?: string
@@ -50,23 +48,8 @@ async function opened(t: TestContext, store: StoreKind, replay_window: SandboxOp
   const session = await world.connect()
   pass(HOUR)
   const given = JSON.stringify({ environment: world.config.environment, clock })
-  const processes = await Promise.all(Array.from({ length: count }, () => started(t, given)))
+  const processes = await Promise.all(Array.from({ length: count }, () => startChild(t, BROKER, given)))
   return { world, session, pass, processes }
-}
-
-async function started(t: TestContext, given: string): Promise<ChildProcess> {
-  const child = spawn(process.execPath, ['--input-type=module-typescript', '--eval', BROKER, given], {
-    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-    env: { NODE_COMPILE_CACHE: COMPILED },
-  })
-  t.after(async () => {
-    if (child.exitCode !== null || child.signalCode !== null) return
-    const gone = once(child, 'exit')
-    child.kill('SIGKILL')
-    await gone
-  })
-  await once(child, 'message')
-  return child
 }
 
 async function asked(child: ChildProcess | undefined, session: string): Promise<Told> {
