@@ -1,6 +1,7 @@
 /** What a provider file may say, field by field. The editors' schema and the table in `providers/README.md` are made from this. */
 
-import Type, { type Static, type TProperties } from 'typebox'
+import type { Static, TProperties } from 'typebox'
+import { Type } from '../core/json-schema.ts'
 import type { Provider } from '../core/provider.ts'
 
 /** Unknown fields are refused everywhere. */

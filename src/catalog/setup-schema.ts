@@ -1,7 +1,8 @@
 /** What `latchstring.yaml` may say, field by field. */
 
-import Type, { type Static, type TSchema } from 'typebox'
+import type { Static, TSchema } from 'typebox'
 import { SCOPES } from '../core/caller.ts'
+import { Type } from '../core/json-schema.ts'
 import { SIGNING_ALGORITHMS } from '../core/trusted-issuer.ts'
 import { fields, ID, providerSchema, scopes, text } from './schema.ts'
 

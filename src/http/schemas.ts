@@ -1,10 +1,11 @@
 /** The shapes of requests, checked before a handler sees them, and of answers, for the published description. */
 
-import { type Static, type TSchema, Type } from 'typebox'
+import type { Static, TSchema } from 'typebox'
 import type * as wire from '../../sdk/src/wire.ts'
 import { FACT_ACTIONS } from '../core/audit.ts'
 import { SCOPES } from '../core/caller.ts'
 import { EVENT_TYPES } from '../core/event.ts'
+import { Type } from '../core/json-schema.ts'
 
 /** Lengths that no honest value reaches. */
 const ID_MAX = 512
