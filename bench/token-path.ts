@@ -37,12 +37,9 @@ const NOTHING: State = { rss: 0, cpu: 0 }
 
 /** Which connection is asked for, at random; all have been asked for by the time that the warming is over, or there are too many. */
 export function anyOf(connections: number): () => string {
-  const sessions =
-    connections <= 100_000 ? Array.from({ length: connections }, (_, index) => seededSession('bench', index)) : null
-  return () => {
-    const index = Math.floor(Math.random() * connections)
-    return `${PATH}${sessions?.[index] ?? seededSession('bench', index)}`
-  }
+  // Made before: naming one takes longer than asking, and only where there are many would it be done meanwhile.
+  const sessions = Array.from({ length: connections }, (_, index) => seededSession('bench', index))
+  return () => `${PATH}${sessions[Math.floor(Math.random() * connections)]}`
 }
 
 export async function tokenPath(stage: Stage, stores: readonly Filled[], options: TokenPathOptions): Promise<Figure[]> {

@@ -40,11 +40,19 @@ test('the token that took its place is due in its turn', () => {
   assert.deepEqual(idsDue(ahead, 2 * HOUR - 1), ['a'])
 })
 
-test('memory has an end: what was not handed out for longest is forgotten first', () => {
+test('memory has an end: then only what is handed out again takes the place of what was not for longest', () => {
   const ahead = new Ahead(() => 0)
   for (let i = 0; i < 50_000; i++) ahead.used(used(String(i)))
-  ahead.used(used('0'))
-  ahead.used(used('new'))
+  for (const id of ['0', 'once', 'twice', 'twice']) ahead.used(used(id))
   const ids = new Set(idsDue(ahead, HOUR - 1))
-  assert.deepEqual([ids.size, ids.has('0'), ids.has('1'), ids.has('new')], [50_000, true, false, true])
+  const has = (...asked: string[]): boolean[] => asked.map((id) => ids.has(id))
+  assert.deepEqual([ids.size, ...has('0', '1', 'once', 'twice')], [50_000, true, false, false, true])
+})
+
+test('the next token of one that is remembered is remembered, however full it is', () => {
+  const ahead = new Ahead(() => 0)
+  for (let i = 0; i < 50_000; i++) ahead.used(used(String(i)))
+  ahead.used({ tenant: 't', id: '7', issuedAt: HOUR, expiresAt: 2 * HOUR })
+  assert(!idsDue(ahead, HOUR - 1).includes('7'))
+  assert(idsDue(ahead, 2 * HOUR - 1).includes('7'))
 })

@@ -11,7 +11,7 @@ import type { Ports } from './ports.ts'
 import { Remembered } from './remembered.ts'
 import { renew } from './renew.ts'
 
-/** Past it, those that were not handed out for longest are forgotten: their next caller renews them. */
+/** Past it, only what is handed out again and again is remembered; the next caller of what is not renews it. */
 const REMEMBERED_MAX = 50_000
 /** Of the renewals that a provider is asked for at once, callers shall find some free. */
 const AT_ONCE = 8
@@ -36,7 +36,8 @@ export class Ahead {
   /** A token was handed out. On the path that must be fast. */
   used({ tenant, id, issuedAt, expiresAt }: Pick<Glance, 'tenant' | 'id' | 'issuedAt' | 'expiresAt'>): void {
     if (expiresAt === null) return
-    if (this.#inUse.get(id)?.expiresAt === expiresAt) return
+    const known = this.#inUse.get(id)
+    if (known ? known.expiresAt === expiresAt : !this.#inUse.welcomes(id)) return
     const dueAt = expiresAt - ageingSpan(issuedAt, expiresAt) * (1 - this.#chance() / 2)
     this.#inUse.add(id, { tenant, id, expiresAt, dueAt })
   }

@@ -55,6 +55,27 @@ test('what was forgotten on request makes room, and nobody else has to go', () =
   assert.deepEqual(keysOf(memory), ['k2', 'new', 'newer'])
 })
 
+test('while there is room everything is welcome; then what comes a second time, and not what merely passes by', () => {
+  const memory = new Remembered<number>(100)
+  for (let i = 0; i < 100; i++) {
+    assert.equal(memory.welcomes(`k${i}`), true)
+    memory.add(`k${i}`, i)
+  }
+  const passing = Array.from({ length: 1000 }, (_, i) => `passing ${i}`).filter((key) => memory.welcomes(key))
+  assert.deepEqual(passing, [])
+  assert.equal(memory.welcomes('again'), false)
+  assert.equal(memory.welcomes('again'), true)
+  memory.forget('k7')
+  assert.equal(memory.welcomes('there is room again'), true)
+})
+
+test('what came once is forgotten when enough came since', () => {
+  const memory = filled(100)
+  memory.welcomes('once')
+  for (let i = 0; i < 2000; i++) memory.welcomes(`passing ${i}`)
+  assert.equal(memory.welcomes('once'), false)
+})
+
 test('over many rounds it answers as a plain map does, for what it still holds', () => {
   const memory = new Remembered<number>(50)
   const plain = new Map<string, number>()

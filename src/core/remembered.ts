@@ -18,9 +18,12 @@ export class Remembered<T> {
   readonly #places: (Entry<T> | undefined)[] = []
   readonly #free: number[] = []
   #hand = 0
+  /** Marks of keys that came lately and were not let in, each in the place that its mark says. */
+  readonly #seen: Uint32Array
 
   constructor(max: number) {
     this.#max = max
+    this.#seen = new Uint32Array(max)
   }
 
   get(key: string): T | undefined {
@@ -28,6 +31,19 @@ export class Remembered<T> {
     if (entry === undefined) return undefined
     entry.used = true
     return entry.value
+  }
+
+  /**
+   * Whether the key is worth remembering: while there is room, always; then only if it came before, not long ago. Where far more is in use than
+   * can be remembered, most of it would be forgotten before it is asked for again, and others for its sake.
+   */
+  welcomes(key: string): boolean {
+    if (this.#places.length < this.#max || this.#free.length > 0) return true
+    const mark = markOf(key)
+    const place = mark % this.#max
+    if (this.#seen[place] === mark) return true
+    this.#seen[place] = mark
+    return false
   }
 
   /** In the place of what the key had, if it is remembered. */
@@ -69,4 +85,11 @@ export class Remembered<T> {
       entry.used = false
     }
   }
+}
+
+/** FNV-1a. Two keys with one mark only let one of them in too early. */
+function markOf(key: string): number {
+  let mark = 0x811c9dc5
+  for (let i = 0; i < key.length; i++) mark = Math.imul(mark ^ key.charCodeAt(i), 0x01000193)
+  return mark >>> 0
 }

@@ -34,7 +34,7 @@ export class Usage {
   used({ tenant, id, usedAt }: Pick<Connection, 'tenant' | 'id' | 'usedAt'>): void {
     const now = this.#now()
     if (usedAt !== null && now < usedAt + DAY_MS) return
-    if (this.#waiting.has(id) || this.#waiting.size >= this.#waitingMax) return
+    if (this.#waiting.size >= this.#waitingMax || this.#waiting.has(id)) return
     this.#waiting.set(id, { tenant, day: Math.floor(now / DAY_MS) * DAY_MS })
   }
 

@@ -159,14 +159,17 @@ test('S-69 errors name the row and never what is in it; a row’s seal shows no 
   assert(!inspect(masterKeys, { depth: 9, showHidden: true }).includes('Buffer'))
 })
 
-test('remembered data keys are bounded, and forgotten ones are simply unwrapped again', async () => {
+test('remembered data keys are bounded, and forgotten ones are simply unwrapped again, and remembered again when they come twice', async () => {
   const first = await seal.create(ROW)
   const sealed = first.seal('access_token', new Secret('gho_1'))
   for (let i = 0; i < 10_001; i++) await seal.create({ ...ROW, id: `other-${i}` })
   const again = await seal.load(ROW, first.dataKey)
   assert.notEqual(again, first)
   assert.equal(again.open('access_token', sealed).reveal(), 'gho_1')
-  assert.equal(seal.load(ROW, Uint8Array.from(first.dataKey)), again)
+  const twice = await seal.load(ROW, first.dataKey)
+  assert.notEqual(twice, again)
+  assert.equal(twice.open('access_token', sealed).reveal(), 'gho_1')
+  assert.equal(seal.load(ROW, Uint8Array.from(first.dataKey)), twice)
 })
 
 test('S-53 once a row is under another data key, the one that was remembered opens nothing of it', async () => {

@@ -6,9 +6,8 @@ import type { Row, RowSeal, Seal } from '../core/ports.ts'
 import { Remembered } from '../core/remembered.ts'
 import { Secret } from '../core/secret.ts'
 import { contextOf, decrypt, encrypt, OVERHEAD_BYTES } from './cipher.ts'
-import { type Keyring, masterKeyOf, unwrap, wrap } from './keyring.ts'
+import { type Keyring, masterKeyOf, type Unwrapped, unwrap, wrap } from './keyring.ts'
 import { keyFrom } from './local-key.ts'
-import type { MasterKey } from './master-key.ts'
 
 /** Rows whose data key is remembered unwrapped. */
 const REMEMBERED_MAX = 10_000
@@ -26,8 +25,10 @@ export function createSeal({ masterKeys, now = Date.now }: SealOptions): Seal {
   const { primary } = masterKeys
   const remembered = new Remembered<Envelope>(REMEMBERED_MAX)
   const loading = new Map<string, Promise<Envelope>>()
-  const envelopeOf = (row: Row, wrapped: Uint8Array, { id, keptMs }: MasterKey, dataKey: Buffer): Envelope =>
-    new Envelope(row, id, kept(wrapped), keyFrom(dataKey), now() + keptMs)
+  const envelopeOf = (row: Row, wrapped: Uint8Array, { master: { id, keptMs }, dataKey }: Unwrapped): Envelope =>
+    new Envelope(row, id, wrapped, keyFrom(dataKey), now() + keptMs)
+  const remember = (row: Row, wrapped: Uint8Array, unwrapped: Unwrapped): Envelope =>
+    remembered.add(row.id, envelopeOf(row, kept(wrapped), unwrapped))
 
   return {
     masterKeys: masterKeys.all.map(({ id, service }) => ({
@@ -38,8 +39,7 @@ export function createSeal({ masterKeys, now = Date.now }: SealOptions): Seal {
 
     async create(row) {
       const dataKey = randomBytes(32)
-      const wrapped = await wrap(primary, row, dataKey)
-      return remembered.add(row.id, envelopeOf(row, wrapped, primary, dataKey))
+      return remember(row, await wrap(primary, row, dataKey), { master: primary, dataKey })
     },
 
     load(row, wrapped) {
@@ -55,12 +55,11 @@ export function createSeal({ masterKeys, now = Date.now }: SealOptions): Seal {
       const sharing = key !== null && loading.get(key)
       if (sharing) return sharing
       const unwrapped = unwrap(masterKeys, row, wrapped)
+      // Where we hold the master key, asking it again costs little more than making room.
       if (!(unwrapped instanceof Promise))
-        return remembered.add(row.id, envelopeOf(row, wrapped, unwrapped.master, unwrapped.dataKey))
+        return remembered.welcomes(row.id) ? remember(row, wrapped, unwrapped) : envelopeOf(row, wrapped, unwrapped)
       const question = key ?? rowKey(row, wrapped)
-      const asked = unwrapped
-        .then(({ master, dataKey }) => remembered.add(row.id, envelopeOf(row, wrapped, master, dataKey)))
-        .finally(() => loading.delete(question))
+      const asked = unwrapped.then((answer) => remember(row, wrapped, answer)).finally(() => loading.delete(question))
       loading.set(question, asked)
       return asked
     },
