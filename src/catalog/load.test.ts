@@ -86,6 +86,11 @@ const WRONG: readonly [string, string, string][] = [
     'acme.yaml:10:13: revoke_url: has the placeholder {hots}, which config does not declare: did you mean {host}?',
   ],
   ['an issuer with a query', 'issuer: https://acme.example/?a=b', 'acme.yaml:10:9: issuer: must not have a query'],
+  [
+    'a discovery document in the place of its issuer',
+    'issuer: https://acme.example/.well-known/openid-configuration',
+    'acme.yaml:10:9: issuer: is where its discovery document is',
+  ],
 ]
 
 for (const [what, line, expected] of WRONG) {

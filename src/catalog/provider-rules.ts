@@ -56,6 +56,9 @@ function endpoints(provider: Partial<Provider>): Told[] {
   }
   const { issuer, authorize_url, token_url } = provider
   if (issuer?.includes('?')) told.push({ path: ['issuer'], message: 'must not have a query (?…)' })
+  if (issuer?.includes('/.well-known/')) {
+    told.push({ path: ['issuer'], message: 'is where its discovery document is: the issuer is what that says under issuer' })
+  }
   if (issuer === undefined) {
     const instead = 'is missing: give authorize_url and token_url, or issuer alone'
     if (authorize_url === undefined) told.push({ path: ['authorize_url'], message: instead })

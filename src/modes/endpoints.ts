@@ -43,14 +43,17 @@ export async function endpointsOf(
     const discovered = endpoint === 'refresh_url' ? undefined : metadata?.[METADATA_FIELD[endpoint]]
     return typeof discovered === 'string' ? discovered : null
   }
+  const whyNot = (endpoint: Endpoint): string => {
+    if (metadata === null || endpoint === 'refresh_url') return 'no issuer to discover it from'
+    return `the discovery document of ${issuer} has no ${METADATA_FIELD[endpoint]}: name its ${endpoint}`
+  }
   return {
     issuer,
     metadata,
     find,
     need(endpoint) {
       const url = find(endpoint)
-      if (url === null)
-        throw new BrokerError('CONNECT_FAILED', `${provider.name} has no ${endpoint}, and no issuer to discover it from`)
+      if (url === null) throw new BrokerError('CONNECT_FAILED', `${provider.name} has no ${endpoint}, and ${whyNot(endpoint)}`)
       return url
     },
   }

@@ -4,7 +4,10 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { answered, attempt, NOW, rejectsSilently, TOKENS, worldWith } from '../../test/scripted-provider.ts'
 import { untilDone } from '../../test/until-done.ts'
+import { BrokerError } from '../core/errors.ts'
 import { createOAuth2Mode } from './oauth2.ts'
+
+const HOUR = 3_600_000
 
 test('URLs in the file win over discovered ones, and a file that names them all asks for no discovery', async (t) => {
   const world = await untilDone(t, worldWith({ issuer: true, answers: { '/token': () => ({ json: TOKENS }) } }))
@@ -102,8 +105,85 @@ test('F-12 discovery that fails is the provider being away, and is asked again s
   assert((await begin()).url.startsWith(world.origin))
 })
 
+test('F-12 while discovery fails, what the server said last stands for a day: its other endpoints may be well', async (t) => {
+  const clock = { now: NOW }
+  const world = await untilDone(t, worldWith({ discovering: '', clock }))
+  const works = { issuer: world.origin, authorization_endpoint: `${world.origin}/authorize` }
+  const begin = async () => (await world.mode.begin(world.registration, attempt())).url
+  world.answer('/.well-known/openid-configuration', () => ({ json: works }))
+  await begin()
+  clock.now += 3_600_001
+  world.answer('/.well-known/openid-configuration', () => ({ status: 503 }))
+  assert((await begin()).startsWith(works.authorization_endpoint))
+  await begin()
+  assert.equal(world.asked('/.well-known/openid-configuration').length, 2, 'and it is asked again some seconds later')
+  clock.now += 6000
+  world.answer('/.well-known/openid-configuration', () => ({ json: { ...works, issuer: 'https://evil.example' } }))
+  await rejectsSilently(begin(), 'CONNECT_FAILED')
+  clock.now += 6000
+  world.answer('/.well-known/openid-configuration', () => ({
+    json: { ...works, authorization_endpoint: `${world.origin}/moved` },
+  }))
+  assert((await begin()).startsWith(`${world.origin}/moved`))
+  world.answer('/.well-known/openid-configuration', () => 'break')
+  clock.now += 23 * 3_600_000
+  assert((await begin()).startsWith(`${world.origin}/moved`))
+  clock.now += 3_600_001
+  await rejectsSilently(begin(), 'PROVIDER_UNAVAILABLE')
+})
+
 test('S-39 an issuer on a private address is refused unless the file allows it', async (t) => {
   const world = await untilDone(t, worldWith({ discovering: '', provider: { allow_private_network: false } }))
   await rejectsSilently(world.mode.begin(world.registration, attempt()), 'CONNECT_FAILED')
   assert.equal(world.asked('/.well-known/openid-configuration').length, 0)
 })
+
+test('a discovery document of another issuer is told with the issuer that it names, so that it can be written down', async (t) => {
+  const world = await untilDone(t, worldWith({ discovering: '' }))
+  const named = async (issuer: string, at: number) => {
+    world.answer('/.well-known/openid-configuration', () => ({ json: { issuer } }))
+    return refusalOf(createOAuth2Mode({ net: world.net, now: () => NOW + at * HOUR }).begin(world.registration, attempt()))
+  }
+  assert.match(await named(`${world.origin}/`, 1), new RegExp(`says that it is of ${world.origin}/: `))
+  assert.match(
+    await named('https://login.example.com/realms/r2', 2),
+    /says that it is of https:\/\/login\.example\.com\/realms\/r2: /,
+  )
+  // Whatever else stands there is nobody's to read.
+  assert.doesNotMatch(await named('https://x.example/\n<b>', 3), /<b>/)
+  assert.doesNotMatch(await named(`https://x.example/${'x'.repeat(300)}`, 4), /xxx/)
+})
+
+test('that there is no discovery document is told with what its places answered', async (t) => {
+  const world = await untilDone(t, worldWith({ discovering: '/tenant' }))
+  world.answer('/tenant/.well-known/openid-configuration', () => ({ status: 301, headers: { location: '/elsewhere' } }))
+  const told = await refusalOf(world.mode.begin(world.registration, attempt()))
+  assert.match(told, /\/tenant\/\.well-known\/openid-configuration answered 301/)
+  assert.match(told, /\/\.well-known\/oauth-authorization-server\/tenant answered 404/)
+})
+
+test('a page where the OpenID Connect document would be does not hide the other one', async (t) => {
+  const world = await untilDone(t, worldWith({ discovering: '' }))
+  world.answer('/.well-known/openid-configuration', () => ({ text: '<!doctype html>', headers: { 'content-type': 'text/html' } }))
+  world.answer('/.well-known/oauth-authorization-server', () => ({
+    json: { issuer: world.origin, authorization_endpoint: `${world.origin}/go` },
+  }))
+  assert((await world.mode.begin(world.registration, attempt())).url.startsWith(`${world.origin}/go?`))
+})
+
+test('an endpoint that the discovery document lacks is told by its name there', async (t) => {
+  const world = await untilDone(t, worldWith({ discovering: '' }))
+  world.answer('/.well-known/openid-configuration', () => ({ json: { issuer: world.origin } }))
+  const told = await refusalOf(world.mode.begin(world.registration, attempt()))
+  assert.match(told, /discovery document of .* has no authorization_endpoint.*authorize_url/)
+})
+
+async function refusalOf(work: Promise<unknown>): Promise<string> {
+  const error = await work.then(
+    () => assert.fail('it was not refused'),
+    (refused: unknown) => refused,
+  )
+  assert(error instanceof BrokerError)
+  assert.equal(error.code, 'CONNECT_FAILED')
+  return error.message
+}
