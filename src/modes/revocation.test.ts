@@ -180,6 +180,17 @@ test('S-76 a provider without a way to revoke says so', async (t) => {
   assert.equal((await world.mode.revoke({ ...world.registration, provider }, credentials())).outcome, 'unsupported')
 })
 
+test('S-76 a provider without a way to revoke says so, too, where its issuer is only there to be compared with', async (t) => {
+  const world = await untilDone(t, worldWith({ issuer: true }))
+  const { revoke_url: _, ...provider } = world.registration.provider
+  const revoke = () => world.mode.revoke({ ...world.registration, provider }, credentials())
+  world.answer('/.well-known/openid-configuration', () => ({ status: 503 }))
+  assert.equal((await revoke()).outcome, 'failed', 'nobody knows')
+  const later = await untilDone(t, worldWith({ issuer: true }))
+  const { revoke_url: _url, ...same } = later.registration.provider
+  assert.equal((await later.mode.revoke({ ...later.registration, provider: same }, credentials())).outcome, 'unsupported')
+})
+
 test('F-50 a provider that cannot be reached has revoked nothing', async (t) => {
   const world = await untilDone(t, worldWith({ provider: { revoke_url: 'http://127.0.0.1:1/revoke' } }))
   assert.equal((await world.mode.revoke(world.registration, credentials())).outcome, 'failed')

@@ -35,9 +35,11 @@ const KNOWS_NO_SUCH_TOKEN: Revoked = { outcome: 'failed', reason: UNSUPPORTED_TY
 
 async function revokeGrant(means: Means, registration: Registration, credentials: Credentials): Promise<Revoked> {
   const { net, metadataOf, now } = means
-  const endpoints = await endpointsOf(registration, metadataOf, ['revoke_url'])
-  const url = endpoints.find('revoke_url')
-  if (url === null) return { outcome: 'unsupported' }
+  const endpoints = await endpointsOf(registration, metadataOf, ['revoke_url']).catch((error: unknown) =>
+    nowhere(registration, error),
+  )
+  const url = endpoints?.find('revoke_url') ?? null
+  if (endpoints === null || url === null) return { outcome: 'unsupported' }
   const all = registration.provider.revoke?.token === 'both'
   const secrets = [credentials.accessToken, ...(credentials.refreshToken ? [credentials.refreshToken] : [])]
   let said: Revoked = KNOWS_NO_SUCH_TOKEN
@@ -59,6 +61,13 @@ async function revokeGrant(means: Means, registration: Registration, credentials
     if (!all) return said
   }
   return said
+}
+
+/** No discovery document, where the file names its URLs itself, only means that there is no more to know. */
+function nowhere({ provider }: Registration, error: unknown): null {
+  const named = provider.revoke_url === undefined && provider.token_url !== undefined
+  if (named && error instanceof BrokerError && error.code === 'CONNECT_FAILED') return null
+  throw error
 }
 
 /** Revoking the refresh token ends the grant with all its access tokens; some servers only know how to revoke the latter, and some want each. */
