@@ -90,7 +90,8 @@ function addShow(connections: Command): void {
   const command = withTenant(connections.command('show <session_id>').description('one, and what ails it'))
     .option('--json', 'for programs')
     .action(async (session: string, { json, ...options }: Options) => {
-      const item = await asOperator(options, async (ports, operator) => itemOf(await readConnection(ports, operator, session)))
+      const found = await asOperator(options, (ports, operator) => readConnection(ports, operator, session))
+      const item = { ...(await itemOf(found)), kept: found.kept }
       if (json) return printJson(item)
       print(card(fieldsOf(item)))
     })
@@ -188,12 +189,13 @@ async function itemOf(found: Listed): Promise<ConnectionItem> {
 }
 
 function fieldsOf(item: ConnectionItem): Record<string, string | null> {
-  const { granted_scopes, missing_scopes, account, revocation, ...rest } = item
+  const { granted_scopes, missing_scopes, account, revocation, kept = {}, ...rest } = item
   return {
     ...rest,
     account: account && (account.label === null ? account.id : `${account.label} (${account.id})`),
     granted_scopes: granted_scopes.join(' '),
     missing_scopes: missing_scopes.join(' '),
+    ...Object.fromEntries(Object.entries(kept).map(([name, value]) => [`kept.${name}`, value])),
     ...(revocation && { revocation: toldOf(revocation) }),
   }
 }

@@ -100,10 +100,17 @@ export const EXAMPLES: Readonly<Record<string, Example>> = {
   revoke_connected_app_token: { query: { session_id: SESSION }, answer: { result: 'revoked; upstream: confirmed', ...DONE } },
   complete_connected_app: {
     body: { session_id: SESSION, completion_code: 'vN1bQz7yWk3rTf9mXc5sJp0dLh2gKa8uEi4oRt6nMqY', user_id: 'u1' },
-    answer: connection,
+    answer: { ...connection, kept: {} },
   },
   list_connections: { query: { user_id: 'u1', state: 'connected' }, answer: { connections: [connection], next_token: null } },
-  get_connection: { answer: connection },
+  get_connection: {
+    answer: {
+      ...connection,
+      key_code_ref: 'salesforce',
+      provider: 'salesforce',
+      kept: { instance_url: 'https://acme.my.salesforce.com' },
+    },
+  },
   relabel_connection: { body: { label: 'work account' }, answer: { ...connection, label: 'work account' } },
   delete_connection: { answer: { result: 'deleted', ...DONE } },
   list_events: { query: { after: 'evt_4710' }, answer: { events: [event], next_token: null } },

@@ -176,6 +176,11 @@ export interface ConnectionItem {
   readonly last_renewed_at: string | null
   /** The day (UTC) on which a token was last handed out; null: none since it was connected. */
   readonly last_used_on: string | null
+  /**
+   * What requests to the provider's API need besides the token, by the names of the provider's file: where the API of this account is, which
+   * company it is of. Of `complete` and of reading one connection; lists leave it out. What came with the browser (`realmId`) proves nothing.
+   */
+  readonly kept?: Readonly<Record<string, string>>
 }
 
 /**

@@ -206,9 +206,13 @@ export const providerSchema = fields(
     ),
     expires: Type.Optional(expiresFields),
     keep_from_answer: Type.Optional(
-      list('Fields of the token answer that are needed later, by dotted path.', PATH, 'A dotted path.'),
+      list(
+        'Fields of the token answer that requests to the API need later, by dotted path. The application reads them under `kept` of the connection.',
+        PATH,
+        'A dotted path.',
+      ),
     ),
-    keep_from_callback: Type.Optional(list("Fields of the callback's query that are needed later.", undefined, 'A parameter.')),
+    keep_from_callback: Type.Optional(list("The same, of the callback's query.", undefined, 'A parameter.')),
 
     concurrency: Type.Optional(
       Type.Integer({

@@ -1,11 +1,12 @@
-/** Whose connections there are and how they are: listing, reading, naming, deleting. No secret is opened here. */
+/** Whose connections there are and how they are: listing, reading, naming, deleting. No token is opened for it. */
 
 import { type Attempt, isPending } from './attempt.ts'
 import { allow, allowApp, allowedApps, type Caller } from './caller.ts'
-import type { Connection, Health, Upstream } from './connection.ts'
+import type { Connection, Credentials, Health, Upstream } from './connection.ts'
 import { BrokerError } from './errors.ts'
 import type { ConnectionFilter, Cursor, Ports } from './ports.ts'
 import { revokeConnection } from './revoke.ts'
+import { openKept } from './vault.ts'
 
 export const PAGE_SIZE = 50
 export const PAGE_SIZE_MAX = 500
@@ -42,14 +43,19 @@ export async function listConnections(
   return paged(connections, page.size, (connection) => ({ kind: 'connection', connection }))
 }
 
-export async function readConnection(ports: Ports, caller: Caller, session: string): Promise<Listed> {
+/** One of them, with what its application needs besides the token. */
+export async function readConnection(
+  ports: Ports,
+  caller: Caller,
+  session: string,
+): Promise<Listed & { readonly kept: Credentials['kept'] }> {
   await allow(ports, caller, 'read:connections', session, 'narrowed')
   const connection = await ports.store.connections.find(caller.tenant, session)
   const attempt = connection ? null : await ports.store.attempts.find(caller.tenant, session)
   const app = connection?.app ?? attempt?.app
   if (app !== undefined) await allowApp(ports, caller, app, session)
-  if (connection) return { kind: 'connection', connection }
-  if (attempt && isPending(attempt, ports.now())) return { kind: 'pending', attempt }
+  if (connection) return { kind: 'connection', connection, kept: await openKept(ports, connection) }
+  if (attempt && isPending(attempt, ports.now())) return { kind: 'pending', attempt, kept: {} }
   throw new BrokerError('NOT_FOUND', `no connection ${session}`)
 }
 

@@ -29,6 +29,12 @@ export async function openCredentials(ports: Ports, connection: Connection): Pro
   })
 }
 
+/** Fields of the provider's answer and of its callback that an application needs besides the token. Nothing is opened where there are none. */
+export async function openKept(ports: Ports, connection: Connection): Promise<Credentials['kept']> {
+  if (connection.health.state === 'revoked' || !connection.sealed?.extra) return {}
+  return opened(ports, connection, (row, { extra }) => (extra ? parseExtra(row.open('extra', extra)).kept : {}))
+}
+
 /** Cannot fail: whatever can was done to get the seal. */
 export function sealCredentials(row: RowSeal, { accessToken, refreshToken, also, kept }: Credentials): SealedCredentials {
   const hasExtra = Object.keys(also).length > 0 || Object.keys(kept).length > 0

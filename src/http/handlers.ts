@@ -18,6 +18,7 @@ import type { Wanted } from '../core/renew.ts'
 import { revoke } from '../core/revoke.ts'
 import { Secret } from '../core/secret.ts'
 import type { HandedOut } from '../core/token.ts'
+import { openKept } from '../core/vault.ts'
 import {
   createWebhook,
   listDeliveries,
@@ -105,7 +106,8 @@ export async function postComplete(
   { body }: Input<unknown, Static<typeof schemas.CompleteBody>>,
 ): Promise<wire.ConnectionItem> {
   const completionCode = new Secret(body.completion_code)
-  return connectionItem(await complete(ports, caller, { session: body.session_id, completionCode, owner: ownerOf(body) }))
+  const connection = await complete(ports, caller, { session: body.session_id, completionCode, owner: ownerOf(body) })
+  return { ...connectionItem(connection), kept: await openKept(ports, connection) }
 }
 
 function ownerOf({ user_id, org_code }: { user_id?: string | undefined; org_code?: string | undefined }) {
@@ -144,7 +146,7 @@ export async function getConnections(
 
 export async function getConnection(ports: Ports, caller: Caller, { params }: Input): Promise<wire.ConnectionItem> {
   const found = await readConnection(ports, caller, params['session_id']!)
-  return found.kind === 'pending' ? pendingItem(found.attempt) : connectionItem(found.connection)
+  return { ...(found.kind === 'pending' ? pendingItem(found.attempt) : connectionItem(found.connection)), kept: found.kept }
 }
 
 export async function patchConnection(

@@ -271,6 +271,12 @@ export const ConnectionItem = Type.Object({
   connected_at: nullable(Type.String()),
   last_renewed_at: nullable(Type.String()),
   last_used_on: nullable(Type.String({ description: 'A day, UTC.' })),
+  kept: Type.Optional(
+    Type.Record(Type.String(), Type.String(), {
+      description:
+        'What requests to the provider’s API need besides the token, by the names of the provider’s file (`instance_url`, `realmId`). Lists leave it out.',
+    }),
+  ),
 })
 const next_token = nullable(Type.String({ description: 'null: this is the last page.' }))
 export const ConnectionListAnswer = Type.Object({ connections: Type.Array(ConnectionItem), next_token })
