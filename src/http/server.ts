@@ -109,7 +109,8 @@ export async function createServer(ports: Ports, options: ServerOptions): Promis
   app.decorateRequest('begun', 0)
   app.setErrorHandler((thrown, request, reply) => {
     const error = asBrokerError(thrown)
-    if (STATUS[error.code] >= 500) logFailure(ports, request, error)
+    // On a page nobody but the user reads it, who cannot mend it.
+    if (STATUS[error.code] >= 500 || (error.code === 'CONNECT_FAILED' && isPage(request))) logFailure(ports, request, error)
     return isPage(request) ? sendPage(reply, STATUS[error.code], brokenPage(error)) : sendError(reply, error)
   })
   app.setNotFoundHandler((request, reply) => {
