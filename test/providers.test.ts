@@ -60,9 +60,11 @@ interface Row {
   readonly issuer?: string
   /** The token endpoint, the headers it gets, and what proves the client in the body. */
   readonly token: readonly [string, Named, Named]
+  /** Where renewals go, where that is another endpoint. */
+  readonly renewal?: string
   readonly granted: Understood & { readonly json: object; readonly account: Account | null; readonly kept?: Named }
   /** What is asked after the code was redeemed, to know whose account it is. */
-  readonly asks?: readonly { readonly url: string; readonly headers?: Named; readonly json: unknown }[]
+  readonly asks?: readonly { readonly url: string; readonly post?: unknown; readonly headers?: Named; readonly json: unknown }[]
   readonly renewed?: readonly (Understood & { readonly json: object })[]
   /** Answers to a refresh token that will not do, and who can act on them. unclear: a no that may not be final. */
   readonly refused?: readonly (Answer & {
@@ -233,7 +235,67 @@ const XERO_REVOKES: Row['revoked'] = [
   },
 ]
 
+/** What is said to a provider that is sent each token in turn, or one of them. */
+const revocations = (url: string, headers: Named, client: Named, ...tokens: string[]): Sent[] =>
+  tokens.map((token) => ({ method: 'POST', url, headers, body: { ...client, token } }))
+const BEARER_JSON = { ...JSON_BODY, ...BEARER }
+const LINEAR_VIEWER = { id: 'c7a8b8f0-6b1e-4a5c-9d65-1f2b3c4d5e6f', email: 'ada@example.com' }
+
 const ROWS: readonly Row[] = [
+  {
+    id: 'airtable',
+    pages: ['https://github.com/Airtable/oauth-example'],
+    authorize: ['https://airtable.com/oauth2/v1/authorize', { scope: 'user.email:read' }],
+    token: ['https://airtable.com/oauth2/v1/token', { ...FORM, ...BASIC }, {}],
+    granted: {
+      json: { ...TOKENS, token_type: 'Bearer', expires_in: 3600, refresh_expires_in: 5184000, scope: 'user.email:read' },
+      life: 3600,
+      scopes: ['user.email:read'],
+      account: { id: 'usrL2PNC5o3H4lBEi', label: 'ada@example.com' },
+    },
+    asks: [
+      {
+        url: 'https://api.airtable.com/v0/meta/whoami',
+        headers: { ...JSON_WANTED, ...BEARER },
+        json: { id: 'usrL2PNC5o3H4lBEi', email: 'ada@example.com' },
+      },
+    ],
+    renewed: [{ json: { ...TOKENS, token_type: 'Bearer', expires_in: 3600 }, life: 3600 }],
+    refused: [INVALID_GRANT],
+    revoked: [],
+  },
+  {
+    id: 'asana',
+    pages: ['https://developers.asana.com/docs/oauth', 'https://github.com/Asana/developer-docs'],
+    authorize: ['https://app.asana.com/-/oauth_authorize', {}],
+    token: ['https://app.asana.com/-/oauth_token', FORM, POSTED],
+    granted: {
+      json: {
+        ...TOKENS,
+        token_type: 'bearer',
+        expires_in: 3600,
+        data: { id: '4673218951', name: 'Greg Sanchez', email: 'gsanchez@example.com' },
+      },
+      life: 3600,
+      account: { id: '12345', label: 'gsanchez@example.com' },
+    },
+    asks: [
+      {
+        url: 'https://app.asana.com/api/1.0/users/me',
+        headers: { ...JSON_WANTED, ...BEARER },
+        json: { data: { gid: '12345', resource_type: 'user', name: 'Greg Sanchez', email: 'gsanchez@example.com' } },
+      },
+    ],
+    renewed: [{ json: { access_token: 'new-access', token_type: 'bearer', expires_in: 3600 }, refresh: null, life: 3600 }],
+    refused: [INVALID_GRANT],
+    revoked: [
+      {
+        sends: revocations('https://app.asana.com/-/oauth_revoke', FORM, POSTED, 'old-refresh'),
+        answers: [{ json: {} }],
+        gives: 'confirmed',
+      },
+    ],
+  },
   {
     id: 'atlassian',
     pages: [
@@ -261,6 +323,123 @@ const ROWS: readonly Row[] = [
     renewed: [{ json: { ...TOKENS, expires_in: 3600, scope: 'read:me' }, life: 3600, scopes: ['read:me'] }],
     refused: [{ ...INVALID_GRANT, status: 403 }],
     revoked: [],
+  },
+  {
+    id: 'box',
+    pages: ['https://github.com/box/box-openapi', 'https://developer.box.com/guides/authentication/tokens/revoke'],
+    authorize: ['https://account.box.com/api/oauth2/authorize', {}],
+    token: ['https://api.box.com/oauth2/token', FORM, POSTED],
+    granted: {
+      json: { ...TOKENS, expires_in: 3600, restricted_to: [], token_type: 'bearer' },
+      life: 3600,
+      account: { id: '11446498', label: 'ada@example.com' },
+    },
+    asks: [
+      {
+        url: 'https://api.box.com/2.0/users/me',
+        headers: { ...JSON_WANTED, ...BEARER },
+        json: { id: '11446498', type: 'user', name: 'Ada Lovelace', login: 'ada@example.com' },
+      },
+    ],
+    renewed: [{ json: { ...TOKENS, expires_in: 3600, restricted_to: [], token_type: 'bearer' }, life: 3600 }],
+    refused: [
+      INVALID_GRANT,
+      { status: 400, json: { error: 'invalid_client' }, outcome: 'app_rejected', reason: 'invalid_client' },
+    ],
+    revoked: [
+      {
+        sends: revocations('https://api.box.com/oauth2/revoke', FORM, POSTED, 'old-refresh', 'old-access'),
+        answers: [{}, {}],
+        gives: 'confirmed',
+      },
+    ],
+  },
+  {
+    id: 'calendly',
+    pages: [
+      'https://developer.calendly.com/how-to-access-calendly-data-on-behalf-of-authenticated-users',
+      'https://developer.calendly.com/how-to-find-the-organization-or-user-uri',
+      'https://developer.calendly.com/api-docs/calendly-o-auth/o-auth/post-oauth-revoke',
+    ],
+    authorize: ['https://auth.calendly.com/oauth/authorize', {}],
+    token: ['https://auth.calendly.com/oauth/token', { ...FORM, ...BASIC }, {}],
+    granted: {
+      json: {
+        ...TOKENS,
+        token_type: 'Bearer',
+        expires_in: 7200,
+        owner: 'https://api.calendly.com/users/AAAAAAAAAAAAAAAA',
+        organization: 'https://api.calendly.com/organizations/EBHAAFHDCAEQTSEZ',
+      },
+      life: 7200,
+      account: { id: 'https://api.calendly.com/users/AAAAAAAAAAAAAAAA', label: null },
+      kept: {
+        owner: 'https://api.calendly.com/users/AAAAAAAAAAAAAAAA',
+        organization: 'https://api.calendly.com/organizations/EBHAAFHDCAEQTSEZ',
+      },
+    },
+    renewed: [{ json: { ...TOKENS, token_type: 'Bearer', expires_in: 7200 }, life: 7200 }],
+    refused: [INVALID_GRANT],
+    revoked: [
+      {
+        sends: revocations('https://auth.calendly.com/oauth/revoke', FORM, POSTED, 'old-refresh', 'old-access'),
+        answers: [{}, {}],
+        gives: 'confirmed',
+      },
+      {
+        sends: revocations('https://auth.calendly.com/oauth/revoke', FORM, POSTED, 'old-refresh'),
+        answers: [{ status: 403, json: { error: 'unauthorized_client', error_description: 'not authorized to revoke it' } }],
+        gives: 'failed',
+      },
+    ],
+  },
+  {
+    id: 'canva',
+    pages: ['https://github.com/canva-sdks/canva-connect-api-starter-kit'],
+    authorize: ['https://www.canva.com/api/oauth/authorize', { scope: 'profile:read' }],
+    token: ['https://api.canva.com/auth/v1/oauth/token', { ...FORM, ...BASIC }, {}],
+    granted: {
+      json: { ...TOKENS, token_type: 'Bearer', expires_in: 14400, scope: 'profile:read' },
+      life: 14400,
+      scopes: ['profile:read'],
+      account: { id: 'auDAbliZ2rQNNOsUl5OLu', label: null },
+    },
+    asks: [
+      {
+        url: 'https://api.canva.com/rest/v1/users/me',
+        headers: { ...JSON_WANTED, ...BEARER },
+        json: { team_user: { user_id: 'auDAbliZ2rQNNOsUl5OLu', team_id: 'Oi2RJILTrKk0KRhRUZozX' } },
+      },
+    ],
+    renewed: [{ json: { ...TOKENS, token_type: 'Bearer', expires_in: 14400 }, life: 14400 }],
+    refused: [
+      {
+        status: 400,
+        json: { code: 'invalid_grant', message: 'Invalid refresh token' },
+        outcome: 'rejected',
+        reason: 'invalid_grant',
+      },
+      {
+        status: 401,
+        json: { code: 'invalid_access_token', message: 'Client secret is invalid for the-client' },
+        outcome: 'app_rejected',
+        reason: 'invalid_access_token',
+      },
+      { status: 401, json: { code: 'invalid_client', message: '…' }, outcome: 'app_rejected', reason: 'invalid_client' },
+      {
+        status: 429,
+        json: { code: 'too_many_requests', message: 'Too many refresh_token requests' },
+        outcome: 'unavailable',
+        reason: 'too_many_requests',
+      },
+    ],
+    revoked: [
+      {
+        sends: revocations('https://api.canva.com/auth/v1/oauth/revoke', { ...FORM, ...BASIC }, {}, 'old-refresh'),
+        answers: [{ json: {} }],
+        gives: 'confirmed',
+      },
+    ],
   },
   {
     id: 'discord',
@@ -307,6 +486,92 @@ const ROWS: readonly Row[] = [
         gives: 'confirmed',
       },
     ],
+  },
+  {
+    id: 'dropbox',
+    pages: [
+      'https://dropbox.tech/developers/using-oauth-2-0-with-offline-access',
+      'https://github.com/dropbox/dropbox-sdk-python',
+      'https://github.com/dropbox/dropbox-api-spec',
+    ],
+    authorize: ['https://www.dropbox.com/oauth2/authorize', { token_access_type: 'offline' }],
+    token: ['https://api.dropboxapi.com/oauth2/token', FORM, POSTED],
+    granted: {
+      json: {
+        ...TOKENS,
+        token_type: 'bearer',
+        expires_in: 14400,
+        scope: 'account_info.read files.metadata.read',
+        uid: '12345',
+        account_id: 'dbid:AAH4f99T0taONIb-OurWxbNQ6ywGRopQngc',
+      },
+      life: 14400,
+      scopes: ['account_info.read', 'files.metadata.read'],
+      account: { id: 'dbid:AAH4f99T0taONIb-OurWxbNQ6ywGRopQngc', label: 'franz@example.com' },
+    },
+    asks: [
+      {
+        url: 'https://api.dropboxapi.com/2/users/get_current_account',
+        post: null,
+        headers: BEARER_JSON,
+        json: { account_id: 'dbid:AAH4f99T0taONIb-OurWxbNQ6ywGRopQngc', email: 'franz@example.com', disabled: false },
+      },
+    ],
+    renewed: [{ json: { access_token: 'new-access', token_type: 'bearer', expires_in: 14400 }, refresh: null, life: 14400 }],
+    refused: [INVALID_GRANT],
+    revoked: [
+      {
+        sends: [
+          {
+            method: 'POST',
+            url: 'https://api.dropboxapi.com/2/auth/token/revoke',
+            headers: { ...JSON_WANTED, authorization: 'Bearer old-access' },
+          },
+        ],
+        answers: [{}],
+        gives: 'confirmed',
+      },
+      {
+        sends: [
+          {
+            method: 'POST',
+            url: 'https://api.dropboxapi.com/2/auth/token/revoke',
+            headers: { ...JSON_WANTED, authorization: 'Bearer old-access' },
+          },
+        ],
+        answers: [
+          {
+            status: 401,
+            json: { error_summary: 'expired_access_token/.', error: { '.tag': 'expired_access_token' } },
+          },
+        ],
+        gives: 'failed',
+      },
+    ],
+  },
+  {
+    id: 'figma',
+    pages: ['https://github.com/figma/rest-api-spec'],
+    authorize: ['https://www.figma.com/oauth', { scope: 'current_user:read' }],
+    pkce: false,
+    token: ['https://api.figma.com/v1/oauth/token', { ...FORM, ...BASIC }, {}],
+    renewal: 'https://api.figma.com/v1/oauth/refresh',
+    granted: {
+      json: { ...TOKENS, token_type: 'bearer', expires_in: 7776000 },
+      life: 7776000,
+      account: { id: '523890465', label: 'ada' },
+    },
+    asks: [
+      {
+        url: 'https://api.figma.com/v1/me',
+        headers: { ...JSON_WANTED, ...BEARER },
+        json: { id: '523890465', handle: 'ada', img_url: 'https://www.gravatar.com/avatar/x', email: 'ada@example.com' },
+      },
+    ],
+    renewed: [{ json: { access_token: 'new-access', expires_in: 7776000 }, refresh: null, life: 7776000 }],
+    refused: [INVALID_GRANT],
+    revoked: [],
+    probed: [{ answer: { status: 403, json: { status: 403, err: 'Invalid scope' } }, says: 'unknown' }],
   },
   {
     id: 'github',
@@ -566,6 +831,74 @@ const ROWS: readonly Row[] = [
     ],
   },
   {
+    id: 'linear',
+    pages: ['https://linear.app/developers/oauth-2-0-authentication'],
+    scopes: ['read', 'issues:create'],
+    authorize: ['https://linear.app/oauth/authorize', { scope: 'read,issues:create' }],
+    token: ['https://api.linear.app/oauth/token', FORM, POSTED],
+    granted: {
+      json: { ...TOKENS, token_type: 'Bearer', expires_in: 86399, scope: 'read,issues:create' },
+      life: 86399,
+      scopes: ['read', 'issues:create'],
+      account: { id: LINEAR_VIEWER.id, label: 'ada@example.com' },
+    },
+    asks: [
+      {
+        url: 'https://api.linear.app/graphql',
+        post: { query: '{ viewer { id email } }' },
+        headers: BEARER_JSON,
+        json: { data: { viewer: LINEAR_VIEWER } },
+      },
+    ],
+    renewed: [{ json: { ...TOKENS, token_type: 'Bearer', expires_in: 86399 }, life: 86399 }],
+    refused: [INVALID_GRANT],
+    revoked: [
+      {
+        sends: revocations('https://api.linear.app/oauth/revoke', FORM, {}, 'old-refresh'),
+        answers: [{}],
+        gives: 'confirmed',
+      },
+    ],
+  },
+  {
+    id: 'linkedin',
+    pages: [
+      'https://learn.microsoft.com/en-us/linkedin/shared/authentication/programmatic-refresh-tokens',
+      'https://github.com/linkedin-developers/linkedin-api-js-client',
+    ],
+    authorize: ['https://www.linkedin.com/oauth/v2/authorization', { scope: 'openid profile', nonce: 'the-nonce' }],
+    pkce: false,
+    token: ['https://www.linkedin.com/oauth/v2/accessToken', FORM, POSTED],
+    granted: {
+      json: {
+        ...TOKENS,
+        expires_in: 5183999,
+        refresh_token_expires_in: 31536000,
+        scope: 'openid,profile',
+        id_token: await idTokenOf('https://www.linkedin.com', '782bbtaQ', { name: 'John Doe' }),
+      },
+      life: 5183999,
+      scopes: ['openid', 'profile'],
+      account: { id: '782bbtaQ', label: 'John Doe' },
+    },
+    asks: [
+      {
+        url: 'https://api.linkedin.com/v2/userinfo',
+        headers: { ...JSON_WANTED, ...BEARER },
+        json: { sub: '782bbtaQ', name: 'John Doe', given_name: 'John', family_name: 'Doe' },
+      },
+    ],
+    renewed: [
+      {
+        json: { ...TOKENS, expires_in: 5183999, refresh_token_expires_in: 26438400, scope: 'openid' },
+        life: 5183999,
+        scopes: ['openid'],
+      },
+    ],
+    refused: [INVALID_GRANT],
+    revoked: [],
+  },
+  {
     id: 'microsoft',
     pages: [
       'https://learn.microsoft.com/en-us/entra/identity-platform/v2-oauth2-auth-code-flow',
@@ -705,6 +1038,89 @@ const ROWS: readonly Row[] = [
       { status: 503, outcome: 'unavailable', reason: 'http_503' },
     ],
     revoked: [],
+  },
+  {
+    id: 'pipedrive',
+    pages: ['https://github.com/pipedrive/client-nodejs', 'https://pipedrive.readme.io/docs/marketplace-oauth-authorization'],
+    authorize: ['https://oauth.pipedrive.com/oauth/authorize', {}],
+    token: ['https://oauth.pipedrive.com/oauth/token', { ...FORM, ...BASIC }, {}],
+    granted: {
+      json: {
+        ...TOKENS,
+        token_type: 'Bearer',
+        expires_in: 3599,
+        scope: 'deals:read,contacts:full',
+        api_domain: 'https://acme.pipedrive.com',
+      },
+      life: 3599,
+      scopes: ['deals:read', 'contacts:full'],
+      account: { id: '1', label: 'ada@example.com' },
+      kept: { api_domain: 'https://acme.pipedrive.com' },
+    },
+    asks: [
+      {
+        url: 'https://api.pipedrive.com/api/v1/users/me',
+        headers: { ...JSON_WANTED, ...BEARER },
+        json: { success: true, data: { id: 1, name: 'Ada', email: 'ada@example.com', company_id: 2 } },
+      },
+    ],
+    renewed: [
+      {
+        json: { ...TOKENS, token_type: 'Bearer', expires_in: 3599, api_domain: 'https://acme.pipedrive.com' },
+        life: 3599,
+      },
+    ],
+    refused: [INVALID_GRANT],
+    revoked: [
+      {
+        sends: [
+          {
+            method: 'POST',
+            url: 'https://oauth.pipedrive.com/oauth/revoke',
+            headers: { ...FORM, ...BASIC },
+            body: { token: 'old-refresh', token_type_hint: 'refresh_token' },
+          },
+        ],
+        answers: [{}],
+        gives: 'confirmed',
+      },
+    ],
+  },
+  {
+    id: 'quickbooks',
+    pages: ['https://github.com/intuit/oauth-jsclient'],
+    config: { accounts: 'sandbox-accounts' },
+    authorize: [
+      'https://appcenter.intuit.com/connect/oauth2',
+      { scope: 'com.intuit.quickbooks.accounting openid email', nonce: 'the-nonce' },
+    ],
+    token: ['https://oauth.platform.intuit.com/oauth2/v1/tokens/bearer', { ...FORM, ...BASIC }, {}],
+    granted: {
+      json: { ...TOKENS, token_type: 'bearer', expires_in: '3600', x_refresh_token_expires_in: '8726400', id_token: 'e30.e30.x' },
+      life: 3600,
+      account: { id: '1182d6ec-2a1f-4aa3-af3f-bb3b95db45af', label: 'john@example.com' },
+    },
+    asks: [
+      {
+        url: 'https://sandbox-accounts.platform.intuit.com/v1/openid_connect/userinfo',
+        headers: { ...JSON_WANTED, ...BEARER },
+        json: { sub: '1182d6ec-2a1f-4aa3-af3f-bb3b95db45af', email: 'john@example.com', emailVerified: true },
+      },
+    ],
+    renewed: [{ json: { ...TOKENS, token_type: 'bearer', expires_in: 3600, x_refresh_token_expires_in: 8726400 }, life: 3600 }],
+    refused: [INVALID_GRANT],
+    revoked: [
+      {
+        sends: revocations(
+          'https://developer.api.intuit.com/v2/oauth2/tokens/revoke',
+          { ...JSON_BODY, ...BASIC },
+          {},
+          'old-refresh',
+        ),
+        answers: [{}],
+        gives: 'confirmed',
+      },
+    ],
   },
   {
     id: 'salesforce',
@@ -855,6 +1271,114 @@ const ROWS: readonly Row[] = [
     probed: SLACK_PROBED,
   },
   {
+    id: 'spotify',
+    pages: ['https://github.com/spotify/web-api-examples'],
+    authorize: ['https://accounts.spotify.com/authorize', { scope: 'user-read-email' }],
+    token: ['https://accounts.spotify.com/api/token', { ...FORM, ...BASIC }, {}],
+    granted: {
+      json: { ...TOKENS, token_type: 'Bearer', expires_in: 3600, scope: 'user-read-email' },
+      life: 3600,
+      scopes: ['user-read-email'],
+      account: { id: 'ada', label: 'Ada Lovelace' },
+    },
+    asks: [
+      {
+        url: 'https://api.spotify.com/v1/me',
+        headers: { ...JSON_WANTED, ...BEARER },
+        json: { id: 'ada', display_name: 'Ada Lovelace', type: 'user' },
+      },
+    ],
+    renewed: [
+      { json: { access_token: 'new-access', token_type: 'Bearer', expires_in: 3600 }, refresh: null, life: 3600 },
+      { json: { ...TOKENS, token_type: 'Bearer', expires_in: 3600 }, life: 3600 },
+    ],
+    refused: [INVALID_GRANT],
+    revoked: [],
+  },
+  {
+    id: 'todoist',
+    habit: 'an app with refresh tokens',
+    pages: ['https://github.com/Doist/todoist-sdk-typescript'],
+    scopes: ['data:read', 'task:add'],
+    authorize: ['https://todoist.com/oauth/authorize', { scope: 'data:read,task:add' }],
+    token: ['https://todoist.com/oauth/access_token', JSON_BODY, POSTED],
+    granted: {
+      json: { ...TOKENS, token_type: 'Bearer', expires_in: 3600, scope: 'data:read task:add' },
+      life: 3600,
+      scopes: ['data:read', 'task:add'],
+      account: { id: '2671355', label: 'ada@example.com' },
+    },
+    asks: [
+      {
+        url: 'https://api.todoist.com/api/v1/user',
+        headers: { ...JSON_WANTED, ...BEARER },
+        json: { id: '2671355', email: 'ada@example.com', full_name: 'Ada Lovelace' },
+      },
+    ],
+    renewed: [{ json: { ...TOKENS, token_type: 'Bearer', expires_in: 3600 }, life: 3600 }],
+    refused: [INVALID_GRANT],
+    revoked: [
+      {
+        sends: revocations('https://api.todoist.com/api/v1/revoke', { ...JSON_BODY, ...BASIC }, {}, 'old-access'),
+        answers: [{}],
+        gives: 'confirmed',
+      },
+    ],
+  },
+  {
+    id: 'todoist',
+    habit: 'an app that was registered before',
+    pages: ['https://github.com/Doist/todoist-sdk-typescript'],
+    authorize: ['https://todoist.com/oauth/authorize', { scope: 'data:read' }],
+    token: ['https://todoist.com/oauth/access_token', JSON_BODY, POSTED],
+    granted: {
+      json: { access_token: 'new-access', token_type: 'Bearer' },
+      refresh: null,
+      life: null,
+      account: { id: '2671355', label: 'ada@example.com' },
+    },
+    asks: [{ url: 'https://api.todoist.com/api/v1/user', json: { id: '2671355', email: 'ada@example.com' } }],
+    revoked: [
+      {
+        without: 'refresh',
+        sends: revocations('https://api.todoist.com/api/v1/revoke', { ...JSON_BODY, ...BASIC }, {}, 'old-access'),
+        answers: [{}],
+        gives: 'confirmed',
+      },
+    ],
+  },
+  {
+    id: 'x',
+    pages: [
+      'https://docs.x.com/fundamentals/authentication/oauth-2-0/authorization-code',
+      'https://docs.x.com/fundamentals/authentication/oauth-2-0/user-access-token',
+    ],
+    authorize: ['https://x.com/i/oauth2/authorize', { scope: 'tweet.read users.read offline.access' }],
+    token: ['https://api.x.com/2/oauth2/token', { ...FORM, ...BASIC }, {}],
+    granted: {
+      json: { ...TOKENS, token_type: 'bearer', expires_in: 7200, scope: 'tweet.read users.read offline.access' },
+      life: 7200,
+      scopes: ['tweet.read', 'users.read', 'offline.access'],
+      account: { id: '2244994945', label: 'XDevelopers' },
+    },
+    asks: [
+      {
+        url: 'https://api.x.com/2/users/me',
+        headers: { ...JSON_WANTED, ...BEARER },
+        json: { data: { id: '2244994945', name: 'Developers', username: 'XDevelopers' } },
+      },
+    ],
+    renewed: [{ json: { ...TOKENS, token_type: 'bearer', expires_in: 7200 }, life: 7200 }],
+    refused: [INVALID_GRANT],
+    revoked: [
+      {
+        sends: revocations('https://api.x.com/2/oauth2/revoke', { ...FORM, ...BASIC }, {}, 'old-refresh', 'old-access'),
+        answers: [{ json: { revoked: true } }, { json: { revoked: true } }],
+        gives: 'confirmed',
+      },
+    ],
+  },
+  {
     id: 'xero',
     pages: XERO_PAGES,
     authorize: ['https://login.xero.com/identity/connect/authorize', { scope: 'accounting.settings.read offline_access' }],
@@ -908,6 +1432,34 @@ const ROWS: readonly Row[] = [
     },
     asks: [{ url: 'https://identity.xero.com/.well-known/openid-configuration/jwks', json: KEY_SET }],
     revoked: XERO_REVOKES,
+  },
+  {
+    id: 'zoom',
+    pages: ['https://github.com/zoom/skills'],
+    authorize: ['https://zoom.us/oauth/authorize', {}],
+    token: ['https://zoom.us/oauth/token', { ...FORM, ...BASIC }, {}],
+    granted: {
+      json: { ...TOKENS, token_type: 'bearer', expires_in: 3600, scope: 'user:read:user', api_url: 'https://api.zoom.us' },
+      life: 3600,
+      scopes: ['user:read:user'],
+      account: { id: 'KDcuGIm1QgePTO8WbOqwIQ', label: 'ada@example.com' },
+    },
+    asks: [
+      {
+        url: 'https://api.zoom.us/v2/users/me',
+        headers: { ...JSON_WANTED, ...BEARER },
+        json: { id: 'KDcuGIm1QgePTO8WbOqwIQ', email: 'ada@example.com', account_id: 'EAcuGIm1QgePTO8WbOqwIQ' },
+      },
+    ],
+    renewed: [{ json: { ...TOKENS, token_type: 'bearer', expires_in: 3600 }, life: 3600 }],
+    refused: [INVALID_GRANT],
+    revoked: [
+      {
+        sends: revocations('https://zoom.us/oauth/revoke', { ...FORM, ...BASIC }, {}, 'old-access'),
+        answers: [{ json: { status: 'success' } }],
+        gives: 'confirmed',
+      },
+    ],
   },
 ]
 
@@ -969,8 +1521,8 @@ for (const row of ROWS) {
       tokenRequestOf(row, { grant_type: 'authorization_code', code: 'the-code', redirect_uri: CALLBACK, ...verifier }),
     )
     assert.deepEqual(
-      further.map(({ method, url }) => `${method} ${url}`),
-      asks.map(({ url }) => `GET ${url}`),
+      further.map(({ method, url, body }) => ({ method, url, post: body })),
+      asks.map(({ url, post }) => ({ method: post === undefined ? 'GET' : 'POST', url, post })),
     )
     for (const [index, { headers }] of asks.entries()) if (headers) assert.deepEqual(further[index]?.headers, headers)
   })
@@ -982,7 +1534,8 @@ for (const row of ROWS) {
       const result = await (await mode.prepareRenewal(registrationFor(row), credentials()))()
       assert(result.outcome === 'renewed', JSON.stringify(result))
       assertUnderstood(result.grant, answer)
-      assert.deepEqual(sent, [tokenRequestOf(row, { grant_type: 'refresh_token', refresh_token: 'old-refresh' })])
+      const request = tokenRequestOf(row, { grant_type: 'refresh_token', refresh_token: 'old-refresh' })
+      assert.deepEqual(sent, [{ ...request, url: row.renewal ?? request.url }])
     })
   }
 
@@ -1018,7 +1571,8 @@ for (const row of ROWS) {
     for (const { answer, says } of [...dead, ...always, ...probed]) {
       const { mode, sent } = speaking([answer])
       assert.equal(await mode.probe(registration, credentials()), says, JSON.stringify(answer))
-      assert.deepEqual([sent[0]?.method, sent[0]?.headers['authorization']], ['GET', 'Bearer old-access'])
+      const method = registration.provider.probe?.post === undefined ? 'GET' : 'POST'
+      assert.deepEqual([sent[0]?.method, sent[0]?.headers['authorization']], [method, 'Bearer old-access'])
     }
     assert.equal(await speaking([]).mode.probe(registration, credentials()), 'unknown', 'nobody answers')
   })

@@ -5,6 +5,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { expandHosts, expandUrl } from '../core/provider-url.ts'
+import { readSetupText } from './file.ts'
 import { loadCatalog, readCatalog } from './load.ts'
 import { urlsOf } from './provider-rules.ts'
 
@@ -24,6 +25,9 @@ const PROMISED = [
   'atlassian',
   'patreon',
   'xero',
+  // What people ask for beside these.
+  ...['airtable', 'asana', 'box', 'calendly', 'canva', 'dropbox', 'figma', 'linear'],
+  ...['linkedin', 'pipedrive', 'quickbooks', 'spotify', 'todoist', 'x', 'zoom'],
 ]
 
 test('the providers that the documentation promises are there, and every file is one', () => {
@@ -68,30 +72,56 @@ function allowed(host: string, hosts: readonly string[]): boolean {
   return hosts.some((pattern) => (pattern.startsWith('*.') ? host.endsWith(pattern.slice(1)) : host === pattern))
 }
 
+test('the README names every provider, and nobody else', () => {
+  const [, list = ''] = /\n\n((?:\[[^\]]+\]\(\S+\.yaml\)[ ·\n]*)+)\n/.exec(readFileSync(join(FOLDER, 'README.md'), 'utf8')) ?? []
+  const named = [...list.matchAll(/\[([^\]]+)\]\((\S+)\.yaml\)/g)].map(([, name, id]) => `${id} ${name}`)
+  assert.deepEqual(named.sort(), [...catalog.values()].map(({ id, name }) => `${id} ${name}`).sort())
+})
+
 test('a refresh token that must not be sent twice is known as such', () => {
   const windows = Object.fromEntries([...catalog].map(([id, { rotation }]) => [id, rotation?.window ?? null]))
   assert.deepEqual(windows, {
+    airtable: null,
+    asana: 'until_next_use',
     atlassian: '600s',
+    box: 'none',
+    calendly: 'none',
+    canva: null,
     discord: null,
+    dropbox: 'until_next_use',
+    figma: null,
     github: 'none',
     gitlab: 'none',
     google: 'until_next_use',
     hubspot: null,
+    linear: null,
+    linkedin: 'until_next_use',
     microsoft: 'until_next_use',
     notion: null,
     patreon: null,
+    pipedrive: null,
+    quickbooks: '86400s',
     salesforce: 'none',
     slack: null,
     'slack-user': null,
+    spotify: null,
+    todoist: null,
+    x: null,
     xero: '1800s',
+    zoom: 'none',
   })
 })
 
-test('the example of the README works as it stands there', () => {
+test('the examples of the README work as they stand there', () => {
   const readme = readFileSync(join(FOLDER, 'README.md'), 'utf8')
-  const example = /```yaml\n([^]*?)```/.exec(readme)?.[1] ?? ''
+  const [own = '', example = ''] = [...readme.matchAll(/```yaml\n([^]*?)```/g)].map(([, block = '']) => block)
   const acme =
     readCatalog([{ name: 'acme.yaml', text: example.replaceAll(/^ {3}/gm, '') }]).get('acme') ??
     assert.fail('there is no example')
   assert.equal(expandUrl(acme, acme.token_url ?? '', { subdomain: 'widgets' }), 'https://widgets.acme.example/oauth/token')
+  const setup = readSetupText(own, 'README.md', {}, catalog)
+  assert.deepEqual(
+    setup.providers.map(({ id }) => id),
+    ['login'],
+  )
 })

@@ -87,6 +87,11 @@ const WRONG: readonly [string, string, string][] = [
   ],
   ['an issuer with a query', 'issuer: https://acme.example/?a=b', 'acme.yaml:10:9: issuer: must not have a query'],
   [
+    'something to post that is no JSON',
+    'probe: {url: "https://x.example/", post: "{viewer}"}',
+    'acme.yaml:10:42: probe.post: must be JSON, in quotes',
+  ],
+  [
     'a discovery document in the place of its issuer',
     'issuer: https://acme.example/.well-known/openid-configuration',
     'acme.yaml:10:9: issuer: is where its discovery document is',

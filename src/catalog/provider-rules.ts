@@ -154,6 +154,10 @@ function details(provider: Partial<Provider>): Told[] {
   const seconds = Number(/^(\d+)s$/.exec(provider.rotation?.window ?? '')?.[1] ?? 0)
   if (seconds > WINDOW_SECONDS_MAX)
     told.push({ path: ['rotation', 'window'], message: 'must be 30 days at most: until_next_use has no end' })
+  for (const field of ['identity', 'probe'] as const) {
+    const post = provider[field]?.post
+    if (post !== undefined && !isJson(post)) told.push({ path: [field, 'post'], message: 'must be JSON, in quotes' })
+  }
   if (provider.checked !== undefined && !isDay(provider.checked))
     told.push({ path: ['checked'], message: 'must be a day that exists' })
   return told
@@ -162,6 +166,15 @@ function details(provider: Partial<Provider>): Told[] {
 export function isDay(text: string): boolean {
   const at = Date.parse(`${text}T00:00:00Z`)
   return Number.isFinite(at) && new Date(at).toISOString().startsWith(text)
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text)
+    return true
+  } catch {
+    return false
+  }
 }
 
 function compiles(pattern: string): boolean {

@@ -41,6 +41,8 @@ const statuses = (description: string) =>
 
 export const CLIENT_AUTHS = ['basic', 'basic_encoded', 'post', 'none', 'private_key_jwt'] as const
 
+const POST = 'JSON to send, by POST, where the API takes no GET, such as a GraphQL query.'
+
 const configField = fields(
   {
     title: text('What to ask the operator for.'),
@@ -246,6 +248,7 @@ export const providerSchema = fields(
       fields(
         {
           url: url('A GET with the access token.'),
+          post: Type.Optional(text(POST)),
           id: path('Dotted path of an id that never changes; a number is a place in a list.'),
           label: Type.Optional(path('Dotted path of a name that a person knows the account by.')),
         },
@@ -265,6 +268,7 @@ export const providerSchema = fields(
       fields(
         {
           url: url('A GET with the access token.'),
+          post: Type.Optional(text(POST)),
           dead: Type.Optional(statuses('Statuses that mean that the token is dead.')),
         },
         'A harmless request that proves a token lives or is dead.',

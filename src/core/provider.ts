@@ -112,14 +112,14 @@ export interface Provider {
     readonly gone?: readonly string[]
   }
   /**
-   * Where to read the connected account's stable id and a name a person knows it by: a GET with the access token.
-   * `id` and `label` are dotted paths; a number in them is a place in a list.
+   * Where to read the connected account's stable id and a name a person knows it by: a GET with the access token, or a POST with the JSON
+   * that stands under `post`. `id` and `label` are dotted paths; a number in them is a place in a list.
    */
-  readonly identity?: { readonly url: string; readonly id: string; readonly label?: string }
+  readonly identity?: { readonly url: string; readonly post?: string; readonly id: string; readonly label?: string }
   /** The same, where the answer to the code tells it (dotted paths from its top): nobody needs to be asked. Wins over `identity`. */
   readonly account_at?: { readonly id: string; readonly label?: string }
-  /** A harmless GET that proves a token lives or is dead. */
-  readonly probe?: { readonly url: string; readonly dead?: readonly number[] }
+  /** A harmless request, GET unless there is something to `post`, that proves a token lives or is dead. */
+  readonly probe?: { readonly url: string; readonly post?: string; readonly dead?: readonly number[] }
   /** Hosts an access token may be sent to: exact names, or `*.` and a domain for everything below it. */
   readonly hosts?: readonly string[]
 }

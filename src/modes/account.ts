@@ -13,7 +13,7 @@ export async function askAccount(net: Net, registration: Registration, accessTok
   const { identity } = registration.provider
   if (!identity) return null
   try {
-    const answer = await net.request(apiRequest(registration, identity.url, accessToken))
+    const answer = await net.request(apiRequest(registration, identity, accessToken))
     return answer.status >= 200 && answer.status <= 299 ? accountAt(readJson(answer), identity) : null
   } catch {
     return null

@@ -13,10 +13,10 @@ const DEAD = [401]
 
 /** Never throws: what does not answer proves nothing. */
 export async function probe(net: Net, registration: Registration, { accessToken }: Credentials): Promise<Liveness> {
-  const url = registration.provider.probe?.url
-  if (url === undefined) return 'unknown'
+  const asked = registration.provider.probe
+  if (!asked) return 'unknown'
   try {
-    return livenessOf(registration.provider, await net.request(apiRequest(registration, url, accessToken)))
+    return livenessOf(registration.provider, await net.request(apiRequest(registration, asked, accessToken)))
   } catch {
     return 'unknown'
   }
