@@ -3,7 +3,7 @@
 import type { Command } from 'commander'
 import type { Attempt } from '../src/core/attempt.ts'
 import { messageOf } from '../src/core/event.ts'
-import { type Erasure, eraseOwner, erasureOf, exportOwner, type OwnerRecord } from '../src/core/owner.ts'
+import { type Erasure, eraseOwner, erasureOf, exportOwner, type ToldOwner } from '../src/core/owner.ts'
 import type { OwnerFilter } from '../src/core/ports.ts'
 import { type ConfirmOptions, confirmed } from './confirm.ts'
 import { UsageError } from './failure.ts'
@@ -57,10 +57,10 @@ function addExport(owner: Command): void {
   withExamples(command, { 'latchstring owner export --org-code org_1 --tenant acme': 'of everybody in an organisation' })
 }
 
-async function shown({ connections, attempts, events, audit, deliveries }: OwnerRecord): Promise<object> {
+async function shown({ connections, attempts, events, audit, deliveries }: ToldOwner): Promise<object> {
   const { auditItem, connectionItem, deliveryItem } = await import('../src/http/items.ts')
   return {
-    connections: connections.map(connectionItem),
+    connections: connections.map((connection) => ({ ...connectionItem(connection), kept: connection.kept })),
     attempts: attempts.map(attemptItem),
     events: events.map(messageOf),
     audit: audit.map(auditItem),

@@ -5,11 +5,12 @@ import { type AuditEntry, entriesOf } from './audit.ts'
 import { deleteConnection, listConnections, PAGE_SIZE_MAX } from './browse.ts'
 import { allow, type Caller } from './caller.ts'
 import { isErased, pseudonymOf } from './checkpoint.ts'
-import type { Connection } from './connection.ts'
+import type { Connection, Credentials } from './connection.ts'
 import { BrokerError } from './errors.ts'
 import type { ConnectionEvent } from './event.ts'
 import type { Cursor, Fact, OwnerFilter, Ports } from './ports.ts'
 import { settleJournal } from './settle.ts'
+import { openKept } from './vault.ts'
 import type { Delivery } from './webhook.ts'
 
 const PAGE_ROWS = 500
@@ -26,15 +27,22 @@ export interface OwnerRecord {
   readonly deliveries: readonly Delivery[]
 }
 
+/** With what their providers told, for the application's requests to them. */
+export interface ToldOwner extends OwnerRecord {
+  readonly connections: readonly (Connection & { readonly kept: Credentials['kept'] })[]
+}
+
 /** No token is among it. */
-export async function exportOwner(ports: Ports, operator: Caller, owner: OwnerFilter): Promise<OwnerRecord> {
+export async function exportOwner(ports: Ports, operator: Caller, owner: OwnerFilter): Promise<ToldOwner> {
   await allow(ports, operator, 'read:audit', 'owner')
   assertSomebody(owner)
   const found = await everythingOf(ports, operator, owner)
+  const connections: ToldOwner['connections'][number][] = []
+  for (const connection of found.connections) connections.push({ ...connection, kept: await openKept(ports, connection) })
   await ports.store.record(
     pseudonymsOf(ports, operator.tenant, found).map((subject) => fact(ports, operator, 'owner.exported', subject)),
   )
-  return found
+  return { ...found, connections }
 }
 
 export interface Erasure {

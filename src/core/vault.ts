@@ -32,7 +32,13 @@ export async function openCredentials(ports: Ports, connection: Connection): Pro
 /** Fields of the provider's answer and of its callback that an application needs besides the token. Nothing is opened where there are none. */
 export async function openKept(ports: Ports, connection: Connection): Promise<Credentials['kept']> {
   if (connection.health.state === 'revoked' || !connection.sealed?.extra) return {}
-  return opened(ports, connection, (row, { extra }) => (extra ? parseExtra(row.open('extra', extra)).kept : {}))
+  try {
+    return await opened(ports, connection, (row, { extra }) => (extra ? parseExtra(row.open('extra', extra)).kept : {}))
+  } catch (error) {
+    // The operator was told. How the connection stands can be told all the same.
+    if (error instanceof BrokerError && error.code === 'INTEGRITY_FAILURE') return {}
+    throw error
+  }
 }
 
 /** Cannot fail: whatever can was done to get the seal. */
