@@ -9,11 +9,12 @@ import { backoff } from './backoff.ts'
 import type { Connection, Health, Revocation, Upstream } from './connection.ts'
 import { BrokerError } from './errors.ts'
 import { connectionFact } from './event.ts'
+import { hasLife, withLivingToken } from './living-token.ts'
 import type { Fact, Liveness, Mode, Ports, Revoked } from './ports.ts'
 import { registrationOf } from './registration.ts'
 import { openCredentials } from './vault.ts'
 
-/** Longer than finding the endpoint, two requests to it and two to the probe may take. */
+/** Longer than finding the endpoint, two requests to it (or a renewal and one) and two to the probe may take. */
 const LEASE_MS = 60_000
 const RETRY = { min: 10_000, max: 6 * 3_600_000 }
 /** Whoever wants to know waits that long for somebody else's attempt: it may be in the hands of a process that died. */
@@ -79,8 +80,8 @@ export async function takeBack(
 
 /** One attempt under the lease. null: somebody wrote in between, and what was found out is about something else. */
 async function askOnce(ports: Ports, claimed: Connection): Promise<Ended | null> {
-  const asked = await ask(ports, claimed)
-  const { connection, ended } = judged(claimed, asked, { now: ports.now(), chance: ports.chance() })
+  const { asked, held } = await ask(ports, claimed)
+  const { connection, ended } = judged(held, asked, { now: ports.now(), chance: ports.chance() })
   const facts = ended ? [fact(ports, connection, ended)] : []
   if (!(await ports.store.connections.settle(claimed, connection, facts))) return null
   tell(ports, connection, asked, ended)
@@ -96,25 +97,41 @@ export type Asked =
       readonly accepted: boolean
     })
 
+interface Asking {
+  readonly asked: Asked
+  /** With what a renewal brought, where there had to be one. */
+  readonly held: Connection
+}
+
 /** Never throws: what could not be done can be tried again. */
-async function ask(ports: Ports, connection: Connection): Promise<Asked> {
+async function ask(ports: Ports, connection: Connection): Promise<Asking> {
   const { tenant, id, app } = connection
   const accepted = revocationOf(connection)?.accepted ?? false
+  let held = connection
   try {
-    const { credentials } = await openCredentials(ports, connection)
+    const { credentials, row } = await openCredentials(ports, connection)
     const { registration } = await registrationOf(ports, tenant, app)
     const mode = ports.modeOf(registration.provider)
-    const probe = () => probed(ports, connection, () => mode.probe(registration, credentials))
-    return accepted
-      ? await askedAgain(() => mode.revoke(registration, credentials), probe, !hasLife(connection, ports.now()))
-      : await askedFirst(() => mode.revoke(registration, credentials), probe)
+    const begun = { connection, credentials }
+    const living = accepted ? { held: begun } : await withLivingToken(ports, mode, registration, begun, row)
+    if ('instead' in living) return { asked: saidAlready(living.instead), held }
+    held = living.held.connection
+    const probe = () => probed(ports, held, () => mode.probe(registration, living.held.credentials))
+    const revoke = () => mode.revoke(registration, living.held.credentials)
+    const asked = accepted ? await askedAgain(revoke, probe, !hasLife(held, ports.now())) : await askedFirst(revoke, probe)
+    return { asked, held }
   } catch (error) {
     const code = error instanceof BrokerError ? error.code : 'INTERNAL'
     if (code !== 'INTEGRITY_FAILURE') {
       ports.log('warn', 'a revocation did not reach the provider', { tenant, session: id, key_code_ref: app, error })
     }
-    return { outcome: 'failed', reason: code.toLowerCase(), retryAfterMs: null, final: false, accepted }
+    return { asked: { outcome: 'failed', reason: code.toLowerCase(), retryAfterMs: null, final: false, accepted }, held }
   }
+}
+
+function saidAlready(said: Revoked): Asked {
+  if (said.outcome === 'failed') return { ...said, accepted: false }
+  return said.outcome === 'confirmed' ? { outcome: 'confirmed', proved: false } : said
 }
 
 type Probe = () => Promise<Liveness>
@@ -123,8 +140,7 @@ type Probe = () => Promise<Liveness>
 async function askedFirst(revoke: () => ReturnType<Mode['revoke']>, probe: Probe): Promise<Asked> {
   const before = await probe()
   const said = await revoke()
-  if (said.outcome === 'unsupported') return said
-  if (said.outcome === 'failed') return { ...said, accepted: false }
+  if (said.outcome !== 'confirmed') return saidAlready(said)
   const found = before === 'alive' ? await probe() : 'unknown'
   return found === 'alive' ? aliveStill(null) : { outcome: 'confirmed', proved: found === 'dead' }
 }
@@ -205,7 +221,7 @@ export async function takeBackLate(ports: Ports, late: Connection): Promise<void
 
 /** Of a connection that was deleted nothing is kept, so there is one try. */
 async function forget(ports: Ports, late: Connection): Promise<void> {
-  const asked = await ask(ports, late)
+  const { asked } = await ask(ports, late)
   if (asked.outcome !== 'failed') return
   const { tenant, id: session } = late
   ports.log('warn', 'what a late renewal brought was not taken back', { tenant, session, reason: asked.reason })
@@ -232,10 +248,6 @@ function fact({ now }: Ports, connection: Judged['connection'], ended: Revocatio
 
 function revocationOf({ health }: Connection): Revocation | null {
   return (health.state === 'revoked' && health.revocation) || null
-}
-
-function hasLife({ expiresAt }: Connection, now: number): boolean {
-  return expiresAt === null || expiresAt > now
 }
 
 function isHeld({ lease }: Connection, now: number): boolean {

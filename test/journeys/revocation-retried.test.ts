@@ -293,3 +293,64 @@ test('F-51 what breaks beside a newer connection of the same owner, or the same 
   assert.match((await broken(other)).detail, /superseded_by_reconnect/, 'everybody is Ada at the sandbox')
   assert.doesNotMatch((await broken(newer)).detail, /superseded/)
 })
+
+const BY_ACCESS_TOKEN = { revoke: { token: 'access' } }
+const renewals = (world: World) => world.sandbox.control.count('refresh')
+
+test('F-50 where a grant is taken back by a living access token only, one that has ended is renewed for it', async (t) => {
+  const world = await untilDone(t, startWorld({ provider: BY_ACCESS_TOKEN }))
+  const session = await world.connect()
+  world.pass(2 * HOUR)
+  assert.equal((await world.revoke(session)).body['result'], 'revoked; upstream: confirmed')
+  assert.deepEqual([renewals(world), revocations(world)], [1, 1])
+  assert((await shown(world, session)).proved_at !== null, 'a token that was alive was seen to be dead')
+
+  // One that has life left is not renewed, and neither is one whose provider takes refresh tokens.
+  const alive = await world.connect()
+  await world.revoke(alive)
+  assert.deepEqual([renewals(world), revocations(world)], [1, 2])
+})
+
+test('F-50 what a renewal before a revocation brought is what the next attempt goes on with', async (t) => {
+  const world = await untilDone(t, startWorld({ store: 'sqlite', provider: BY_ACCESS_TOKEN }))
+  const session = await world.connect()
+  world.pass(2 * HOUR)
+  world.sandbox.control.script('revoke', 'outage')
+  assert.equal((await world.revoke(session)).body['result'], 'revoked; upstream: failed')
+  assert.equal((await shown(world, session)).reason, 'http_503')
+  world.pass(MINUTE)
+  await look(world.broker)
+  await confirmed(world, session)
+  assert.deepEqual([renewals(world), revocations(world)], [1, 2])
+  assert((await shown(world, session)).proved_at !== null)
+})
+
+test('F-50 a provider that cannot renew just now is asked again, and one that has nothing left has nothing to take back', async (t) => {
+  const world = await untilDone(t, startWorld({ provider: BY_ACCESS_TOKEN }))
+  const sessions = [await world.connect('none', 'ada'), await world.connect('none', 'grace')] as const
+  world.pass(2 * HOUR)
+  world.sandbox.control.script('refresh', 'outage', 'invalid_grant')
+  await world.revoke(sessions[0])
+  assert.equal((await shown(world, sessions[0])).reason, 'http_503')
+  await world.revoke(sessions[1])
+  const { upstream, proved_at } = await shown(world, sessions[1])
+  assert.deepEqual([upstream, proved_at, revocations(world)], ['confirmed', null, 0])
+
+  world.pass(MINUTE)
+  await look(world.broker)
+  await confirmed(world, sessions[0])
+})
+
+test('F-50 a refresh token that is refused after an attempt that failed proves nothing: its successor may live', async (t) => {
+  const world = await untilDone(t, startWorld({ provider: BY_ACCESS_TOKEN }))
+  const session = await world.connect()
+  world.pass(2 * HOUR)
+  world.sandbox.control.script('refresh', 'lost_answer')
+  await world.revoke(session)
+  assert.equal((await shown(world, session)).reason, 'answer_lost')
+  world.pass(MINUTE)
+  await look(world.broker)
+  await until(async () => (await shown(world, session)).attempts === 2, 'it was not tried again')
+  const { upstream, reason, retry_at } = await shown(world, session)
+  assert.deepEqual([upstream, reason, retry_at], ['failed', 'invalid_grant', null])
+})
