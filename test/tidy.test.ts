@@ -321,7 +321,9 @@ function needs(...names: string[]): string {
 function filesIn(folder: string): File[] {
   return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
     const path = join(folder, entry.name)
-    if (entry.isDirectory()) return NOT_OURS.has(entry.name) ? [] : filesIn(path)
+    // In a second work tree .git is a file.
+    if (NOT_OURS.has(entry.name)) return []
+    if (entry.isDirectory()) return filesIn(path)
     if (!entry.isFile()) return []
     const text = readFileSync(path, 'utf8')
     return text.includes('\0') ? [] : [{ path: relative(ROOT, path).replaceAll(sep, '/'), text }] // pictures have no words
