@@ -87,6 +87,16 @@ const WRONG: readonly [string, string, string][] = [
   ],
   ['an issuer with a query', 'issuer: https://acme.example/?a=b', 'acme.yaml:10:9: issuer: must not have a query'],
   [
+    'a token among what applications are told',
+    'keep_from_answer: [team.id, authed_user.refresh_token]',
+    'acme.yaml:10:29: keep_from_answer[1]: is a secret, and applications read what is kept: it stays with us',
+  ],
+  [
+    'a code among what applications are told',
+    'keep_from_callback: [realmId, code]',
+    'acme.yaml:10:31: keep_from_callback[1]: is a secret',
+  ],
+  [
     'something to post that is no JSON',
     'probe: {url: "https://x.example/", post: "{viewer}"}',
     'acme.yaml:10:42: probe.post: must be JSON, in quotes',

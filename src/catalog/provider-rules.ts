@@ -24,6 +24,9 @@ const COMPUTED = [
   'refresh_token',
 ]
 const STANDARD = [...COMPUTED, 'client_secret', 'response_type', 'scope', 'grant_type']
+/** At the end of a path, whatever leads there; and of a callback. */
+const SECRETS = /(?:^|[._])(?:token|secret)$/
+const CALLBACK_SECRETS = /^(?:code|state)$/
 const HEADERS_OF_OURS = ['authorization', 'content-type', 'content-length', 'host', 'connection', 'transfer-encoding', 'cookie']
 
 interface Told {
@@ -154,6 +157,12 @@ function details(provider: Partial<Provider>): Told[] {
   const seconds = Number(/^(\d+)s$/.exec(provider.rotation?.window ?? '')?.[1] ?? 0)
   if (seconds > WINDOW_SECONDS_MAX)
     told.push({ path: ['rotation', 'window'], message: 'must be 30 days at most: until_next_use has no end' })
+  for (const field of ['keep_from_answer', 'keep_from_callback'] as const) {
+    for (const [index, path] of (provider[field] ?? []).entries()) {
+      if (SECRETS.test(path) || (field === 'keep_from_callback' && CALLBACK_SECRETS.test(path)))
+        told.push({ path: [field, index], message: 'is a secret, and applications read what is kept: it stays with us' })
+    }
+  }
   for (const field of ['identity', 'probe'] as const) {
     const post = provider[field]?.post
     if (post !== undefined && !isJson(post)) told.push({ path: [field, 'post'], message: 'must be JSON, in quotes' })
