@@ -191,7 +191,11 @@ export const providerSchema = fields(
     token_body: Type.Optional(
       Type.Enum(['form', 'json', 'query'], { description: 'How token requests travel. Default: `form`.' }),
     ),
-    param_names: Type.Optional(params("Standard parameter name to the provider's own, such as `client_id: client_key`.")),
+    param_names: Type.Optional(
+      params(
+        "Standard parameter name to the provider's own, such as `client_id: client_key`; that of `code` counts in the callback, too.",
+      ),
+    ),
 
     answer_at: Type.Optional(
       path(

@@ -8,6 +8,7 @@ import { BrokerError } from './errors.ts'
 import { grantHosts } from './grant-hosts.ts'
 import { mint, mintId } from './one-time.ts'
 import type { Ports } from './ports.ts'
+import type { Provider } from './provider.ts'
 import { redeem } from './redeem.ts'
 import { registrationOf } from './registration.ts'
 import { Secret } from './secret.ts'
@@ -178,17 +179,22 @@ export async function comeBack(ports: Ports, answer: ProviderAnswer): Promise<En
   if (answer.error !== null) {
     return ended(ports, 'away', attempt, { code: errorCode(answer.error), description: answer.errorDescription })
   }
-  if (answer.code === null) {
+  const { registration } = await registrationOf(ports, attempt.tenant, attempt.app)
+  const code = answer.code ?? codeByItsName(registration.provider, answer.query)
+  if (code === null) {
     return ended(ports, 'away', attempt, {
       code: 'invalid_response',
       description: 'the provider sent neither a code nor an error',
     })
   }
-  const { registration } = await registrationOf(ports, attempt.tenant, attempt.app)
   const kept = picked(answer.query, registration.provider.keep_from_callback ?? [])
-  return attempt.binding === 'complete'
-    ? hold(ports, attempt, answer.code, kept)
-    : redeemAtOnce(ports, attempt, { code: answer.code, kept })
+  return attempt.binding === 'complete' ? hold(ports, attempt, code, kept) : redeemAtOnce(ports, attempt, { code, kept })
+}
+
+/** Where the provider's file gives the code another name. */
+function codeByItsName({ param_names: names = {} }: Provider, query: ProviderAnswer['query']): Secret | null {
+  const value = names['code'] === undefined || !Object.hasOwn(query, names['code']) ? undefined : query[names['code']]
+  return value ? new Secret(value) : null
 }
 
 /** To the browser that we know again, and to no other that was given the address. */

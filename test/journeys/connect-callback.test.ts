@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, mock, test } from 'node:test'
 import { Browser } from '../browser-stand-in.ts'
+import { untilDone } from '../until-done.ts'
 import { CALLBACK, MINUTE, startWorld, type World } from '../world.ts'
 
 let world: World
@@ -309,4 +310,16 @@ describe('the way back', () => {
     assert.match(html.replaceAll(/<[^>]*>/g, ''), /Sandbox said:\s*files\.read is not for you/)
     assert.match(html, /invalid_scope/)
   })
+})
+
+test('a provider that calls the code something else in its requests does so when the browser is back, too', async (t) => {
+  const own = await untilDone(t, startWorld({ provider: { param_names: { code: 'auth_code' } } }))
+  own.sandbox.control.script('token', { body: { access_token: 'granted', token_type: 'Bearer' } })
+  const browser = new Browser()
+  const { body } = await own.authUrl({ key_code_ref: 'none', user_id: 'ada' })
+  const back = await own.consent(String(body['url']), browser)
+  back.searchParams.set('auth_code', back.searchParams.get('code') ?? '')
+  back.searchParams.delete('code')
+  assert.equal((await browser.visit(back)).status, 303)
+  assert.equal((await own.token(String(body['session_id']))).body['access_token'], 'granted')
 })
