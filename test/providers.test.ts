@@ -834,11 +834,10 @@ const ROWS: readonly Row[] = [
   },
   {
     id: 'linear',
-    pages: ['https://linear.app/developers/oauth-2-0-authentication'],
+    pages: ['https://linear.app/developers/oauth-2-0-authentication', 'https://github.com/linear/weather-bot'],
     scopes: ['read', 'issues:create'],
     authorize: ['https://linear.app/oauth/authorize', { scope: 'read,issues:create' }],
     token: ['https://api.linear.app/oauth/token', FORM, POSTED],
-    // On no page that was seen, but in what clients are written for.
     granted: {
       json: { ...TOKENS, token_type: 'Bearer', expires_in: 86399, scope: 'read,issues:create' },
       life: 86399,
