@@ -187,9 +187,9 @@ export interface AttemptStore {
   move(from: Stage, next: Attempt, facts: readonly Fact[]): Promise<boolean>
   /**
    * As `move` to `connected`, together with the connection it made: new, or over the one with its id.
-   * Over another it is a write like `save`, and the whole row is replaced.
+   * Over another it is a write like `save`, only if that one's version still is the one `seen`, and the whole row is replaced.
    */
-  finish(from: Stage, next: Attempt, connection: Connection, facts: readonly Fact[]): Promise<boolean>
+  finish(from: Stage, next: Attempt, connection: Connection, facts: readonly Fact[], seen?: Connection | null): Promise<boolean>
   /** Takes from attempts that expired before the moment given all that could be opened or completed, oldest first, at most `limit`; resolves to how many. */
   empty(expiredBefore: number, limit: number): Promise<number>
   /** Deletes attempts that expired before the moment given, oldest first, at most `limit`; resolves to how many. */

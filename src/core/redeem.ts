@@ -1,6 +1,7 @@
 /** Turns a code into a connection. Codes are single use: it is sent once, and what comes of it is written whole or not at all. */
 
-import { accepted, askLater, discard } from './account.ts'
+import { accepted, askLater, discard, type Objection } from './account.ts'
+import type { App, Registration } from './app.ts'
 import { type Attempt, attemptFact, attemptRow, emptied } from './attempt.ts'
 import { type Connection, type Credentials, scopesOf } from './connection.ts'
 import { dueAt } from './due.ts'
@@ -40,32 +41,19 @@ export async function redeem(
   if (exchanged.outcome === 'uncertain') return refused(ports, attempt, 'exchange_uncertain', exchanged.detail)
   if (exchanged.outcome === 'refused') return refused(ports, attempt, exchanged.reason, exchanged.detail)
 
-  const verdict = await accepted(ports, { app, registration }, attempt, exchanged.grant)
-  if ('objection' in verdict) {
-    await discard(ports, registration, attempt, exchanged.grant)
-    return refused(ports, attempt, verdict.objection.reason, verdict.objection.detail)
-  }
-  const { grant } = verdict
-
-  // Looked at anew: whoever revoked it while the provider was asked is not overruled by the answer.
-  const earlier = await reconnected(ports, attempt)
-  const written =
-    earlier === 'revoked'
-      ? 'overtaken'
-      : await stored(ports, attempt, grant, { id, row, earlier, provider: registration.provider })
-  if (written === 'overtaken') {
-    await mode.revoke(registration, grant.credentials)
+  const made = await kept(ports, { app, registration }, attempt, exchanged.grant, { id, row })
+  if (made === 'overtaken') {
+    await mode.revoke(registration, exchanged.grant.credentials)
     return refused(ports, attempt, 'revoked_meanwhile', REVOKED)
   }
-  if (written === 'failed') {
-    // Of a connection that stays as it was, it may be the same grant.
-    await (earlier ? discard(ports, registration, attempt, grant) : mode.revoke(registration, grant.credentials))
-    throw new BrokerError('INTERNAL', 'the connection could not be stored; what the provider granted was revoked again')
+  if ('objection' in made) {
+    await discard(ports, registration, attempt, exchanged.grant)
+    return refused(ports, attempt, made.objection.reason, made.objection.detail)
   }
-  if (app.onePerOwner) await supersede(ports, written)
-  else if (app.onePerAccount && written.account) await supersede(ports, written, written.account.id)
-  askLater(ports, registration, written)
-  return { outcome: 'connected', connection: written }
+  if (app.onePerOwner) await supersede(ports, made)
+  else if (app.onePerAccount && made.account) await supersede(ports, made, made.account.id)
+  askLater(ports, registration, made)
+  return { outcome: 'connected', connection: made }
 }
 
 const CHANGED = 'the provider was given another host while the user was away'
@@ -78,13 +66,39 @@ async function reconnected(ports: Ports, { tenant, reconnects }: Attempt): Promi
   return found && found.health.state !== 'revoked' ? found : 'revoked'
 }
 
-/** `overtaken`: the attempt was ended by somebody else meanwhile. `failed`: storage did not take it. */
+interface Place {
+  readonly id: string
+  readonly row: RowSeal
+}
+
+/** The connection as it is written now. `overtaken`: the attempt, or the connection it renews, was ended by somebody else meanwhile. */
+async function kept(
+  ports: Ports,
+  { app, registration }: { readonly app: App; readonly registration: Registration },
+  attempt: Attempt,
+  granted: Grant,
+  place: Place,
+): Promise<Connection | 'overtaken' | { readonly objection: Objection }> {
+  const verdict = await accepted(ports, { app, registration }, attempt, granted)
+  if ('objection' in verdict) return verdict
+  for (let before: Connection | null = null; ; ) {
+    // Looked at anew each time: whoever revoked it while the provider was asked is not overruled by the answer.
+    const earlier = await reconnected(ports, attempt)
+    if (earlier === 'revoked' || (before && earlier?.version === before.version)) return 'overtaken'
+    const made = await stored(ports, attempt, verdict.grant, { ...place, earlier, provider: registration.provider })
+    if (made) return made
+    if (earlier === null) return 'overtaken'
+    before = earlier
+  }
+}
+
+/** null: somebody wrote in between, to the attempt or to the connection. */
 async function stored(
   ports: Ports,
   attempt: Attempt,
   grant: Grant,
-  { id, row, earlier, provider }: { id: string; row: RowSeal; earlier: Connection | null; provider: Provider },
-): Promise<Connection | 'overtaken' | 'failed'> {
+  { id, row, earlier, provider }: Place & { readonly earlier: Connection | null; readonly provider: Provider },
+): Promise<Connection | null> {
   const now = ports.now()
   const credentials = await withoutLoss(ports, grant, earlier)
   const connection: Connection = {
@@ -98,10 +112,10 @@ async function stored(
   const told = { at: ports.now(), actor: 'browser', action: 'connection.connected', reason: how } as const
   const connected = connectionFact(connection, told)
   try {
-    return (await ports.store.attempts.finish('returned', next, connection, [connected])) ? connection : 'overtaken'
+    return (await ports.store.attempts.finish('returned', next, connection, [connected], earlier)) ? connection : null
   } catch (error) {
     ports.log('error', 'a new connection could not be stored', { tenant: attempt.tenant, session: attempt.session, error })
-    return 'failed'
+    throw new BrokerError('INTERNAL', 'the connection could not be stored; start again with auth_url')
   }
 }
 

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import type { Attempt } from '../core/attempt.ts'
+import type { Connection } from '../core/connection.ts'
 import type { Check } from './conformance.ts'
 import { connect, NOW, ODD_BYTES, ODD_TEXT, sampleAttempt, sampleConnection, sampleFact } from './samples.ts'
 
@@ -157,6 +158,31 @@ export function checkAttempts(check: Check): void {
     assert.equal(again?.overdue, null)
     assert(again.connection.lease && claimed.connection.lease && again.connection.lease.fence > claimed.connection.lease.fence)
   })
+
+  check(
+    'S-77 finishing over a connection that is not as it was seen changes nothing',
+    async ({ attempts, connections, history }) => {
+      const attempt = sampleAttempt({ stage: 'returned' })
+      await attempts.add(attempt, [])
+      const next = { ...attempt, stage: 'connected', connection: 'session-1' } as const
+      const finish = (seen: Connection) =>
+        attempts.finish('returned', next, sampleConnection({ label: 'late' }), [sampleFact()], seen)
+      const never = sampleConnection()
+      assert.equal(await finish(never), false, 'it is gone')
+      assert.equal(await connections.find('acme', 'session-1'), null)
+      assert.equal(await connections.addAll([never], []), 1)
+      const seen = (await connections.find('acme', 'session-1')) ?? assert.fail()
+      const revoked = { ...seen, health: { state: 'revoked', upstream: 'unsupported' } } as const
+      assert.equal(await connections.save(seen, revoked, []), true)
+      assert.equal(await finish(seen), false)
+      const current = (await connections.find('acme', 'session-1')) ?? assert.fail()
+      assert.deepEqual(current.health, revoked.health)
+      assert.deepEqual(await attempts.find('acme', 'session-1'), attempt)
+      assert.deepEqual(await history(null, { before: null, limit: 9 }), [])
+      assert.equal(await finish(current), true)
+      assert.equal((await connections.find('acme', 'session-1'))?.label, 'late')
+    },
+  )
 
   check('pending attempts are listed like connections: newest first, narrowed, page by page', async ({ attempts }) => {
     const add = (id: string, changes: Partial<Attempt> = {}) => attempts.add(sampleAttempt({ id, ...changes }), [])

@@ -49,8 +49,9 @@ export function attemptStore(connections: Connections, tell: Tell, shelves: Shel
     findByHandle: async (hash) => copy(all().find(({ handleHash }) => handleHash === hash) ?? null),
     findByState: async (hash) => copy(all().find(({ stateHash }) => stateHash === hash) ?? null),
     move: async (from, next, facts) => move(from, next, facts, () => {}),
-    finish: async (from, next, connection, facts) => {
+    finish: async (from, next, connection, facts, seen = null) => {
       const made = copy(connection)
+      if (seen && !connections.isAsSeen(seen)) return false
       return move(from, next, facts, () => connections.replace(made))
     },
     empty: async (expiredBefore, limit) => {

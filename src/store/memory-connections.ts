@@ -64,6 +64,10 @@ export class Connections implements ConnectionStore {
     return this.#change(row.connection, next, row.fence, facts)
   }
 
+  isAsSeen({ tenant, id, version }: Connection): boolean {
+    return this.#rows.get(key(tenant, id))?.connection.version === version
+  }
+
   async save({ tenant, id, version }: Connection, next: Connection, facts: readonly Fact[]) {
     const row = this.#rows.get(key(tenant, id))
     if (row?.connection.version !== version) return false

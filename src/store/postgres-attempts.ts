@@ -4,7 +4,7 @@ import { type Attempt, PENDING_STAGES } from '../core/attempt.ts'
 import type { AttemptStore } from '../core/ports.ts'
 import { ATTEMPT_COLUMNS, type AttemptRow, attemptFrom, attemptValues } from './attempt-rows.ts'
 import { isNobody, listing, NEWEST_FIRST } from './listing.ts'
-import { countsOfRemoved, replaceConnection } from './postgres-connections.ts'
+import { countsOfRemoved, isAsSeen, replaceConnection } from './postgres-connections.ts'
 import type { PostgresDatabase } from './postgres-database.ts'
 import { changeWithFacts, writeFacts } from './postgres-history.ts'
 import type { Asked } from './postgres-statement.ts'
@@ -56,9 +56,10 @@ export function postgresAttempts(database: PostgresDatabase): AttemptStore {
       return changeWithFacts(database, UPDATE, { ...attemptValues(next), from: stage }, facts)
     },
 
-    async finish(stage, next, connection, facts) {
+    async finish(stage, next, connection, facts, seen = null) {
       return database.transaction(async (ask) => {
         const removed = await countsOfRemoved(ask)
+        if (seen && !(await isAsSeen(ask, seen))) return false
         if ((await ask(UPDATE, { ...attemptValues(next), from: stage })).count === 0) return false
         await replaceConnection(ask, connection, removed)
         await writeFacts(ask, facts)

@@ -186,6 +186,12 @@ export async function countsOfRemoved(ask: Ask): Promise<number> {
   return row?.['value'] as number
 }
 
+/** Whether it is at the version that was seen, and stays so until the transaction ends. */
+export async function isAsSeen(ask: Ask, { tenant, id, version }: Connection): Promise<boolean> {
+  const { rows } = await ask('select version from connections where tenant = :tenant and id = :id for update', { tenant, id })
+  return rows[0]?.['version'] === version
+}
+
 /** Writes a connection over the one with its id, or anew. */
 export async function replaceConnection(ask: Ask, connection: Connection, removed: number): Promise<void> {
   const values = { ...connectionIdentity(connection), ...connectionContents(connection) }

@@ -121,6 +121,11 @@ const steps: fc.Arbitrary<Step>[] = [
       (store) =>
         store.attempts.finish(from, one, made, told),
   ),
+  fc.tuple(attempt, stage, connection, facts).map(
+    ([one, from, made, told]) =>
+      async (store, { connections }) =>
+        connections.has(made.id) && store.attempts.finish(from, one, made, told, connections.get(made.id)),
+  ),
   fc.tuple(tenant, id).map(
     ([t, session]) =>
       (store) =>

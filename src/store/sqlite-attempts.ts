@@ -30,6 +30,7 @@ export function sqliteAttempts(file: SqliteFile): AttemptStore {
   const sweep = file.prepare(
     'delete from attempts where rowid in (select rowid from attempts where expires_at < :expiredBefore order by expires_at, rowid limit :limit)',
   )
+  const version = file.prepare('select version from connections where tenant = ? and id = ?')
   const replaceConnection = connectionReplacer(file)
 
   return {
@@ -70,8 +71,9 @@ export function sqliteAttempts(file: SqliteFile): AttemptStore {
       })
     },
 
-    async finish(stage, next, connection, facts) {
+    async finish(stage, next, connection, facts, seen = null) {
       return file.transaction(() => {
+        if (seen && version.get(seen.tenant, seen.id)?.['version'] !== seen.version) return false
         if (update.run(storable({ ...attemptValues(next), from: stage })).changes === 0) return false
         replaceConnection(connection)
         writeFacts(file, facts)

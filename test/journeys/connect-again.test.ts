@@ -1,10 +1,10 @@
 /** Connecting what was connected before: a second connection, the same one again, or one instead of the other; and what fails takes nothing away. */
 
 import assert from 'node:assert/strict'
-import { after, before, describe, test } from 'node:test'
+import { after, before, describe, mock, test } from 'node:test'
 import { supersede } from '../../src/core/revoke.ts'
 import { Browser } from '../browser-stand-in.ts'
-import { CALLBACK, type CallerName, HOUR, startWorld, type World } from '../world.ts'
+import { CALLBACK, type CallerName, HOUR, MINUTE, startWorld, type World } from '../world.ts'
 
 let world: World
 
@@ -145,6 +145,51 @@ describe('connecting again', () => {
       assert.equal(world.sandbox.control.grants, grants - (reconnecting ? 2 : 1), 'what the provider granted was taken back')
     })
   }
+
+  /** What happens when the new consent is about to be written, once. */
+  function beforeItIsWritten(happens: () => Promise<unknown>) {
+    const { attempts } = world.broker.ports.store
+    const finish = attempts.finish.bind(attempts)
+    const mocked = mock.method(attempts, 'finish', async (...args: Parameters<typeof finish>) => {
+      mocked.mock.restore()
+      await happens()
+      return finish(...args)
+    })
+  }
+
+  const leaving = async (session: string, user: string): Promise<URL> => {
+    const { body } = await world.authUrl({ key_code_ref: 'none', user_id: user, session_id: session })
+    return world.consent(String(body['url']), new Browser())
+  }
+
+  for (const [how, end] of [
+    ['revoked', (session: string) => world.revoke(session)],
+    ['deleted', (session: string) => world.ask('DELETE', `/api/v1/connections/${session}`)],
+  ] as const) {
+    test(`S-77 a session that is ${how} at the last moment before a new consent is written stays so`, async () => {
+      const session = await world.connect('none', 'last-moment')
+      const { grants } = world.sandbox.control
+      const back = await leaving(session, 'last-moment')
+      beforeItIsWritten(async () => assert.equal((await end(session)).status, 200))
+      const arrived = new URL((await new Browser().visit(back)).headers.get('location')!)
+      assert.equal(arrived.searchParams.get('error'), 'revoked_meanwhile')
+      assert.notEqual((await world.token(session)).status, 200)
+      assert.equal(world.sandbox.control.grants, grants - 1, 'what was granted in vain was taken back')
+    })
+  }
+
+  test('F-01 a renewal at the last moment before a new consent is written loses no refresh token', async () => {
+    const session = await world.connect('none', 'racing')
+    world.pass(MINUTE)
+    const back = await leaving(session, 'racing')
+    const query = { session_id: session, force_refresh: 'true' }
+    beforeItIsWritten(() => world.ask('GET', '/api/v1/connected_apps/token', { query }))
+    // So that the refresh token that is there goes on.
+    world.sandbox.control.script('token', { edit: { remove: ['refresh_token'] } })
+    assert.equal(new URL((await new Browser().visit(back)).headers.get('location')!).searchParams.get('error'), null)
+    world.pass(2 * HOUR)
+    await accessToken(session)
+  })
 
   const REFUSED: readonly (readonly [string, Readonly<Record<string, string>>, CallerName])[] = [
     ['of another user', { key_code_ref: 'confirm', user_id: 'mallory', org_code: 'acme' }, 'backend'],
