@@ -54,13 +54,15 @@ async function pinned({ store }: Ports, { tenant, accountOf }: Attempt): Promise
  * end it with any of its tokens: then the connection that lives from it would end too, so what another one may live from is let go.
  */
 export async function discard(ports: Ports, registration: Registration, attempt: Attempt, grant: Grant): Promise<void> {
-  if (await isShared(ports, attempt, grant.account)) return
+  // A store that cannot say who else lives from it: then the one that was to be connected again is the one to save.
+  const shared = await isShared(ports, attempt, grant.account).catch(() => renews(attempt))
+  if (shared) return
   await ports.modeOf(registration.provider).revoke(registration, grant.credentials)
 }
 
 async function isShared({ store }: Ports, attempt: Attempt, account: Account | null): Promise<boolean> {
-  const { tenant, app, reconnects, accountOf } = attempt
-  if (account === null) return reconnects !== null || accountOf !== null
+  const { tenant, app } = attempt
+  if (account === null) return renews(attempt)
   for (let after: Cursor | null = null; ; ) {
     const page: Connection[] = await store.connections.list(tenant, { app, account: account.id }, { after, limit: PAGE_ROWS })
     if (page.some(({ health }) => health.state !== 'revoked')) return true
@@ -68,6 +70,10 @@ async function isShared({ store }: Ports, attempt: Attempt, account: Account | n
     if (page.length < PAGE_ROWS || !last) return false
     after = { createdAt: last.createdAt, id: last.id }
   }
+}
+
+function renews({ reconnects, accountOf }: Attempt): boolean {
+  return reconnects !== null || accountOf !== null
 }
 
 /** The provider did not say whose account it is: it is asked once more, a little later. A connection is worth having without a name to it. */

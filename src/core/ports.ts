@@ -533,7 +533,13 @@ export interface Grant {
 
 export type Exchanged =
   | { readonly outcome: 'granted'; readonly grant: Grant }
-  | { readonly outcome: 'refused'; readonly reason: string; readonly detail: string | null } // the provider, or our checks, said no
+  | {
+      readonly outcome: 'refused' // the provider, or our checks, said no
+      readonly reason: string
+      readonly detail: string | null
+      /** What the provider gave before our checks said no. It must not stay alive unused. */
+      readonly granted?: Grant
+    }
   | { readonly outcome: 'uncertain'; readonly reason: string; readonly detail: string | null } // the code may have been spent
 
 /** A provider's answer to a renewal, sorted by who can act on it. `detail` is the provider's own text, shortened, no secret in it. */

@@ -39,9 +39,16 @@ export async function redeem(
   const { redirectUri, issuer } = attempt
   const exchanged = await mode.exchange(registration, { ...answer, ...secrets, redirectUri, issuer })
   if (exchanged.outcome === 'uncertain') return refused(ports, attempt, 'exchange_uncertain', exchanged.detail)
-  if (exchanged.outcome === 'refused') return refused(ports, attempt, exchanged.reason, exchanged.detail)
+  if (exchanged.outcome === 'refused') {
+    if (exchanged.granted) await discard(ports, registration, attempt, exchanged.granted)
+    return refused(ports, attempt, exchanged.reason, exchanged.detail)
+  }
 
-  const made = await kept(ports, { app, registration }, attempt, exchanged.grant, { id, row })
+  const made = await kept(ports, { app, registration }, attempt, exchanged.grant, { id, row }).catch(async (error: unknown) => {
+    // The code is spent, and what came for it is in nobody's hands.
+    await discard(ports, registration, attempt, exchanged.grant)
+    throw error
+  })
   if (made === 'overtaken') {
     await mode.revoke(registration, exchanged.grant.credentials)
     return refused(ports, attempt, 'revoked_meanwhile', REVOKED)

@@ -9,7 +9,6 @@ import { askAccount } from './account.ts'
 import { endpointsOf } from './endpoints.ts'
 import type { IdTokenVerdict } from './id-token.ts'
 import { judgeTokenAnswer, type TokenAnswer, type Tokens } from './oauth2-answer.ts'
-import { revoke } from './revocation.ts'
 import { authenticatedRequest, grantOf, type Means, present } from './token-endpoint.ts'
 
 export async function exchangeCode(means: Means, registration: Registration, answer: AuthorizationAnswer): Promise<Exchanged> {
@@ -53,9 +52,8 @@ async function exchange(means: Means, registration: Registration, answer: Author
   const grant = grantOf(judged, { also: {}, kept: answer.kept })
   const identity = await identify(means, registration, judged, answer.nonce)
   if ('account' in identity) return { outcome: 'granted', grant: { ...grant, account: identity.account } }
-  // What was granted to we do not know whom must not stay alive unused.
-  await revoke(means, registration, grant.credentials)
-  return { outcome: 'refused', ...identity }
+  // Whether it is taken back is not for us to say: another connection may live from the same grant.
+  return { outcome: 'refused', ...identity, granted: grant }
 }
 
 /** A server that failed, or said nothing that can be read, may have taken the code before. */

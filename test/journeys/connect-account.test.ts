@@ -6,6 +6,7 @@ import { askLater } from '../../src/core/account.ts'
 import type { Registration } from '../../src/core/app.ts'
 import { registrationOf } from '../../src/core/registration.ts'
 import { Browser } from '../browser-stand-in.ts'
+import { untilDone } from '../until-done.ts'
 import { BINDINGS, CALLBACK, HOUR, startWorld, type World } from '../world.ts'
 
 let world: World
@@ -114,6 +115,48 @@ describe('the account that is connected', () => {
     world.sandbox.control.script('me', { status: 503 })
     assert.equal((await connected('none', 'silent', 'ada', { session_id: session })).error, null, 'it is asked twice')
   })
+
+  test('S-24 a new grant that proves to be nobody’s is not taken back where it may be the one that the old connection lives from', async (t) => {
+    const openid = await untilDone(t, startWorld({ app: { scopes: ['openid', 'files.read'] } }))
+    const { control } = openid.sandbox
+    const session = await openid.connect('none', 'proven')
+    control.set({ id_token: 'wrong_nonce' })
+    const again = async (more: Record<string, string>) => {
+      const { body } = await openid.authUrl({ key_code_ref: 'none', user_id: 'proven', ...more })
+      return (await openid.arrive(String(body['url']))).searchParams.get('error')
+    }
+    assert.equal(await again({ session_id: session }), 'id_token_invalid')
+    assert.equal(control.grants, 2)
+    assert.equal(await again({}), 'id_token_invalid')
+    assert.equal(control.grants, 2, 'what is new is taken back')
+    assert.equal((await openid.token(session)).status, 200)
+  })
+
+  for (const reconnecting of [false, true]) {
+    test(`what was granted is in nobody’s hands when the store fails after it came (${reconnecting ? 'again' : 'new'})`, async () => {
+      const earlier = reconnecting ? (await connected('lenient', 'unlucky', 'ada')).session : undefined
+      const { body } = await world.authUrl({ key_code_ref: 'lenient', user_id: 'unlucky', session_id: earlier })
+      const browser = new Browser()
+      const back = await world.consent(String(body['url']), browser, { as: 'grace' })
+      const [{ grants }, redeemed] = [world.sandbox.control, world.redeemed]
+      const { connections } = world.broker.ports.store
+      const failing = (['find', 'list'] as const).map((name) => {
+        const works = connections[name].bind(connections) as (...args: unknown[]) => Promise<never>
+        return mock.method(connections, name, async (...args: unknown[]) => {
+          if (world.redeemed > redeemed) throw new Error('the disk is gone')
+          return works(...args)
+        })
+      })
+      const finish = mock.method(world.broker.ports.store.attempts, 'finish', async () => {
+        throw new Error('the disk is gone')
+      })
+      assert.equal((await browser.visit(back)).status, 500)
+      for (const each of [...failing, finish]) each.mock.restore()
+      // Which may be the very grant that the old connection lives from.
+      assert.equal(world.sandbox.control.grants, reconnecting ? grants : grants - 1)
+      if (earlier) assert.ok(await works(earlier))
+    })
+  }
 
   test('a connection whose account could not be read works without it, and is asked about once more', async () => {
     const later = mock.method(world.broker.ports, 'later', () => {})

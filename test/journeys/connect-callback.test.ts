@@ -278,7 +278,7 @@ describe('the way back', () => {
   }
 
   test('a connection that cannot be stored is taken back at the provider, and the user is told to come again', async () => {
-    const { back, session, browser } = await returning()
+    const { back, session, browser } = await returning('at-other')
     const { grants } = world.sandbox.control
     const finish = mock.method(world.broker.ports.store.attempts, 'finish', async () => {
       throw new Error('the disk is full')
