@@ -25,6 +25,7 @@ export const PAGE_ROUTES = [
 
 export function connectPages(app: FastifyInstance, ports: Ports, failed: NoteFailure): void {
   const cookie = browserCookie(ports.publicUrl)
+  const basePath = new URL(ports.publicUrl).pathname.replace(/\/$/, '')
 
   // Looking at the page consumes nothing and goes nowhere: mail scanners and chat previews look too.
   app.route<{ Params: { handle: string } }>({
@@ -87,7 +88,7 @@ export function connectPages(app: FastifyInstance, ports: Ports, failed: NoteFai
       userId: attempt.owner.userId,
       orgCode: attempt.owner.orgCode,
       scopes: attempt.scopes,
-      action: `/connect/${encodeURIComponent(handle.reveal())}`,
+      action: `${basePath}/connect/${encodeURIComponent(handle.reveal())}`,
       csrf: csrfToken(browser, handle),
       providerOrigin: await ports.modeOf(registration.provider).authorizeOrigin(registration),
       returnOrigin: attempt.callbackUrl ?? undefined,

@@ -20,7 +20,8 @@ for (const form of document.querySelectorAll('form')) {
 `
 
 export const connectScript = {
-  path: '/connect.js',
+  /** Beside the page, so that whatever lets the page through lets it through, too. */
+  path: '/connect/page.js',
   body: SOURCE,
   headers: {
     'content-type': 'text/javascript; charset=utf-8',

@@ -208,7 +208,7 @@ function assertSound({ html }: Page): void {
   const count = (tag: string) => seen.filter((each) => each === tag).length
   assert.deepEqual([count('h1'), count('main'), count('title')], [1, 1, 1])
   const scripts = seen.filter((each) => each.startsWith('script'))
-  assert.deepEqual(scripts, count('form') ? ['script src="/connect.js" defer'] : [])
+  assert.deepEqual(scripts, count('form') ? ['script src="page.js" defer'] : [])
   assert.ok(seen.every((tag) => !['img', 'iframe', 'base', 'object', 'embed', 'a'].includes(tag)))
   assert.match(html, /<html lang="en">/)
   assert.match(html, /<meta name="viewport" content="width=device-width, initial-scale=1">/)

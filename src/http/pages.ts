@@ -114,6 +114,9 @@ export function notFoundPage(): Page {
   return page({ title: 'There is no page here', body })
 }
 
+/** From where the page is: the public URL may have a path of its own. */
+const SCRIPT = connectScript.path.slice('/connect/'.length)
+
 const SCOPES_SHOWN = 6
 const SCOPES_MAX = 60
 
@@ -162,7 +165,7 @@ function page({ title, body, look, targets }: { title: string; body: Markup; loo
 <title>${title}</title>
 <link rel="icon" href="${icon}">
 <style>${new Markup(STYLE)}</style>
-${targets && html`<script src="${connectScript.path}" defer></script>`}
+${targets && html`<script src="${SCRIPT}" defer></script>`}
 </head>
 <body>
 <main class="${look ?? 'told'}">${body}

@@ -1,6 +1,8 @@
 /** The page that asks before the provider is visited: what looking at it does (nothing), and what it takes to press its button. */
 
 import assert from 'node:assert/strict'
+import { createServer, request as forward } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { after, before, describe, test } from 'node:test'
 import { Browser, formIn } from '../browser-stand-in.ts'
 import { untilDone } from '../until-done.ts'
@@ -266,4 +268,42 @@ test('S-35 every page is unframable, unremembered, sends no referrer and runs no
     assert.match(text, /^<!doctype html>/, name)
     assert.doesNotMatch(text, /<script>|<script [^>]*>[^<]|\son[a-z]+=|javascript:/, `${name}: nothing inline`)
   }
+})
+
+/** Ends at a path of its own, takes it off, and lets through what `docs/operating.md` says, and nothing else. */
+async function startProxy(to: string) {
+  const passed = /^\/broker(\/(?:api|oauth2|\.well-known|connect|connected_apps)\/.*)$/
+  const server = createServer((request, response) => {
+    const [, path] = passed.exec(request.url ?? '') ?? []
+    if (path === undefined) return void response.writeHead(502).end()
+    const onward = forward(new URL(path, to), { method: request.method, headers: request.headers }, (answer) => {
+      response.writeHead(answer.statusCode ?? 502, answer.headers)
+      answer.pipe(response)
+    })
+    request.pipe(onward)
+  })
+  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
+  return {
+    publicUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}/broker`,
+    [Symbol.asyncDispose]: async () => {
+      server.closeAllConnections()
+      await new Promise<void>((closed) => server.close(() => closed()))
+    },
+  }
+}
+
+test('the broker may be at a path of its own, behind a proxy that takes it off', async (t) => {
+  const world = await untilDone(t, startWorld())
+  const { publicUrl } = await untilDone(t, startProxy(world.url))
+  await world.restart({ publicUrl })
+  const asked = await fetch(`${publicUrl}/api/v1/connected_apps/auth_url?key_code_ref=confirm&user_id=ada`, {
+    headers: { authorization: `Bearer ${await world.bearer()}` },
+  })
+  const { url, session_id } = (await asked.json()) as { url: string; session_id: string }
+  const browser = new Browser()
+  const [, script = ''] = /<script src="([^"]*)"/.exec(await (await browser.visit(url)).text()) ?? []
+  assert.equal((await browser.visit(new URL(script, url))).headers.get('content-type'), 'text/javascript; charset=utf-8')
+  const arrived = await world.arrive(url, browser)
+  assert.equal(arrived.searchParams.get('session_id'), session_id)
+  assert.equal(arrived.searchParams.get('error'), null)
 })
