@@ -91,7 +91,9 @@ describe('connecting in a real browser', needsBrowser, () => {
       await clicked.promise
       await route.continue()
     })
-    const { x, y } = await middleOf(who.page.getByRole('button', { name: 'Continue to Sandbox' }))
+    const button = who.page.getByRole('button', { name: 'Continue to Sandbox' })
+    await button.click({ trial: true })
+    const { x, y } = await middleOf(button)
     await who.page.mouse.dblclick(x, y)
     await who.page.keyboard.press('Enter')
     await who.page.mouse.dblclick(x, y)
@@ -99,6 +101,22 @@ describe('connecting in a real browser', needsBrowser, () => {
     await consentAtSandbox(who, 'Ada Lovelace')
     await who.sees('Back in the app')
     assert.equal(who.posts.filter((url) => url.startsWith(world.url)).length, 1)
+    await assertConnected(session, 'Ada Lovelace')
+  })
+
+  test('S-07 the second half of a double click, lured here by a window that closed at the first, presses nothing', async (t) => {
+    const { who, session } = await sentOff(t)
+    const button = who.page.getByRole('button', { name: 'Continue to Sandbox' })
+    await button.click({ trial: true })
+    const { x, y } = await middleOf(button)
+    // A browser without a screen has no windows that lie above each other.
+    await who.page.evaluate('dispatchEvent(new Event("focus"))')
+    await who.page.mouse.click(x, y)
+    await button.click({ trial: true })
+    assert.deepEqual(who.posts, [])
+    await who.press('Continue to Sandbox')
+    await consentAtSandbox(who, 'Ada Lovelace')
+    await who.sees('Back in the app')
     await assertConnected(session, 'Ada Lovelace')
   })
 
