@@ -3,8 +3,9 @@
 import type { App, Registration } from './app.ts'
 import type { Attempt } from './attempt.ts'
 import type { Account, Connection } from './connection.ts'
-import { missingScopes } from './connection.ts'
+import { missingScopes, scopesOf } from './connection.ts'
 import type { Cursor, Grant, Ports } from './ports.ts'
+import type { Provider } from './provider.ts'
 import { openCredentials } from './vault.ts'
 
 /** Why a grant does not become a connection. */
@@ -23,16 +24,42 @@ export async function accepted(
   attempt: Attempt,
   grant: Grant,
 ): Promise<{ readonly grant: Grant } | { readonly objection: Objection }> {
-  const missing = missingScopes({ requestedScopes: app.requiredScopes, grantedScopes: grant.grantedScopes })
-  if (missing.length > 0) {
-    return { objection: { reason: 'scopes_missing', detail: `the provider did not grant ${missing.join(' ')}` } }
-  }
-  const before = await pinned(ports, attempt)
-  if (before === null || grant.account?.id === before.id) return { grant }
+  const named = attempt.reconnects ?? attempt.accountOf
+  const before = named === null ? null : await ports.store.connections.find(attempt.tenant, named)
+  const verdict = await asBefore(ports, registration, attempt, grant, before)
+  if ('objection' in verdict) return verdict
+  const grantedScopes = grantedWith(registration.provider, attempt, verdict.grant, before)
+  const missing = missingScopes({ requestedScopes: app.requiredScopes, grantedScopes })
+  if (missing.length === 0) return verdict
+  return { objection: { reason: 'scopes_missing', detail: `the provider did not grant ${missing.join(' ')}` } }
+}
+
+/** Whether it is the account of the connection before, if it has to be. */
+async function asBefore(
+  ports: Ports,
+  registration: Registration,
+  { accountOf }: Attempt,
+  grant: Grant,
+  before: Connection | null,
+): Promise<{ readonly grant: Grant } | { readonly objection: Objection }> {
+  // Any account will do, or nobody knows which it was.
+  if (accountOf === null || !before?.account || grant.account?.id === before.account.id) return { grant }
   // One account has two names where an ID token tells it this time and the provider's API told it before.
   const asked = await ports.modeOf(registration.provider).account(registration, grant.credentials)
-  if (asked?.id === before.id) return { grant: { ...grant, account: asked } }
+  if (asked?.id === before.account.id) return { grant: { ...grant, account: asked } }
   return { objection: grant.account || asked ? MISMATCH : UNKNOWN }
+}
+
+/** Where a new consent adds to what the account consented to before, the answer may name what is new alone, or nothing. */
+export function grantedWith(
+  provider: Provider,
+  attempt: Attempt,
+  grant: Grant,
+  earlier: Connection | null,
+): readonly string[] | null {
+  const isSame = earlier !== null && earlier.account?.id === grant.account?.id
+  if (provider.scopes?.reconnect !== 'adds' || !isSame) return grant.grantedScopes
+  return [...new Set([...scopesOf(earlier), ...(grant.grantedScopes ?? attempt.scopes)])]
 }
 
 const MISMATCH: Objection = {
@@ -42,11 +69,6 @@ const MISMATCH: Objection = {
 const UNKNOWN: Objection = {
   reason: 'account_unknown',
   detail: 'the provider did not say which account was used, so it may be another than the one that is connected; try again later',
-}
-
-/** null: any account will do, or nobody knows which it was. */
-async function pinned({ store }: Ports, { tenant, accountOf }: Attempt): Promise<Account | null> {
-  return accountOf === null ? null : ((await store.connections.find(tenant, accountOf))?.account ?? null)
 }
 
 /**

@@ -1,6 +1,6 @@
 /** Turns a code into a connection. Codes are single use: it is sent once, and what comes of it is written whole or not at all. */
 
-import { accepted, askLater, discard, type Objection } from './account.ts'
+import { accepted, askLater, discard, grantedWith, type Objection } from './account.ts'
 import type { App, Registration } from './app.ts'
 import { type Attempt, attemptFact, attemptRow, emptied } from './attempt.ts'
 import { type Connection, type Credentials, scopesOf } from './connection.ts'
@@ -139,13 +139,6 @@ async function withoutLoss(ports: Ports, { credentials, account }: Grant, earlie
     if (error instanceof BrokerError && error.code === 'INTEGRITY_FAILURE') return credentials
     throw error
   }
-}
-
-/** Where a new consent adds to what the account consented to before, the answer may name what is new alone, or nothing. */
-function grantedWith(provider: Provider, attempt: Attempt, grant: Grant, earlier: Connection | null): readonly string[] | null {
-  const isSame = earlier !== null && earlier.account?.id === grant.account?.id
-  if (provider.scopes?.reconnect !== 'adds' || !isSame) return grant.grantedScopes
-  return [...new Set([...scopesOf(earlier), ...(grant.grantedScopes ?? attempt.scopes)])]
 }
 
 function hasLess(now: Connection, before: Connection): boolean {

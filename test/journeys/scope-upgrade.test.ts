@@ -58,7 +58,8 @@ test('F-36 a consent to less than before is told as such', async (t) => {
 
 for (const scope of ['files.write', undefined]) {
   test(`F-36 where consents add up, ${scope ? 'an answer that names only what is new' : 'a silent answer'} takes nothing away`, async (t) => {
-    const world = await untilDone(t, startWorld({ provider: { scopes: { reconnect: 'adds' } } }))
+    const app = { required_scopes: ['files.read'] }
+    const world = await untilDone(t, startWorld({ provider: { scopes: { reconnect: 'adds' } }, app }))
     const session = await world.connect('none')
     await grown(world)
     world.sandbox.control.script('token', { edit: scope ? { set: { scope } } : { remove: ['scope'] } })
