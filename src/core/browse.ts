@@ -59,6 +59,10 @@ export async function readConnection(
   throw new BrokerError('NOT_FOUND', `no connection ${session}`)
 }
 
+/** What a renewal that is over brought, and the store did not take, is written within this time, or its process is gone. */
+const SETTLED_WITHIN_MS = 3_000
+
+/** Throws `CONFLICT` while nobody knows how the last renewal ended: what is known of that must not be written over. */
 export async function relabel(ports: Ports, caller: Caller, session: string, label: string | null): Promise<Connection> {
   await allow(ports, caller, 'write:connections', session, 'narrowed')
   if (label !== null && (label.length === 0 || label.length > LABEL_LENGTH_MAX)) {
@@ -71,6 +75,8 @@ export async function relabel(ports: Ports, caller: Caller, session: string, lab
     // A renewal under way owns the row: a label must not take its lease, and not the mark of one whose answer may be lost.
     if (!found.lease && (await ports.store.connections.save(found, next, [{ ...told, action: 'connection.relabelled' }])))
       return next
+    if (found.lease && found.lease.until + SETTLED_WITHIN_MS <= ports.now())
+      throw new BrokerError('CONFLICT', 'the last renewal of this connection never ended; it can be labelled after the next one')
     await ports.pause(25)
   }
 }

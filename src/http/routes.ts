@@ -139,7 +139,7 @@ export const ROUTES: readonly Route[] = [
     scope: 'write:connections',
     body: schemas.RelabelBody,
     answer: schemas.ConnectionItem,
-    errors: ['NOT_FOUND'],
+    errors: ['NOT_FOUND', 'CONFLICT'],
     handle: handle.patchConnection,
   }),
   route({
@@ -266,7 +266,7 @@ export const ROUTES: readonly Route[] = [
     scope: 'write:apps',
     body: schemas.AppBody,
     answer: schemas.AppItem,
-    errors: [],
+    errors: ['CONFLICT'],
     handle: handle.postApp,
   }),
   route({

@@ -329,3 +329,18 @@ test('F-03 a process that wakes up after its lease writes over nothing', async (
   assert.equal((await world.token(session)).text, text)
   assert.equal((await stored(world, session)).label, null)
 })
+
+test('a label waits for a renewal that is under way, and not for one that never ends', async (t) => {
+  const world = await opened(t, { sandbox: { replay_window: 120 } })
+  const session = await world.connect()
+  world.pass(HOUR)
+  await crash(world, session, 'before asking')
+  world.pass(31 * SECOND)
+  const labelled = () => world.ask('PATCH', `/api/v1/connections/${session}`, { json: { label: 'work' } })
+  const waiting = labelled()
+  world.pass(3 * SECOND)
+  assert.equal((await waiting).code, 'CONFLICT')
+  assert.notEqual((await stored(world, session)).lease, null, 'the mark of what may be lost is still there')
+  assert.equal((await world.token(session)).status, 200)
+  assert.equal((await labelled()).status, 200)
+})
