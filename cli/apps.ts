@@ -82,6 +82,15 @@ function fieldsOf(app: AppItem): Record<string, string | null> {
     redirect_uri: `${app.redirect_uri}   (register this at the provider)`,
     callback_url: app.callback_url,
     allowed_callback_urls: app.allowed_callback_urls.join(' '),
+    config: Object.entries(app.config)
+      .map(([name, value]) => `${name}: ${value}`)
+      .join(', '),
+    one_per_owner: String(app.one_per_owner),
+    one_per_account: String(app.one_per_account),
+    allow_account_change: String(app.allow_account_change),
+    required_scopes: app.required_scopes.join(' '),
+    shared_redirect_uri: String(app.shared_redirect_uri),
+    revoke_when_unused: app.revoke_when_unused,
     created_at: app.created_at,
     updated_at: app.updated_at,
   }

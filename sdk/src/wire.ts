@@ -454,6 +454,17 @@ export interface AppItem {
   readonly callback_url: string | null
   readonly allowed_callback_urls: readonly string[]
   readonly user_binding: UserBinding
+  /** Values for the placeholders in the provider's URLs. */
+  readonly config: Readonly<Record<string, string>>
+  /** A new connection ends the earlier ones of the same owner; or of the same owner and account. */
+  readonly one_per_owner: boolean
+  readonly one_per_account: boolean
+  /** A connection may be connected again with another account than before. */
+  readonly allow_account_change: boolean
+  /** Without these there is no connection. */
+  readonly required_scopes: readonly string[]
+  /** The redirect URI is the same for all apps that say so. */
+  readonly shared_redirect_uri: boolean
   /** How many days without a hand-out end a connection, such as `180d`; null: none do. */
   readonly revoke_when_unused: string | null
   /** What to register at the provider as redirect URI. */
@@ -467,7 +478,7 @@ export interface AppListAnswer {
   readonly next_token: string | null
 }
 
-/** Makes an app so, or changes it to be so. */
+/** Makes an app so, or changes it to be so: what is left out is not as it was before, but as it is for a new one. */
 export interface AppRequest {
   readonly key_code_ref: string
   readonly provider: string
@@ -475,11 +486,19 @@ export interface AppRequest {
   readonly client_id: string
   /** Needed unless the provider's `client_auth` does without one. */
   readonly client_secret?: string
+  /** PKCS #8 PEM or a JWK, for `private_key_jwt`. */
+  readonly private_key?: string
   readonly scopes?: readonly string[]
   readonly callback_url?: string
   readonly allowed_callback_urls?: readonly string[]
   /** Left out: `confirm`. */
   readonly user_binding?: UserBinding
+  readonly config?: Readonly<Record<string, string>>
+  readonly one_per_owner?: boolean
+  readonly one_per_account?: boolean
+  readonly allow_account_change?: boolean
+  readonly required_scopes?: readonly string[]
+  readonly shared_redirect_uri?: boolean
   /** `180d`: connections that nobody was handed a token of for so long are revoked. Left out: none are. */
   readonly revoke_when_unused?: string
 }

@@ -1,0 +1,51 @@
+/** Apps over the API: what was set can be read, so that one of it can be changed and the rest stays. */
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { untilDone } from '../until-done.ts'
+import { CALLBACK, OTHER_CALLBACK, startWorld } from '../world.ts'
+
+test('an app is read as it was written, and written back with one thing changed it has lost nothing', async (t) => {
+  const world = await untilDone(
+    t,
+    startWorld({
+      further: (sandbox) => ({
+        providers: [
+          {
+            ...sandbox.provider(),
+            id: 'regional',
+            authorize_url: 'https://{region}.example/authorize',
+            config: { region: { title: 'Region', enum: ['eu', 'us'] } },
+          },
+        ],
+      }),
+    }),
+  )
+  const secret = { client_secret: 'sandbox-secret' }
+  const written = {
+    key_code_ref: 'whole',
+    provider: 'regional',
+    name: 'Whole',
+    client_id: 'sandbox-app',
+    scopes: ['files.read', 'files.write'],
+    callback_url: CALLBACK,
+    allowed_callback_urls: [OTHER_CALLBACK],
+    user_binding: 'callback',
+    config: { region: 'eu' },
+    one_per_owner: true,
+    one_per_account: true,
+    allow_account_change: true,
+    required_scopes: ['files.write'],
+    shared_redirect_uri: true,
+    revoke_when_unused: '90d',
+  }
+  const made = await world.ask('POST', '/api/v1/apps', { json: { ...written, ...secret } })
+  assert.equal(made.status, 200, made.text)
+  const { tenant, redirect_uri, created_at, updated_at, ...read } = (await world.ask('GET', '/api/v1/apps/whole')).body
+  assert.deepEqual(read, written)
+  assert.deepEqual([tenant, redirect_uri], ['default', `${world.url}/connected_apps/callback`])
+  assert.ok(created_at && updated_at)
+  const changed = { ...read, name: 'Renamed' }
+  assert.equal((await world.ask('POST', '/api/v1/apps', { json: { ...changed, ...secret } })).status, 200)
+  assert.equal((await world.toldLast())?.reason, 'updated name user_binding callback')
+})
