@@ -82,6 +82,16 @@ describe('a link in the wrong hands', () => {
     assert.ok(!token.text.includes(usable), 'the refusal does not say which id would work')
     assert.equal((await world.connection(session)).status, 404)
     assert.equal((await world.token(usable)).status, 200)
+    assert.equal((await world.connection(usable)).body['user_id'], 'mallory', 'and an application can see whose it was to be')
+  })
+
+  test('S-01 complete: the end of somebody else’s connection, sent to a victim, connects nothing', async () => {
+    const { url, session } = await started(world, 'complete')
+    const { searchParams } = await world.arrive(url, new Browser(), { as: 'ada' })
+    const told = { session_id: session, completion_code: searchParams.get('completion_code') }
+    assert.equal((await world.complete({ ...told, user_id: 'victim' })).code, 'INVALID_COMPLETION')
+    assert.equal((await world.token(session)).code, 'CONNECT_FAILED')
+    assert.deepEqual(await connectionsOf(world, 'victim'), [])
   })
 
   test('S-02 confirm: until the button is pressed nothing happens, and the page says whom it is for', async () => {
