@@ -263,6 +263,13 @@ export function brokenPage({ code }: BrokerError): Page {
   if (REQUEST_MISTAKES.has(code)) {
     return failedPage({ what: 'This is not a request that this page answers.', remedy: START_AGAIN, reference })
   }
+  if (code === 'CONNECT_FAILED') {
+    return failedPage({
+      what: 'The app cannot be connected, because it is not set up as the service wants it.',
+      remedy: 'Tell the people who run the app: starting again does not help before they have looked at it.',
+      reference,
+    })
+  }
   const unavailable = code === 'PROVIDER_UNAVAILABLE'
   return failedPage({
     what: unavailable ? 'The service you want to connect does not answer at the moment.' : 'Something went wrong on our side.',

@@ -270,6 +270,18 @@ test('S-35 every page is unframable, unremembered, sends no referrer and runs no
   }
 })
 
+test('a page that cannot lead on because of how the app is set up says so, and the log says why', async (t) => {
+  const world = await untilDone(t, startWorld({ sandbox: { require_par: true }, app: { client_secret: 'wrong' } }))
+  const { body } = await world.authUrl({ key_code_ref: 'confirm', user_id: 'ada' })
+  world.log.length = 0
+  const answer = await new Browser().press(String(body['url']))
+  assert.equal(answer.status, 400)
+  const html = await answer.text()
+  assert.match(html, /Tell the people who run the app/)
+  assert.doesNotMatch(html, /invalid_client/, 'what the provider says of the app is not for its users')
+  assert.match(world.log.join(''), /"level":"warn".*CONNECT_FAILED.*did not take the pushed request: invalid_client/)
+})
+
 /** Ends at a path of its own, takes it off, and lets through what `docs/operating.md` says, and nothing else. */
 async function startProxy(to: string) {
   const passed = /^\/broker(\/(?:api|oauth2|\.well-known|connect|connected_apps)\/.*)$/
