@@ -25,8 +25,12 @@ export async function complete(ports: Ports, caller: Caller, completion: Complet
   const held = await ports.store.attempts.held(completion.session)
   const attempt = held.find(({ completionHash }) => sameDigest(completionHash, completion.completionCode.digest()))
   if (!attempt) {
-    await burn(ports, held, caller, 'wrong_completion_code')
-    throw missed(held, caller)
+    // Emptied at its end, an attempt knows no code any more: whoever comes late need not have the wrong one.
+    const late = held.filter(({ expiresAt }) => expiresAt <= ports.now())
+    await burn(ports, late, caller, 'expired')
+    const early = held.filter((one) => !late.includes(one))
+    await burn(ports, early, caller, 'wrong_completion_code')
+    throw missed(late, early, caller)
   }
   const mismatch = mismatchOf(attempt, caller, completion.owner, ports.now())
   if (mismatch) {
@@ -57,18 +61,17 @@ function mismatchOf(attempt: Attempt, caller: Caller, owner: Owner, now: number)
     const message = 'this connection was started for somebody else than the user named here; it is void'
     return { reason: 'wrong_user', error: new BrokerError('INVALID_COMPLETION', message) }
   }
-  if (attempt.expiresAt <= now) {
-    return {
-      reason: 'expired',
-      error: new BrokerError('SESSION_EXPIRED', 'this took longer than ten minutes; start again with auth_url'),
-    }
-  }
-  return null
+  return attempt.expiresAt <= now ? { reason: 'expired', error: tooLate() } : null
+}
+
+function tooLate(): BrokerError {
+  return new BrokerError('SESSION_EXPIRED', 'this took longer than ten minutes; start again with auth_url')
 }
 
 /** A foreign caller learns nothing, not even that there is something. */
-function missed(held: readonly Attempt[], caller: Caller): BrokerError {
-  if (!held.some((attempt) => startedBy(attempt, caller))) return notFound()
+function missed(late: readonly Attempt[], early: readonly Attempt[], caller: Caller): BrokerError {
+  const own = (attempt: Attempt): boolean => startedBy(attempt, caller)
+  if (!early.some(own)) return late.some(own) ? tooLate() : notFound()
   return new BrokerError('INVALID_COMPLETION', 'this completion code is not the one the browser was given; the attempt is void')
 }
 

@@ -139,6 +139,17 @@ describe('completing', () => {
     await assertBurned(world, right, redeemed)
   })
 
+  test('who completes too late is told so, and is no suspect, also when what was held has been emptied', async () => {
+    const { body } = await world.authUrl({ key_code_ref: 'complete', user_id: 'ada' })
+    const { searchParams } = await world.arrive(String(body['url']))
+    world.pass(11 * MINUTE)
+    await world.broker.ports.store.attempts.empty(world.now(), 1000)
+    const answer = await world.complete({ ...Object.fromEntries(searchParams), user_id: 'ada' })
+    assert.equal(answer.code, 'SESSION_EXPIRED')
+    assert.deepEqual(await world.told(String(body['session_id'])), ['attempt.begun complete', 'attempt.burned expired'])
+    assert.equal((await world.token(String(body['session_id']))).code, 'SESSION_EXPIRED')
+  })
+
   test('S-06 ten minutes after the start a held code is never redeemed', async () => {
     const [right, redeemed] = [await held(world), world.redeemed]
     world.pass(10 * MINUTE)
