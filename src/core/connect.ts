@@ -13,6 +13,9 @@ import { redeem } from './redeem.ts'
 import { registrationOf } from './registration.ts'
 import { Secret } from './secret.ts'
 
+/** The longest that a provider is waited for, and some. */
+const REDEEMED_WITHIN_MS = 15_000
+
 export interface AuthUrlInput {
   readonly keyCodeRef: string
   readonly owner: Owner
@@ -163,9 +166,10 @@ export type Ending =
  */
 export async function comeBack(ports: Ports, answer: ProviderAnswer): Promise<Ending> {
   if (!answer.state) return { kind: 'lost', why: 'unknown' }
-  const attempt = await ports.store.attempts.findByState(answer.state.digest())
-  if (!attempt) return { kind: 'lost', why: 'unknown' }
-  const sameBrowser = attempt.browserHash === null || attempt.browserHash === (answer.browser?.digest() ?? null)
+  const found = await ports.store.attempts.findByState(answer.state.digest())
+  if (!found) return { kind: 'lost', why: 'unknown' }
+  const sameBrowser = found.browserHash === null || found.browserHash === (answer.browser?.digest() ?? null)
+  const attempt = sameBrowser ? await redeemed(ports, found, answer.state) : found
   // A reload or the back button after success is answered with success, and nothing is sent again.
   if (attempt.stage === 'connected' && sameBrowser)
     return { kind: 'already_connected', attempt, account: await shownAgain(ports, attempt) }
@@ -195,6 +199,20 @@ export async function comeBack(ports: Ports, answer: ProviderAnswer): Promise<En
 function codeByItsName({ param_names: names = {} }: Provider, query: ProviderAnswer['query']): Secret | null {
   const value = names['code'] === undefined || !Object.hasOwn(query, names['code']) ? undefined : query[names['code']]
   return value ? new Secret(value) : null
+}
+
+/**
+ * A reload while the provider is slow cuts off the answer that it was to have: what became of it is told instead. Not in `callback` binding, where
+ * the id that works went with that answer, so that starting again is what helps.
+ */
+async function redeemed({ store, now, pause }: Ports, attempt: Attempt, state: Secret): Promise<Attempt> {
+  const until = now() + REDEEMED_WITHIN_MS
+  let current = attempt
+  while (current.stage === 'returned' && current.binding !== 'callback' && now() < until) {
+    await pause(50)
+    current = (await store.attempts.findByState(state.digest())) ?? attempt
+  }
+  return current
 }
 
 /** To the browser that we know again, and to no other that was given the address. */

@@ -277,6 +277,21 @@ describe('the way back', () => {
     })
   }
 
+  for (const binding of ['none', 'confirm', 'callback'] as const) {
+    test(`F-32 ${binding}: a reload while the code is with the provider sends nothing, and tells what came of it`, async () => {
+      const { back, session, browser } = await returning(binding)
+      const nth = world.redeemed + 1
+      world.sandbox.control.script('token', { delay: 200 })
+      const first = browser.visit(back)
+      await world.sandbox.control.waitFor((request) => request.endpoint === 'token' && request.nth === nth)
+      const html = await assertPage(await browser.visit(back), binding === 'callback' ? 400 : 200)
+      if (binding !== 'callback') assert.match(html, /<h1>Connected<\/h1>/)
+      assert.equal((await first).status, 303)
+      assert.equal(world.redeemed, nth)
+      assert.equal((await world.token(session)).status, binding === 'callback' ? 400 : 200)
+    })
+  }
+
   test('a connection that cannot be stored is taken back at the provider, and the user is told to come again', async () => {
     const { back, session, browser } = await returning('at-other')
     const { grants } = world.sandbox.control
