@@ -259,6 +259,7 @@ function refusedPage(
 
 /** For pages: an error that the user can do nothing about but come again. */
 export function brokenPage({ code }: BrokerError): Page {
+  if (code === 'TOO_MANY_REQUESTS') return tooMany
   const reference = code.toLowerCase()
   if (REQUEST_MISTAKES.has(code)) {
     return failedPage({ what: 'This is not a request that this page answers.', remedy: START_AGAIN, reference })

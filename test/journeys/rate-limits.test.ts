@@ -89,6 +89,11 @@ describe('S-75 a limit of requests', () => {
       statuses.push((await fetch(`${world.url}${path}`)).status)
     assert.deepEqual(statuses.slice(-2), [429, 429])
     assert(!statuses.slice(0, 6).includes(429), statuses.join())
+    assert.match(
+      await (await fetch(`${world.url}/connect/x`)).text(),
+      /too many attempts from where you are/,
+      'and a page says why',
+    )
     world.pass(MINUTE)
     assert.equal((await fetch(`${world.url}/.well-known/jwks`)).status, 200)
   })
