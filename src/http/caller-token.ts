@@ -21,6 +21,9 @@ export interface SigningKey {
 /** Verified tokens remembered; past it, the oldest half is forgotten. */
 const REMEMBERED_MAX = 10_000
 
+/** The clocks of two processes: one made the caller, the other its token. */
+const CLOCKS_APART_MS = 5_000
+
 /** A caller, with what its token and its record say of how it may ask. */
 export interface Shown extends Caller {
   /** The thumbprint of the key that the token is bound to; null: whoever has it may use it. */
@@ -32,6 +35,7 @@ export interface Shown extends Caller {
 interface Verified {
   readonly clientId: string
   readonly scopes: readonly string[]
+  readonly issuedAt: number
   readonly expiresAt: number
   readonly jkt: string | null
   /** Made for the record as it was; another record makes another caller. */
@@ -152,14 +156,14 @@ export class CallerTokens {
         algorithms: ['RS256'],
         issuer: this.#issuer,
         audience: this.audience,
-        requiredClaims: ['azp', 'exp', 'jti'],
+        requiredClaims: ['azp', 'iat', 'exp', 'jti'],
         currentDate: new Date(this.#now()),
       })
-      const { azp, exp, scp } = payload
+      const { azp, iat, exp, scp } = payload
       const jkt = thumbprintOf(payload)
       if (typeof azp !== 'string' || !Array.isArray(scp) || jkt === false) throw refused()
-      const expiresAt = (exp ?? 0) * 1000
-      return { clientId: azp, scopes: scp.map(String), expiresAt, jkt, record: null, shown: null, notedAt: 0 }
+      const [issuedAt, expiresAt] = [(iat ?? 0) * 1000, (exp ?? 0) * 1000]
+      return { clientId: azp, scopes: scp.map(String), issuedAt, expiresAt, jkt, record: null, shown: null, notedAt: 0 }
     } catch (error) {
       if (error instanceof errors.JOSEError || error instanceof TypeError) throw refused()
       throw error
@@ -189,6 +193,8 @@ export class CallerTokens {
       this.#callersSeen.note(record.clientId, now)
     }
     if (verified.shown && verified.record === record) return verified.shown
+    // Of one that had the same id and was removed: it took its tokens with it.
+    if (verified.issuedAt + CLOCKS_APART_MS < record.createdAt) throw refused()
     // Since it has to prove a key, what anybody could use is no good any more.
     if (record.dpop && verified.jkt === null) throw refused()
     const granted = new Set(verified.scopes)

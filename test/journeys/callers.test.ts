@@ -202,6 +202,14 @@ describe('a caller changes while it holds a token', () => {
     assert.deepEqual([await allowed(token), await asMade('to-remove')], [403, 401])
   })
 
+  test('removed and made anew, under the same id, it is another: what the first one held stays of no use', async () => {
+    const token = await making('to-return')
+    assert.equal((await world.ask('DELETE', '/api/v1/callers/to-return')).status, 200)
+    world.pass(MINUTE)
+    const later = await making('to-return')
+    assert.deepEqual([await allowed(token), await allowed(later)], [403, 200])
+  })
+
   test('S-82 past its date, it is refused, whatever its token says', async () => {
     const token = await making('to-expire', { expires: new Date(world.now() + 10 * MINUTE).toISOString() })
     world.pass(9 * MINUTE)
