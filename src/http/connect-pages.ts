@@ -44,7 +44,12 @@ export function connectPages(app: FastifyInstance, ports: Ports, failed: NoteFai
     const handle = new Secret(request.params.handle)
     const browser = cookie.read(request)
     const form = request.body instanceof URLSearchParams ? request.body : new URLSearchParams()
-    if (!browser || !fromOurPage(request, form, csrfToken(browser, handle))) return sendPage(reply, 403, notFromOurPage)
+    if (!browser) return sendPage(reply, 403, notFromOurPage)
+    if (!fromOurPage(request, form, csrfToken(browser, handle))) {
+      // Two pages of ours that were opened at once were given a cookie each, and the browser kept one: it is shown what it asks for once more.
+      const attempt = isOurOrigin(request) ? await openAttempt(ports, handle, browser) : null
+      return sendPage(reply, 403, attempt ? await confirmation(attempt, handle, browser, true) : notFromOurPage)
+    }
     if (form.get(FORM.decision) === FORM.cancel) {
       const ending = await decline(ports, handle, browser)
       return ending ? end(reply, ending) : gone(request, reply)
@@ -80,7 +85,7 @@ export function connectPages(app: FastifyInstance, ports: Ports, failed: NoteFai
     return (await failed(request.ip)) ? sendPage(reply, 429, tooMany) : sendPage(reply, 410, expiredPage({}))
   }
 
-  async function confirmation(attempt: Attempt, handle: Secret, browser: Secret): Promise<Page> {
+  async function confirmation(attempt: Attempt, handle: Secret, browser: Secret, again = false): Promise<Page> {
     const { app: asking, registration } = await registrationOf(ports, attempt.tenant, attempt.app)
     return confirmPage({
       appName: asking.name,
@@ -90,6 +95,7 @@ export function connectPages(app: FastifyInstance, ports: Ports, failed: NoteFai
       scopes: attempt.scopes,
       action: `${basePath}/connect/${encodeURIComponent(handle.reveal())}`,
       csrf: csrfToken(browser, handle),
+      again,
       providerOrigin: await ports.modeOf(registration.provider).authorizeOrigin(registration),
       returnOrigin: attempt.callbackUrl ?? undefined,
       expiresInMinutes: Math.max(1, Math.round((attempt.expiresAt - ports.now()) / 60_000)),
@@ -157,6 +163,11 @@ function fromOurPage(request: FastifyRequest, form: URLSearchParams, expected: s
   const site = request.headers['sec-fetch-site']
   if (site !== undefined && site !== 'same-origin') return false
   return sameDigest(form.get(FORM.csrf), expected)
+}
+
+/** Browsers say so of themselves, and no page can make them say it of another one's form. */
+function isOurOrigin(request: FastifyRequest): boolean {
+  return request.headers['sec-fetch-site'] === 'same-origin'
 }
 
 /** Not everybody reads a parameter that comes twice, or as a list (`code[]`), as the same one; what can be read in two ways is not read. */

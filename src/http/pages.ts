@@ -25,6 +25,8 @@ export interface Confirmation extends FormTargets {
   /** The path that both buttons post to. */
   readonly action: string
   readonly csrf: string
+  /** The button was pressed, and it did not count. */
+  readonly again?: boolean | undefined
   readonly expiresInMinutes: number
 }
 
@@ -40,6 +42,7 @@ ${pair(app, provider)}
 <p class="owner">For ${sentence} of ${name(app)}</p>
 ${accessAsked(app, provider, asked.scopes)}
 <div class="care" role="note">${sign.care}<p><strong>Did you start this in ${name(app)} yourself?</strong> If not, or if ${doubt}, close this page. Whoever sent you here would get to use your ${name(provider)} account.</p></div>
+${asked.again && html`<p role="status"><strong>That did not get through.</strong> Another of these pages was opened at the same moment. Please press once more.</p>`}
 <form class="buttons" method="post" action="${asked.action}">
 <input type="hidden" name="${FORM.csrf}" value="${asked.csrf}">
 <button class="go" name="${FORM.decision}" value="${FORM.goOn}">Continue to ${name(provider)}</button>

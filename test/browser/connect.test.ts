@@ -120,6 +120,33 @@ describe('connecting in a real browser', needsBrowser, () => {
     await assertConnected(session, 'Ada Lovelace')
   })
 
+  test('two links that are opened at once, in a browser that knows us not yet, both lead on', async (t) => {
+    const [first, second] = await Promise.all(
+      ['ada', 'grace'].map(async (user_id) => (await world.authUrl({ key_code_ref: 'confirm', user_id })).body),
+    )
+    const who = await visitor(t)
+    const other = await who.context.newPage()
+    // Each is answered before the browser has the other's cookie.
+    const both = Promise.withResolvers<void>()
+    let asked = 0
+    await who.context.route('**/connect/*', async (route) => {
+      const answer = await route.fetch({ headers: { ...route.request().headers(), cookie: '' } })
+      if (++asked === 2) both.resolve()
+      await both.promise
+      await route.fulfill({ response: answer })
+    })
+    await Promise.all([who.open(String(first?.['url'])), other.goto(String(second?.['url']))])
+    await who.context.unrouteAll()
+    for (const page of [who.page, other]) {
+      const button = page.getByRole('button', { name: 'Continue to Sandbox' })
+      const [signIn, again] = [page.getByRole('heading', { name: 'Sign in' }), page.getByText('Please press once more')]
+      await button.click()
+      await signIn.or(again).waitFor()
+      if (await again.isVisible()) await button.click()
+      await signIn.waitFor()
+    }
+  })
+
   test('S-08 a link that was used leads nowhere, in this browser and in any other', async (t) => {
     const { who, session, url } = await sentOff(t)
     const other = await visitor(t, { screen: 'phone' })

@@ -177,6 +177,25 @@ describe('the page that asks', () => {
     assert.equal((await browser.visit(url, form, { 'sec-fetch-site': 'same-origin' })).status, 303)
   })
 
+  test('S-10 a form of ours with the token of a cookie that the browser did not keep is shown once more, and leads nowhere', async () => {
+    const { url } = await link()
+    const [kept, lost] = [new Browser(), new Browser()]
+    await kept.visit(url)
+    const { fields } = formIn(await (await lost.visit(url)).text()) ?? assert.fail()
+    fields.set('decision', 'continue')
+    const asked = world.sandbox.control.count('authorize')
+    const answer = await kept.visit(url, fields, { 'sec-fetch-site': 'same-origin' })
+    assert.deepEqual([answer.status, answer.headers.get('location')], [403, null])
+    const html = await answer.text()
+    assert.match(html, /Did you start this/)
+    assert.match(html, /press once more/)
+    const again = formIn(html) ?? assert.fail()
+    again.fields.set('decision', 'continue')
+    assert.equal((await kept.visit(url, again.fields, { 'sec-fetch-site': 'same-origin' })).status, 303)
+    assert.equal(world.sandbox.control.count('authorize'), asked)
+    assert.equal((await lost.visit(url, fields, { 'sec-fetch-site': 'same-origin' })).status, 410, 'it leads on in one browser')
+  })
+
   test('S-10 a JSON body, or none, is no press of the button', async () => {
     const { url } = await link()
     for (const init of [{ body: '{"decision":"continue"}', headers: { 'content-type': 'application/json' } }, {}]) {
