@@ -17,7 +17,7 @@ export interface Objection {
 const ASK_AGAIN_MS = 20_000
 const PAGE_ROWS = 100
 
-/** The grant, with what more was found out about its account; or why it is refused. */
+/** The grant, with what more was found out about its account, and all that was granted; or why it is refused. */
 export async function accepted(
   ports: Ports,
   { app, registration }: { readonly app: App; readonly registration: Registration },
@@ -30,7 +30,7 @@ export async function accepted(
   if ('objection' in verdict) return verdict
   const grantedScopes = grantedWith(registration.provider, attempt, verdict.grant, before)
   const missing = missingScopes({ requestedScopes: app.requiredScopes, grantedScopes })
-  if (missing.length === 0) return verdict
+  if (missing.length === 0) return { grant: { ...verdict.grant, grantedScopes } }
   return { objection: { reason: 'scopes_missing', detail: `the provider did not grant ${missing.join(' ')}` } }
 }
 
@@ -51,12 +51,7 @@ async function asBefore(
 }
 
 /** Where a new consent adds to what the account consented to before, the answer may name what is new alone, or nothing. */
-export function grantedWith(
-  provider: Provider,
-  attempt: Attempt,
-  grant: Grant,
-  earlier: Connection | null,
-): readonly string[] | null {
+function grantedWith(provider: Provider, attempt: Attempt, grant: Grant, earlier: Connection | null): readonly string[] | null {
   const isSame = earlier !== null && earlier.account?.id === grant.account?.id
   if (provider.scopes?.reconnect !== 'adds' || !isSame) return grant.grantedScopes
   return [...new Set([...scopesOf(earlier), ...(grant.grantedScopes ?? attempt.scopes)])]

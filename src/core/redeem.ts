@@ -1,6 +1,6 @@
 /** Turns a code into a connection. Codes are single use: it is sent once, and what comes of it is written whole or not at all. */
 
-import { accepted, askLater, discard, grantedWith, type Objection } from './account.ts'
+import { accepted, askLater, discard, type Objection } from './account.ts'
 import type { App, Registration } from './app.ts'
 import { type Attempt, attemptFact, attemptRow, emptied } from './attempt.ts'
 import { type Connection, type Credentials, scopesOf } from './connection.ts'
@@ -110,7 +110,6 @@ async function stored(
   const credentials = await withoutLoss(ports, grant, earlier)
   const connection: Connection = {
     ...fresh(now, attempt, grant, id, earlier),
-    grantedScopes: grantedWith(provider, attempt, grant, earlier),
     sealed: sealCredentials(row, credentials),
     dueAt: credentials.refreshToken && dueAt(provider, { usedAt: now, lost: null, retryAt: now }, ports.chance()),
   }
@@ -165,7 +164,7 @@ function fresh(
   grant: Grant,
   id: string,
   earlier: Connection | null,
-): Omit<Connection, 'sealed' | 'dueAt' | 'grantedScopes'> {
+): Omit<Connection, 'sealed' | 'dueAt'> {
   return {
     id,
     tenant: attempt.tenant,
@@ -175,6 +174,7 @@ function fresh(
     label: earlier?.label ?? null,
     account: grant.account,
     requestedScopes: attempt.scopes,
+    grantedScopes: grant.grantedScopes,
     tokenType: grant.tokenType,
     issuedAt: now,
     expiresAt: grant.expiresAt,

@@ -6,9 +6,9 @@ import { Browser } from '../browser-stand-in.ts'
 import { untilDone } from '../until-done.ts'
 import { startWorld, type World } from '../world.ts'
 
-async function grown(world: World): Promise<void> {
+async function grown(world: World, binding = 'none'): Promise<void> {
   const { ports } = world.broker
-  const app = (await ports.store.records.app('default', 'none')) ?? assert.fail()
+  const app = (await ports.store.records.app('default', binding)) ?? assert.fail()
   const next = { ...app, scopes: ['files.read', 'files.write'] }
   await ports.store.records.change([{ put: 'app', app: next }], [])
   ports.registry.forget()
@@ -67,6 +67,15 @@ for (const scope of ['files.write', undefined]) {
     assert.deepEqual(await scopesOf(world, session), { granted: ['files.read', 'files.write'], missing: [] })
   })
 }
+
+test('F-36 where consents add up, so they do under the new id that `callback` makes', async (t) => {
+  const world = await untilDone(t, startWorld({ provider: { scopes: { reconnect: 'adds' } } }))
+  const session = await world.connect('callback')
+  await grown(world, 'callback')
+  world.sandbox.control.script('token', { edit: { set: { scope: 'files.write' } } })
+  const renewed = await world.connect('callback', 'user-1', { session_id: session })
+  assert.deepEqual(await scopesOf(world, renewed), { granted: ['files.read', 'files.write'], missing: [] })
+})
 
 test('F-36 a new consent that brings no refresh token leaves the one that works', async (t) => {
   const world = await untilDone(t, startWorld())
