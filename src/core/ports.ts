@@ -537,7 +537,7 @@ export type Exchanged =
       readonly outcome: 'refused' // the provider, or our checks, said no
       readonly reason: string
       readonly detail: string | null
-      /** What the provider gave before our checks said no. It must not stay alive unused. */
+      /** What the provider gave before our checks said no, for whom it claims. It must not stay alive unused. */
       readonly granted?: Grant
     }
   | { readonly outcome: 'uncertain'; readonly reason: string; readonly detail: string | null } // the code may have been spent

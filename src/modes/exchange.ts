@@ -8,6 +8,7 @@ import type { Secret } from '../core/secret.ts'
 import { askAccount } from './account.ts'
 import { endpointsOf } from './endpoints.ts'
 import type { IdTokenVerdict } from './id-token.ts'
+import { unverifiedClaims } from './jwt-claims.ts'
 import { judgeTokenAnswer, type TokenAnswer, type Tokens } from './oauth2-answer.ts'
 import { authenticatedRequest, grantOf, type Means, present } from './token-endpoint.ts'
 
@@ -53,7 +54,13 @@ async function exchange(means: Means, registration: Registration, answer: Author
   const identity = await identify(means, registration, judged, answer.nonce)
   if ('account' in identity) return { outcome: 'granted', grant: { ...grant, account: identity.account } }
   // Whether it is taken back is not for us to say: another connection may live from the same grant.
-  return { outcome: 'refused', ...identity, granted: grant }
+  return { outcome: 'refused', ...identity, granted: { ...grant, account: claimed(judged.idToken) } }
+}
+
+/** Whose it says that it is, unproved: enough to leave alone what may be theirs, and good for nothing else. */
+function claimed(idToken: Secret | null): Account | null {
+  const id: unknown = idToken && unverifiedClaims(idToken.reveal())?.sub
+  return typeof id === 'string' && id !== '' ? { id, label: null } : null
 }
 
 /** A server that failed, or said nothing that can be read, may have taken the code before. */

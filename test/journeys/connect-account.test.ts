@@ -121,14 +121,16 @@ describe('the account that is connected', () => {
     const { control } = openid.sandbox
     const session = await openid.connect('none', 'proven')
     control.set({ id_token: 'wrong_nonce' })
-    const again = async (more: Record<string, string>) => {
+    const again = async (as: string, more: Record<string, string> = {}) => {
       const { body } = await openid.authUrl({ key_code_ref: 'none', user_id: 'proven', ...more })
-      return (await openid.arrive(String(body['url']))).searchParams.get('error')
+      return (await openid.arrive(String(body['url']), new Browser(), { as })).searchParams.get('error')
     }
-    assert.equal(await again({ session_id: session }), 'id_token_invalid')
+    assert.equal(await again('ada', { session_id: session }), 'id_token_invalid')
     assert.equal(control.grants, 2)
-    assert.equal(await again({}), 'id_token_invalid')
-    assert.equal(control.grants, 2, 'what is new is taken back')
+    assert.equal(await again('ada'), 'id_token_invalid')
+    assert.equal(control.grants, 3, 'nor beside it, where it says that it is the same account')
+    assert.equal(await again('grace'), 'id_token_invalid')
+    assert.equal(control.grants, 3, 'what nobody else lives from is taken back')
     assert.equal((await openid.token(session)).status, 200)
   })
 
