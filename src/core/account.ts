@@ -72,14 +72,27 @@ const UNKNOWN: Objection = {
  */
 export async function discard(ports: Ports, registration: Registration, attempt: Attempt, grant: Grant): Promise<void> {
   // A store that cannot say who else lives from it: then the one that was to be connected again is the one to save.
-  const shared = await isShared(ports, attempt, grant.account).catch(() => renews(attempt))
+  const shared = await isShared(ports, registration, attempt, grant.account).catch(() => renews(attempt))
   if (shared) return
   await ports.modeOf(registration.provider).revoke(registration, grant.credentials)
 }
 
-async function isShared({ store }: Ports, attempt: Attempt, account: Account | null): Promise<boolean> {
-  const { tenant, app } = attempt
+async function isShared(
+  ports: Ports,
+  { clientId }: Registration,
+  { tenant, provider, ...attempt }: Attempt,
+  account: Account | null,
+): Promise<boolean> {
   if (account === null) return renews(attempt)
+  for (const app of await ports.store.records.apps(tenant)) {
+    // To the provider several of ours with one registration are one app.
+    const isSame = app.provider === provider && app.clientId === clientId
+    if (isSame && (await isConnected(ports, app, account))) return true
+  }
+  return false
+}
+
+async function isConnected({ store }: Ports, { tenant, keyCodeRef: app }: App, account: Account): Promise<boolean> {
   for (let after: Cursor | null = null; ; ) {
     const page: Connection[] = await store.connections.list(tenant, { app, account: account.id }, { after, limit: PAGE_ROWS })
     if (page.some(({ health }) => health.state !== 'revoked')) return true
@@ -89,7 +102,7 @@ async function isShared({ store }: Ports, attempt: Attempt, account: Account | n
   }
 }
 
-function renews({ reconnects, accountOf }: Attempt): boolean {
+function renews({ reconnects, accountOf }: Pick<Attempt, 'reconnects' | 'accountOf'>): boolean {
   return reconnects !== null || accountOf !== null
 }
 

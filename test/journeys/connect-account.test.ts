@@ -53,6 +53,7 @@ describe('the account that is connected', () => {
     assert.doesNotMatch(await (await new Browser().visit(back)).text(), /Grace/, 'another browser is told nothing')
     assert.deepEqual(await accountOf(String(body['session_id'])), { id: 'grace', label: 'Grace Hopper' })
     assert.doesNotMatch(world.log.join('\n'), /grace/i)
+    await world.revoke(String(body['session_id']))
   })
 
   for (const binding of BINDINGS) {
@@ -91,6 +92,15 @@ describe('the account that is connected', () => {
     assert.equal((await connected('none', 'both', 'grace', { session_id: session })).error, 'account_mismatch')
     assert.equal(world.sandbox.control.grants, grants + 1)
     assert.ok(await works(other.session))
+    await world.revoke(other.session)
+  })
+
+  test('S-24 nor is it taken back where that other connection is of another app with the same registration', async () => {
+    const { session } = await connected('none', 'both', 'ada')
+    const other = await connected('lenient', 'colleague', 'grace')
+    const { grants } = world.sandbox.control
+    assert.equal((await connected('none', 'both', 'grace', { session_id: session })).error, 'account_mismatch')
+    assert.equal(world.sandbox.control.grants, grants + 1)
     await world.revoke(other.session)
   })
 
@@ -214,15 +224,18 @@ describe('the account that is connected', () => {
     const granting = (scope: string) => world.sandbox.control.script('token', { edit: { set: { scope } } })
     granting('files.read')
     const { grants } = world.sandbox.control
-    assert.equal((await connected('strict-scopes', 'narrow', 'ada')).error, 'scopes_missing')
+    assert.equal((await connected('strict-scopes', 'narrow', 'somebody who is connected nowhere else')).error, 'scopes_missing')
     assert.equal(world.sandbox.control.grants, grants)
     granting('files.write')
-    const { session, error } = await connected('strict-scopes', 'narrow', 'ada')
+    const { session, error } = await connected('strict-scopes', 'narrow', 'somebody who is connected nowhere else')
     assert.equal(error, null)
     const { body } = await world.connection(session)
     assert.deepEqual([body['granted_scopes'], body['missing_scopes']], [['files.write'], ['files.read']])
     granting('files.read')
-    assert.equal((await connected('strict-scopes', 'narrow', 'ada', { session_id: session })).error, 'scopes_missing')
+    assert.equal(
+      (await connected('strict-scopes', 'narrow', 'somebody who is connected nowhere else', { session_id: session })).error,
+      'scopes_missing',
+    )
     assert.ok(await works(session), 'F-36 the old grant is still there')
     assert.deepEqual((await world.connection(session)).body['granted_scopes'], ['files.write'])
   })
