@@ -107,7 +107,7 @@ export async function openBroker(
     const net = createNet()
     const oauth2 = createOAuth2Mode({ net, now })
     const modes = new Map<string, Mode>()
-    const journal = openJournalFor(config, log)
+    const journal = openJournalFor(config, keys.installation, log)
     const mark = openMarkFor(config, keys.installation, keys.hashOf)
     const restored = await lookForRestore(store, mark, now())
     if (restored.newly) log('error', 'the database was put back from a backup: refresh tokens in it may have been spent since')
@@ -336,11 +336,12 @@ async function openStore({ database }: Config): Promise<Store> {
   return database.kind === 'memory' ? memoryStore() : openSqliteStore(database.path)
 }
 
-function openJournalFor(config: Config, log: Ports['log']): Journal {
+function openJournalFor(config: Config, store: string, log: Ports['log']): Journal {
   const folder = journalFolderOf(config)
   if (folder === null) return memoryJournal()
   const damaged = (file: string) => log('error', 'a file in the journal is damaged and left alone', { reason: file })
-  return openJournal(folder, { damaged })
+  const foreign = (file: string) => log('warn', 'a file in the journal is for another database and left alone', { reason: file })
+  return openJournal(folder, { store, damaged, foreign })
 }
 
 /** Beside the journal, whose folder is there by now. */

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import type { Connection } from '../core/connection.ts'
 import type { Journal, JournalEntry } from '../core/ports.ts'
-import { openJournal } from './journal.ts'
+import { type JournalOptions, openJournal } from './journal.ts'
 import { memoryJournal } from './memory.ts'
 
 const NEXT: Connection = {
@@ -39,11 +39,16 @@ function folderFor(t: TestContext): string {
   return folder
 }
 
-const never = (file: string) => assert.fail(`${file} is not damaged`)
+const never = (file: string) => assert.fail(`${file} is as it was written`)
+
+/** Nothing is wrong with what lies there. */
+function openedIn(folder: string, { store = 'ours', damaged = never, foreign = never }: Partial<JournalOptions> = {}): Journal {
+  return openJournal(folder, { store, damaged, foreign })
+}
 
 const JOURNALS: Readonly<Record<string, (t: TestContext) => Journal>> = {
   'in memory': () => memoryJournal(),
-  'on disk': (t) => openJournal(join(folderFor(t), 'journal'), { damaged: never }),
+  'on disk': (t) => openedIn(join(folderFor(t), 'journal')),
 }
 
 for (const [where, journalFor] of Object.entries(JOURNALS)) {
@@ -75,15 +80,27 @@ for (const [where, journalFor] of Object.entries(JOURNALS)) {
 
 test('another process finds what this one added', async (t) => {
   const folder = folderFor(t)
-  await openJournal(folder, { damaged: never }).add(entryOf(1))
-  const other = openJournal(folder, { damaged: never })
+  await openedIn(folder).add(entryOf(1))
+  const other = openedIn(folder)
   assert.deepEqual(await other.entries(), [entryOf(1)])
   await other.remove(entryOf(1).claimed)
   assert.deepEqual(readdirSync(folder), [])
 })
 
+test('what waits for another store is neither found, nor listed, nor removed, and is told of once', async (t) => {
+  const folder = folderFor(t)
+  const told: string[] = []
+  await openedIn(folder, { store: 'theirs' }).add(entryOf(1))
+  const journal = openedIn(folder, { foreign: (file) => told.push(file) })
+  assert.equal(await journal.find(entryOf(1).claimed), null)
+  for (let time = 0; time < 3; time++) assert.deepEqual(await journal.entries(), [])
+  await journal.remove(entryOf(1).claimed)
+  assert.deepEqual(readdirSync(folder), told)
+  assert.deepEqual(await openedIn(folder, { store: 'theirs' }).entries(), [entryOf(1)])
+})
+
 test('bytes come back as they were, whatever class they had', async (t) => {
-  const journal = openJournal(folderFor(t), { damaged: never })
+  const journal = openedIn(folderFor(t))
   const { claimed, next, facts } = entryOf(1)
   const sealed = next.sealed && { ...next.sealed, accessToken: Buffer.from([0, 1, 255]) }
   await journal.add({ claimed, next: { ...next, sealed }, facts })
@@ -92,7 +109,7 @@ test('bytes come back as they were, whatever class they had', async (t) => {
 
 test('nobody else may read it, and its names tell nothing', async (t) => {
   const folder = join(folderFor(t), 'deep', 'journal')
-  await openJournal(folder, { damaged: never }).add(entryOf(1, 'a-telling-id'))
+  await openedIn(folder).add(entryOf(1, 'a-telling-id'))
   const [file] = readdirSync(folder)
   assert.equal(statSync(folder).mode & 0o777, 0o700)
   assert.equal(statSync(join(folder, file!)).mode & 0o777, 0o600)
@@ -102,7 +119,7 @@ test('nobody else may read it, and its names tell nothing', async (t) => {
 test('F-07 a file that is torn off at any byte is no entry, is told of once, and hides no other', async (t) => {
   const folder = folderFor(t)
   const told: string[] = []
-  const journal = openJournal(folder, { damaged: (file) => told.push(file) })
+  const journal = openedIn(folder, { damaged: (file) => told.push(file) })
   await journal.add(entryOf(1))
   const [name] = readdirSync(folder)
   const whole = readFileSync(join(folder, name!))
@@ -117,7 +134,7 @@ test('F-07 a file that is torn off at any byte is no entry, is told of once, and
 
 test('F-07 a bit that changed makes it none, and a draft of a process that died is none', async (t) => {
   const folder = folderFor(t)
-  const journal = openJournal(folder, { damaged: () => {} })
+  const journal = openedIn(folder, { damaged: () => {} })
   await journal.add(entryOf(1))
   const [name] = readdirSync(folder)
   const bytes = readFileSync(join(folder, name!))
@@ -131,8 +148,5 @@ test('F-07 a bit that changed makes it none, and a draft of a process that died 
 test('a folder that cannot be made is told of with what to do', (t) => {
   const file = join(folderFor(t), 'file')
   writeFileSync(file, '')
-  assert.throws(
-    () => openJournal(join(file, 'journal'), { damaged: never }),
-    /cannot create the journal .*LATCHSTRING_JOURNAL_DIR/,
-  )
+  assert.throws(() => openedIn(join(file, 'journal')), /cannot create the journal .*LATCHSTRING_JOURNAL_DIR/)
 })

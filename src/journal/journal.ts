@@ -4,6 +4,9 @@
  * Not one file that grows: processes that share the store share the folder too, and whoever commits an answer removes it, without
  * rewriting what another process is adding to. A file gets its name when it is whole and on the disk, and says how long it is and what
  * its digest is: what a crash or a full disk tore off is never taken for an answer.
+ *
+ * Databases side by side have one folder, unless told otherwise. To the one an answer of the other belongs to a connection that was deleted, whose
+ * tokens are to be revoked: so the name of a file says which store it is for, and nobody else touches it.
  */
 
 import { createHash, randomBytes } from 'node:crypto'
@@ -16,22 +19,36 @@ const FORMAT = 'latchstring answer 1'
 const WHOLE = '.answer'
 
 export interface JournalOptions {
+  /** Which store the answers are for. */
+  readonly store: string
   /** Told of a file that is not what was written, once. */
   readonly damaged: (file: string) => void
+  /** Told of a file that is for another store, once. */
+  readonly foreign: (file: string) => void
 }
 
 /** Makes the folder, readable for its owner alone. Throws when it cannot be made. */
-export function openJournal(folder: string, { damaged }: JournalOptions): Journal {
+export function openJournal(folder: string, { store, damaged, foreign }: JournalOptions): Journal {
   makePrivate(folder)
+  const ours = `${nameFor(store)}-`
   const told = new Set<string>()
+
+  function tellOnce(tell: (file: string) => void, file: string): void {
+    if (!told.has(file)) tell(file)
+    told.add(file)
+  }
 
   async function read(file: string): Promise<JournalEntry | null> {
     const bytes = await readFile(join(folder, file)).catch(unlessMissing)
     if (bytes === null) return null
     const entry = decode(bytes)
-    if (!entry && !told.has(file)) damaged(file)
-    if (!entry) told.add(file)
+    if (!entry) tellOnce(damaged, file)
     return entry
+  }
+
+  /** One answer for each lease: the fence tells leases of a connection apart. */
+  function nameOf({ tenant, id, lease }: Claimed): string {
+    return `${ours}${nameFor(JSON.stringify([tenant, id]))}-${lease?.fence ?? 'none'}${WHOLE}`
   }
 
   return {
@@ -52,7 +69,9 @@ export function openJournal(folder: string, { damaged }: JournalOptions): Journa
 
     async entries() {
       const files = (await readdir(folder)).filter((file) => file.endsWith(WHOLE))
-      return (await Promise.all(files.map(read))).filter((entry) => entry !== null)
+      for (const file of files) if (!file.startsWith(ours)) tellOnce(foreign, file)
+      const entries = await Promise.all(files.filter((file) => file.startsWith(ours)).map(read))
+      return entries.filter((entry) => entry !== null)
     },
 
     async remove(claimed) {
@@ -70,13 +89,9 @@ function makePrivate(folder: string): void {
   }
 }
 
-/** One answer for each lease: the fence tells leases of a connection apart. Ids are not to be read from names of files. */
-function nameOf({ tenant, id, lease }: Claimed): string {
-  const row = createHash('sha256')
-    .update(JSON.stringify([tenant, id]))
-    .digest('hex')
-    .slice(0, 32)
-  return `${row}-${lease?.fence ?? 'none'}${WHOLE}`
+/** Ids are not to be read from names of files. */
+function nameFor(id: string): string {
+  return createHash('sha256').update(id).digest('hex').slice(0, 32)
 }
 
 function encode(entry: JournalEntry): Buffer {

@@ -137,6 +137,23 @@ test('F-06 what is in the journal of a connection that was made anew meanwhile i
   assert(world.log.some((line) => line.includes('a renewal in the journal was not needed any more')))
 })
 
+test('F-06 a broker that is started on another database beside this one leaves alone what waits for this one', async (t) => {
+  const world = await opened(t)
+  const session = await world.connect()
+  const { failing } = await withoutStore(t, world)
+  world.pass(HOUR)
+  const handed = (await token(failing, CALLER, session)).accessToken.reveal()
+  const { database } = world.config
+  world.config = { ...world.config, database: { kind: 'sqlite', path: join(world.folder, 'another.db') } }
+  await world.start()
+  assert(world.sandbox.control.alive(handed), 'nothing is taken back')
+  assert.equal((await waiting(world)).length, 1)
+  assert(world.log.some((line) => line.includes('is for another database')))
+  await world.restart({ database })
+  assert.equal((await world.token(session)).body['access_token'], handed)
+  assert.deepEqual(await waiting(world), [])
+})
+
 test('F-40 when neither store nor journal can be written, the provider is not asked', async (t) => {
   const world = await opened(t)
   const session = await world.connect()
