@@ -20,7 +20,7 @@ import type { Provider } from './core/provider.ts'
 import { Registry } from './core/registry.ts'
 import { lookForRestore, noteLife } from './core/restored.ts'
 import { Secret } from './core/secret.ts'
-import { settleJournal } from './core/settle.ts'
+import { settleJournal, settleStranded } from './core/settle.ts'
 import { Unbegun } from './core/unbegun.ts'
 import { noteUsage, Usage } from './core/usage.ts'
 import { createCourier } from './events/courier.ts'
@@ -114,6 +114,7 @@ export async function openBroker(
     const ports: Ports = {
       store,
       journal,
+      stranded: memoryJournal(),
       mark,
       restored: restored.at,
       seal,
@@ -157,6 +158,7 @@ export async function openBroker(
       async close() {
         await later.stop()
         await flights.landed()
+        await settleStranded(ports, true)
         await net.close()
         await keyNet.close()
         await store.close()

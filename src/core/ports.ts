@@ -24,6 +24,8 @@ import type { Delivery, SealedSigning, Sent, Settled, Webhook } from './webhook.
 export interface Ports {
   readonly store: Store
   readonly journal: Journal
+  /** In memory: answers that neither the store nor the journal took. Nothing durable is in it, so nothing in it is handed out. */
+  readonly stranded: Journal
   readonly seal: Seal
   readonly registry: Registry
   readonly modeOf: (provider: Provider) => Mode

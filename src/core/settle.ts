@@ -1,6 +1,6 @@
 /**
  * Writes what a renewal brought under its lease's fence: to the store, or to the journal until the store takes it. Once the provider has
- * answered, that is the only copy there is of a refresh token.
+ * answered, that is the only copy there is of a refresh token: where neither takes it, this process does not let go of it, but hands out nothing.
  */
 
 import type { Connection } from './connection.ts'
@@ -12,7 +12,7 @@ import { takeBackLate } from './revocation.ts'
 const TRIES_WHEN_KEPT = 4
 const TRIES_MAX = 8
 
-/** Resolves to the connection as it is now; at the latest then `next` is durable somewhere, if it still was to be written. */
+/** Resolves to the connection as it is now; at the latest then `next` is durable somewhere, if it still was to be written. Else it throws, and goes on trying. */
 export async function settle(ports: Ports, entry: JournalEntry): Promise<Connection> {
   const { tenant, id } = entry.claimed
   let kept = false
@@ -24,23 +24,27 @@ export async function settle(ports: Ports, entry: JournalEntry): Promise<Connect
       ports.log('error', 'a renewal could not be written', { tenant, session: id, attempt: tries, error })
       kept ||= await keep(ports, entry)
       if (kept && tries >= TRIES_WHEN_KEPT) return entry.next
-      if (tries >= TRIES_MAX) throw error
+      if (tries >= TRIES_MAX) {
+        await ports.stranded.add(entry)
+        throw error
+      }
       await ports.pause(50 * 2 ** tries)
     }
   }
 }
 
 /** The answer that waits for the store under the lease that this connection has: what the row will be. null: none does. */
-export async function waiting(ports: Ports, { tenant, id, lease }: Connection): Promise<JournalEntry | null> {
-  return lease && ports.journal.find({ tenant, id, lease })
+export async function waiting({ journal, stranded }: Ports, { tenant, id, lease }: Connection): Promise<JournalEntry | null> {
+  const claimed = { tenant, id, lease }
+  return lease && ((await journal.find(claimed)) ?? stranded.find(claimed))
 }
 
-/** One more try for it, and no more: resolves to what it brought, written or not, or to the connection that overtook it. */
+/** One more try for it, and no more: resolves to what it brought, if that is durable somewhere, or to the connection that overtook it. */
 export async function settleWaiting(ports: Ports, entry: JournalEntry): Promise<Connection> {
   try {
     return await commit(ports, entry, true)
   } catch (error) {
-    if (isEnd(error)) throw error
+    if (isEnd(error) || !(await isKept(ports, entry))) throw error
     return entry.next
   }
 }
@@ -56,6 +60,16 @@ export async function settleJournal(ports: Ports): Promise<void> {
   if (failures.length > 0) throw failures[0]
 }
 
+/** The same for what neither took before. When the process `ends`, what they do not take now is lost, and told of. */
+export async function settleStranded(ports: Ports, ends = false): Promise<void> {
+  for (const entry of await ports.stranded.entries()) {
+    const { tenant, id: session } = entry.claimed
+    await settleWaiting(ports, entry).catch((error: unknown) => {
+      if (ends && !isEnd(error)) ports.log('error', 'a renewal that could be written nowhere is lost', { tenant, session, error })
+    })
+  }
+}
+
 /** Deleted meanwhile: nobody has a use for it any more. Whatever else is thrown is no reason to let go of the only copy. */
 function isEnd(error: unknown): boolean {
   return error instanceof BrokerError && error.code === 'INVALID_SESSION'
@@ -67,6 +81,7 @@ async function commit(ports: Ports, entry: JournalEntry, kept: boolean): Promise
   const current = written ? next : await overtaken(ports, entry)
   if (kept) {
     await ports.journal.remove(claimed)
+    await ports.stranded.remove(claimed)
     const message = written
       ? 'a renewal that waited in the journal was written'
       : 'a renewal in the journal was not needed any more'
@@ -82,6 +97,14 @@ async function overtaken(ports: Ports, { next }: JournalEntry): Promise<Connecti
   const isOver = !current || current.health.state === 'revoked'
   if (next.health.state === 'connected' && next.health.trouble === null && isOver) await takeBackLate(ports, next)
   return current
+}
+
+/** Whether it is durable, or has become so just now. */
+async function isKept(ports: Ports, entry: JournalEntry): Promise<boolean> {
+  if (!(await ports.stranded.find(entry.claimed))) return true
+  if (!(await keep(ports, entry))) return false
+  await ports.stranded.remove(entry.claimed)
+  return true
 }
 
 async function keep({ journal, log }: Ports, entry: JournalEntry): Promise<boolean> {

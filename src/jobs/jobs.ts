@@ -11,7 +11,7 @@ import { revokeUnused } from '../core/dormant.ts'
 import { lookAfterDue } from '../core/look-after.ts'
 import type { Ports } from '../core/ports.ts'
 import { noteLife } from '../core/restored.ts'
-import { settleJournal } from '../core/settle.ts'
+import { settleJournal, settleStranded } from '../core/settle.ts'
 import { DAY_MS, noteSomeUsage } from '../core/usage.ts'
 import { Revoking } from './revoking.ts'
 
@@ -40,6 +40,7 @@ export function startJobs(ports: Ports, { ahead }: { ahead: boolean }): { stop()
   const jobs = [
     every(NOTICE_MS, ports, 'changes by other processes could not be looked for', () => ports.registry.refresh()),
     every(JOURNAL_MS, ports, 'what waits in the journal could not be written', () => settleJournal(ports)),
+    every(JOURNAL_MS, ports, 'what could be written nowhere was not tried again', () => settleStranded(ports)),
     every(HAND_OUTS_MS, ports, 'what was handed out could not be written', () => ports.handOuts.write(ports)),
     every(SEAL_MS, ports, 'the history could not be sealed', () => sealHistory(ports)),
     ...(ahead

@@ -154,6 +154,45 @@ test('F-06 a broker that is started on another database beside this one leaves a
   assert.deepEqual(await waiting(world), [])
 })
 
+test('F-06 F-40 an answer that neither store nor journal takes is not handed out and not let go of: it is there once there is room', async (t) => {
+  const world = await opened(t)
+  const session = await world.connect()
+  const { broker, failing } = await withoutStore(t, world)
+  const unwritable = { ...failing, journal: { ...failing.journal, add: full } }
+  world.pass(HOUR)
+  for (const passed of [0, SECOND, 31 * SECOND]) {
+    world.pass(passed)
+    await assert.rejects(async () => token(unwritable, CALLER, session), /cannot be read or written/)
+    assert.equal(renewals(world), 1, 'the refresh token is not sent again, although its lease is over')
+  }
+  const { accessToken } = await token(failing, CALLER, session)
+  assert.deepEqual([(await waiting(world)).length, renewals(world)], [1, 1])
+  assert(world.sandbox.control.alive(accessToken.reveal()))
+  await settleJournal(broker.ports)
+  assert.equal((await token(broker.ports, CALLER, session)).accessToken.reveal(), accessToken.reveal())
+  await world.start()
+})
+
+test('F-06 F-40 F-48 and if the process is to stop by then, it is tried once more', async (t) => {
+  const world = await opened(t)
+  const session = await world.connect()
+  world.pass(HOUR)
+  await world.stop()
+  const { ports, close } = await openBroker(world.config, { now: () => world.now(), logTo: { write: () => {} } })
+  const { connections } = ports.store
+  const unwritable = {
+    ...ports,
+    store: { ...ports.store, connections: { ...connections, settle: full } },
+    journal: { ...ports.journal, add: full },
+    pause: async () => {},
+  }
+  await assert.rejects(async () => token(unwritable, CALLER, session), /cannot be read or written/)
+  await close()
+  await world.start()
+  assert.equal((await world.token(session)).status, 200)
+  assert.equal(renewals(world), 1)
+})
+
 test('F-40 when neither store nor journal can be written, the provider is not asked', async (t) => {
   const world = await opened(t)
   const session = await world.connect()
