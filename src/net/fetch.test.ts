@@ -2,11 +2,14 @@
 
 import assert from 'node:assert/strict'
 import type { LookupAddress } from 'node:dns'
+import { once } from 'node:events'
 import { createServer, type RequestListener, type Server } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net'
 import { text as consumed } from 'node:stream/consumers'
 import { test } from 'node:test'
+import { setImmediate as turn } from 'node:timers/promises'
+import { Worker } from 'node:worker_threads'
 import { brotliCompressSync, gzipSync } from 'node:zlib'
 import { selfSigned } from '../../test/certificate.ts'
 import { untilDone } from '../../test/until-done.ts'
@@ -374,6 +377,58 @@ test('F-12 a connection that breaks once the request is out tells that it may ha
     net.request({ method: 'POST', url: server.url, headers: {}, body: 'a=1', allowPrivateNetwork: true }),
   )
 })
+
+test('F-03 a request whose time is over before there is a connection is never written, also where the timer comes late', async (t) => {
+  const server = await untilDone(
+    t,
+    listening((_, response) => response.end('ok')),
+  )
+  // As after SIGCONT: what happened on sockets is handled before the timers are.
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  const over = performance.now() + 20
+  const net = await untilDone(
+    t,
+    opened({
+      timeoutMs: 20,
+      async lookup() {
+        while (performance.now() <= over) await turn()
+        return LOOPBACK
+      },
+    }),
+  )
+  await refusedAs('timeout', false, net.request(get(server.url.replace('127.0.0.1', 'provider.example'))))
+  assert.equal(server.requests(), 0)
+})
+
+test('F-12 an answer that came while this process was busy past the time limit is read', async (t) => {
+  const [ASKED, ANSWERED] = [1, 2]
+  const said = new Int32Array(new SharedArrayBuffer(4))
+  const server = new Worker(ANSWERING, { eval: true, workerData: said })
+  t.after(() => server.terminate())
+  const [port] = (await once(server, 'message')) as [number]
+  const net = await untilDone(t, opened({ timeoutMs: 200 }))
+  const until = performance.now() + 200
+  const answer = net.request(get(`http://127.0.0.1:${port}/`))
+  while (Atomics.load(said, 0) !== ASKED) await turn()
+  // From here on nothing of this process runs, timers included.
+  Atomics.wait(said, 0, ASKED)
+  while (performance.now() <= until);
+  assert.equal(Atomics.load(said, 0), ANSWERED)
+  assert.equal(Buffer.from((await answer).body).toString(), 'the only copy')
+})
+
+/** Answers once whoever asked is waiting. */
+const ANSWERING = `
+  const { createServer } = require('node:http')
+  const { parentPort, workerData: said } = require('node:worker_threads')
+  const server = createServer((_, response) => {
+    Atomics.store(said, 0, 1)
+    setTimeout(() => response.end('the only copy', () => {
+      Atomics.store(said, 0, 2)
+      Atomics.notify(said, 0)
+    }), 20)
+  })
+  server.listen(0, '127.0.0.1', () => parentPort.postMessage(server.address().port))`
 
 test('an answer that is no HTTP counts as one that was lost', async (t) => {
   const server = await untilDone(

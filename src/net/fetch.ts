@@ -162,7 +162,9 @@ class Exchange implements undici.Dispatcher.DispatchHandler {
   readonly #ignoreBody: boolean
   readonly #resolve: (answer: NetAnswer) => void
   readonly #reject: (error: NetError) => void
+  readonly #until: number
   readonly #deadline: NodeJS.Timeout
+  #lastTurn: NodeJS.Immediate | undefined
   readonly #chunks: Buffer[] = []
   #controller: undici.Dispatcher.DispatchController | null = null
   #late: NetError | null = null
@@ -182,11 +184,14 @@ class Exchange implements undici.Dispatcher.DispatchHandler {
     this.#ignoreBody = ignoreBody
     this.#resolve = resolve
     this.#reject = reject
+    this.#until = performance.now() + limits.timeoutMs
     this.#deadline = setTimeout(() => this.#expire(), limits.timeoutMs)
   }
 
   /** The connection stands and its certificate was checked. The next thing that happens is that the request is written. */
   onRequestStart(controller: undici.Dispatcher.DispatchController): void {
+    // A process that was stopped, and goes on, can come here before it comes to its timers.
+    if (performance.now() >= this.#until) this.#late ??= this.#timedOut()
     if (this.#late) return controller.abort(this.#late)
     this.#controller = controller
   }
@@ -209,26 +214,36 @@ class Exchange implements undici.Dispatcher.DispatchHandler {
   }
 
   onResponseEnd(): void {
-    clearTimeout(this.#deadline)
+    this.#stopWaiting()
     const body = this.#chunks.length === 1 ? this.#chunks[0]! : Buffer.concat(this.#chunks)
     this.#resolve({ status: this.#status, headers: firsts(this.#headers), body })
   }
 
   onResponseError(_controller: undici.Dispatcher.DispatchController, error: Error): void {
-    clearTimeout(this.#deadline)
+    this.#stopWaiting()
     // Cut off, too long or too slow: what counts has been said.
     if (this.#ignoreBody && this.#status >= 200) return this.onResponseEnd()
     this.#reject(this.#judge(error))
   }
 
   #expire(): void {
-    const error = new NetError('timeout', `${this.#host} did not answer in time`, this.#controller !== null, this.#heard())
+    const controller = this.#controller
     // Still waiting for a connection: there is nothing to cut yet, and the request must not be written when there is.
-    if (!this.#controller) {
-      this.#late = error
-      return this.#reject(error)
+    if (!controller) {
+      this.#late = this.#timedOut()
+      return this.#reject(this.#late)
     }
-    this.#controller.abort(error)
+    // A process that was busy for long comes here before it reads what has arrived meanwhile, which may be the only copy of a refresh token.
+    this.#lastTurn = setImmediate(() => controller.abort(this.#timedOut()))
+  }
+
+  #timedOut(): NetError {
+    return new NetError('timeout', `${this.#host} did not answer in time`, this.#controller !== null, this.#heard())
+  }
+
+  #stopWaiting(): void {
+    clearTimeout(this.#deadline)
+    clearImmediate(this.#lastTurn)
   }
 
   #cut(controller: undici.Dispatcher.DispatchController, reason: NetError['reason'], what: string): void {
