@@ -87,7 +87,8 @@ async function attempt(ports: Ports, current: Connection, prepared: Prepared): P
 /** The lease is given only at the version looked at: if somebody renewed in between, this comes back empty and we look again. */
 async function claimed(ports: Ports, current: Connection, provider: Provider, now: number): Promise<Claim | null> {
   const { connections } = ports.store
-  const until = now + renewalLimits(provider).leaseMs
+  const { leaseMs, answerMs } = renewalLimits(provider)
+  const until = now + leaseMs
   // Should this process die, somebody asks for the answer again while it is still given.
   const dueAt = windowMs(provider) === null ? undefined : until
   const claim = await connections.claim(current, { holder: ports.process, now, until, dueAt }).catch((error: unknown) => {
@@ -95,6 +96,11 @@ async function claimed(ports: Ports, current: Connection, provider: Provider, no
     throw error
   })
   if (!claim) return null
+  // The store was slow, or this process stood still: the answer could come when another one has asked already.
+  if (ports.now() + answerMs > until) {
+    ports.unbegun.note(current, now)
+    throw new BrokerError('STORE_UNAVAILABLE', 'the store took too long to give a lease', { retryAfterMs: 1000 })
+  }
   ports.unbegun.begun(current, now)
   return { ...claim, overdue: ports.unbegun.serious(current, claim.overdue) }
 }

@@ -1,6 +1,6 @@
 /**
- * Leases that this process asked for while the store failed. The store may have given one all the same, and only its answer was lost: then a lease
- * stands in the row under which nothing was ever sent, and must not be taken for a refresh token that was spent.
+ * Leases that this process asked for while the store failed, or was given too late. The store may have given one all the same, and only its answer was
+ * lost: then a lease stands in the row under which nothing was ever sent, and must not be taken for a refresh token that was spent.
  *
  * Known to this process alone. Should it die as well, the lease looks like any other that was never given back.
  */
@@ -21,7 +21,7 @@ export class Unbegun {
     this.#holder = holder
   }
 
-  /** The store failed when it was asked for a lease that began then. */
+  /** Nothing is sent under a lease that began then: the store failed when it was asked for it, or took too long. */
   note(connection: Key, startedAt: number): void {
     this.#leases.add(keyOf(connection, startedAt), true)
   }

@@ -126,6 +126,43 @@ for (const store of ['sqlite', 'postgres'] as const) {
   })
 }
 
+test('F-03 a process that stands still between its lease and its request sends nothing when it goes on', async (t) => {
+  const world = await opened(t, { provider: { rotation: undefined } })
+  const session = await world.connect()
+  world.pass(HOUR)
+  const { ports } = world.broker
+  const { connections } = ports.store
+  let other = ''
+  const claim: typeof connections.claim = async (...lease) => {
+    const claimed = await connections.claim(...lease)
+    world.pass(31 * SECOND)
+    other = String((await world.token(session)).body['access_token'])
+    return claimed
+  }
+  const stopped = { ...ports, store: { ...ports.store, connections: { ...connections, claim } }, flights: new Flights() }
+  await assert.rejects(renew(stopped, await stored(world, session)), { code: 'STORE_UNAVAILABLE' })
+  assert.equal(renewals(world), 1)
+  assert(world.sandbox.control.alive(other), 'the provider, which ends a grant whose token comes twice, still honours it')
+})
+
+test('F-03 a lease that came too late is no lost answer', async (t) => {
+  const world = await opened(t, { sandbox: { replay_window: 'none' } })
+  const session = await world.connect()
+  world.pass(HOUR)
+  const { ports } = world.broker
+  const { connections } = ports.store
+  const claim: typeof connections.claim = async (...lease) => {
+    const claimed = await connections.claim(...lease)
+    world.pass(21 * SECOND)
+    return claimed
+  }
+  const slow = { ...ports, store: { ...ports.store, connections: { ...connections, claim } }, flights: new Flights() }
+  await assert.rejects(renew(slow, await stored(world, session)), { code: 'STORE_UNAVAILABLE' })
+  assert.equal(renewals(world), 0, 'its answer could come when the lease is over')
+  world.pass(10 * SECOND)
+  assert.equal((await world.token(session)).status, 200)
+})
+
 test('F-08 where nothing is known of rotation, it is tried', async (t) => {
   const world = await opened(t, { sandbox: { rotation: 'never' } })
   const session = await world.connect()
