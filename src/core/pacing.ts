@@ -77,7 +77,10 @@ export class Pacing {
     switch (answer.outcome) {
       case 'app_rejected': {
         const before = this.#circuits.get(key)
-        const attempts = before?.refused === app.updatedAt ? before.attempts + 1 : 1
+        const again = before?.refused === app.updatedAt
+        // It was under way when another one was refused: that is the same refusal, and not one more.
+        if (again && before.retryAt > this.#now()) return null
+        const attempts = again ? before.attempts + 1 : 1
         const retryAt = this.#now() + backoff(attempts, this.#chance())
         this.#circuits.set(key, { refused: app.updatedAt, attempts, retryAt })
         return before ? null : 'refused'
@@ -87,8 +90,10 @@ export class Pacing {
         // A no to the user's grant is a yes to the app.
         return this.#circuits.delete(key) ? 'accepted' : null
       case 'unavailable':
-        if (answer.retryAfterMs !== null || LIMITED.has(answer.reason))
-          this.#limited.set(key, this.#now() + backoff(1, this.#chance(), answer.retryAfterMs))
+        if (answer.retryAfterMs !== null || LIMITED.has(answer.reason)) {
+          const until = this.#now() + backoff(1, this.#chance(), answer.retryAfterMs)
+          this.#limited.set(key, Math.max(until, this.#limited.get(key) ?? 0))
+        }
         return null
     }
   }
