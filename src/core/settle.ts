@@ -5,6 +5,7 @@
 
 import type { Connection } from './connection.ts'
 import { BrokerError } from './errors.ts'
+import { connectionFact } from './event.ts'
 import type { Claimed, JournalEntry, Ports } from './ports.ts'
 import { takeBackLate } from './revocation.ts'
 
@@ -82,9 +83,8 @@ async function commit(ports: Ports, entry: JournalEntry, kept: boolean): Promise
   if (kept) {
     await ports.journal.remove(claimed)
     await ports.stranded.remove(claimed)
-    const message = written
-      ? 'a renewal that waited in the journal was written'
-      : 'a renewal in the journal was not needed any more'
+    const message =
+      current === next ? 'a renewal that waited in the journal was written' : 'a renewal in the journal was not needed any more'
     ports.log('info', message, { tenant: claimed.tenant, session: claimed.id })
   }
   if (!current) throw new BrokerError('INVALID_SESSION', 'this connection was deleted')
@@ -93,10 +93,27 @@ async function commit(ports: Ports, entry: JournalEntry, kept: boolean): Promise
 
 /** The row moved on under us: revoked, reconnected, taken over, or written already. What we got must not stay alive behind a connection that is over. */
 async function overtaken(ports: Ports, { next }: JournalEntry): Promise<Connection | null> {
-  const current = await ports.store.connections.find(next.tenant, next.id)
-  const isOver = !current || current.health.state === 'revoked'
-  if (next.health.state === 'connected' && next.health.trouble === null && isOver) await takeBackLate(ports, next)
-  return current
+  const { connections } = ports.store
+  const works = next.health.state === 'connected' && next.health.trouble === null
+  for (;;) {
+    const current = await connections.find(next.tenant, next.id)
+    const isOver = !current || current.health.state === 'revoked'
+    if (works && isOver) await takeBackLate(ports, next)
+    if (!current || !works || !(await wasGivenUp(ports, current, next))) return current
+    const recovered = { at: ports.now(), actor: 'broker', action: 'connection.recovered', reason: null } as const
+    if (await connections.save(current, next, [connectionFact(current, recovered)])) return next
+  }
+}
+
+/**
+ * Somebody found our lease past its end, could not ask again, and said that the answer was lost: it is here, and nothing else has happened
+ * since. Where they could ask, they did, and what we got may be dead for it.
+ */
+async function wasGivenUp(ports: Ports, current: Connection, next: Connection): Promise<boolean> {
+  if (current.health.state !== 'broken' || current.health.reason !== 'rotation_response_lost') return false
+  // Two writes, theirs: the lease that they took, and what they said.
+  if (current.version !== next.version + 2) return false
+  return (await ports.registry.provider(current.provider))?.rotation?.window === 'none'
 }
 
 /** Whether it is durable, or has become so just now. */

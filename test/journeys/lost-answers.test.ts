@@ -351,6 +351,61 @@ test('F-02 two processes that meet an expired token at one file cause one renewa
   assert(world.sandbox.control.alive(handed[0]!.accessToken.reveal()))
 })
 
+/** Asks the provider, and stands still with its answer until the lease is over and another process was asked for the token. */
+async function standsStill(
+  world: World,
+  session: string,
+  meanwhile: () => Promise<unknown> = async () => {},
+): Promise<Connection> {
+  const { ports } = world.broker
+  const { connections } = ports.store
+  const settle: typeof connections.settle = async (...write) => {
+    world.pass(31 * SECOND)
+    assert.match((await world.token(session)).text, /rotation_response_lost/)
+    await meanwhile()
+    return connections.settle(...write)
+  }
+  const stopped = { ...ports, store: { ...ports.store, connections: { ...connections, settle } }, flights: new Flights() }
+  return renew(stopped, await stored(world, session))
+}
+
+for (const store of ['sqlite', 'postgres'] as const) {
+  test(`F-03 an answer that another process gave up, and could not ask for again, is welcome when it comes after all, on ${store}`, async (t) => {
+    const world = await opened(t, { store, sandbox: { replay_window: 'none' } })
+    const session = await world.connect()
+    world.pass(HOUR)
+    assert.equal((await standsStill(world, session)).health.state, 'connected')
+    const { status, body } = await world.token(session)
+    assert.equal(status, 200)
+    assert(world.sandbox.control.alive(String(body['access_token'])))
+    assert.deepEqual(await facts(world, session), ['connection.broken rotation_response_lost', 'connection.recovered'])
+    world.pass(HOUR)
+    assert.equal((await world.token(session)).status, 200, 'and it goes on from there')
+    assert.equal(renewals(world), 2)
+  })
+}
+
+test('F-03 but not where the user has connected again by then', async (t) => {
+  const world = await opened(t, { store: 'sqlite', sandbox: { replay_window: 'none' } })
+  const session = await world.connect()
+  world.pass(HOUR)
+  let body: unknown
+  await standsStill(world, session, async () => {
+    assert.equal(await world.connect('none', 'user-1', { session_id: session }), session)
+    body = (await world.token(session)).body
+  })
+  assert.deepEqual((await world.token(session)).body, body)
+})
+
+test('F-03 nor where the other process has asked again, and the provider may have ended the grant for it', async (t) => {
+  const world = await opened(t, { store: 'sqlite', provider: { rotation: undefined } })
+  const session = await world.connect()
+  world.pass(HOUR)
+  assert.equal((await standsStill(world, session)).health.state, 'broken')
+  assert.equal((await world.token(session)).code, 'RECONNECT_REQUIRED')
+  assert.equal(renewals(world), 2)
+})
+
 test('F-03 a process that wakes up after its lease writes over nothing', async (t) => {
   const world = await opened(t, { sandbox: { replay_window: 'until_next_use' } })
   const session = await world.connect()
