@@ -26,7 +26,8 @@ export async function revokeUnused(ports: Ports, stopped: AbortSignal): Promise<
     if (stopped.aborted) return
     const days = limits.get(keyOf(connection.tenant, connection.app))
     if (days === undefined || connection.health.state === 'revoked') continue
-    if (lastUse(connection) > ports.now() - days * DAY_MS) continue
+    // A store that was put back does not know what was used until then.
+    if (Math.max(lastUse(connection), ports.restored ?? 0) > ports.now() - days * DAY_MS) continue
     // Somebody wrote in between: then it is in use, or looked at again tomorrow.
     await endHere(ports, 'broker', connection, 'unused')
   }

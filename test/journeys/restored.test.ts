@@ -4,7 +4,9 @@ import assert from 'node:assert/strict'
 import { copyFileSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { revokeUnused } from '../../src/core/dormant.ts'
 import { noteLife } from '../../src/core/restored.ts'
+import { openBroker } from '../../src/main.ts'
 import { inDatabase } from '../postgres.ts'
 import { HOUR, MINUTE, type StoreKind, startWorld, type World } from '../world.ts'
 
@@ -92,6 +94,27 @@ for (const store of ['sqlite', 'postgres'] as const) {
     assert.equal((await world.connection(later)).body['reason'], 'invalid_grant')
   })
 }
+
+test('F-49 S-81 what a backup does not know to have been used since is not revoked as unused', async (t) => {
+  const world = await startWorld({ store: 'sqlite', app: { revoke_when_unused: '7d' } })
+  t.after(() => world[Symbol.asyncDispose]())
+  const session = await world.connect()
+  const backup = backupOf(world)
+  await world.stop()
+  await backup.take()
+  // Whatever was used in the meantime, only the mark is left of it.
+  world.pass(8 * 24 * HOUR)
+  const { ports, close } = await openBroker(world.config, { now: () => world.now(), logTo: { write: () => {} } })
+  await noteLife(ports.store, ports.mark, ports.now())
+  await close()
+  await backup.putBack()
+  await world.start()
+  await revokeUnused(world.broker.ports, new AbortController().signal)
+  assert.equal((await world.connection(session)).body['state'], 'connected')
+  world.pass(8 * 24 * HOUR)
+  await revokeUnused(world.broker.ports, new AbortController().signal)
+  assert.equal((await world.connection(session)).body['state'], 'revoked', 'it has not been used since either')
+})
 
 test('F-49 a database that goes on where it stopped is no backup, whatever the clock does', async (t) => {
   const world = await opened(t, 'sqlite')
