@@ -8,7 +8,7 @@ import { renewAhead } from '../core/ahead.ts'
 import { SEEN_GRAIN_MS } from '../core/callers-seen.ts'
 import { sealHistory } from '../core/checkpoint.ts'
 import { revokeUnused } from '../core/dormant.ts'
-import { lookAfterDue } from '../core/look-after.ts'
+import { LookingAfter } from '../core/look-after.ts'
 import type { Ports } from '../core/ports.ts'
 import { noteLife } from '../core/restored.ts'
 import { settleJournal, settleStranded } from '../core/settle.ts'
@@ -37,6 +37,7 @@ const SWEEP_ROWS_MAX = 1000
 /** Resolves `stop` when nothing runs any more. */
 export function startJobs(ports: Ports, { ahead }: { ahead: boolean }): { stop(): Promise<void> } {
   const revoking = new Revoking(ports)
+  const lookingAfter = new LookingAfter(ports)
   const jobs = [
     every(NOTICE_MS, ports, 'changes by other processes could not be looked for', () => ports.registry.refresh()),
     every(JOURNAL_MS, ports, 'what waits in the journal could not be written', () => settleJournal(ports)),
@@ -48,7 +49,7 @@ export function startJobs(ports: Ports, { ahead }: { ahead: boolean }): { stop()
           every(AHEAD_MS, ports, 'tokens could not be renewed ahead of time', (stopped) =>
             renewAhead(ports, ports.ahead, stopped),
           ),
-          every(DUE_MS, ports, 'connections that were due could not be looked after', (stopped) => lookAfterDue(ports, stopped)),
+          every(DUE_MS, ports, 'connections that were due could not be looked after', () => lookingAfter.look()),
         ]
       : []),
     every(LIFE_MS, ports, 'the database was not told that it is worked on', () => noteLife(ports.store, ports.mark, ports.now())),
@@ -67,7 +68,7 @@ export function startJobs(ports: Ports, { ahead }: { ahead: boolean }): { stop()
   return {
     async stop() {
       await Promise.all(jobs.map((stop) => stop()))
-      await revoking.stop()
+      await Promise.all([revoking.stop(), lookingAfter.stop()])
       await lastWords(ports)
     },
   }

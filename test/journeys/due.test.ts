@@ -3,11 +3,13 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import type { Connection } from '../../src/core/connection.ts'
+import { BrokerError } from '../../src/core/errors.ts'
 import { Flights } from '../../src/core/flights.ts'
-import { lookAfterDue } from '../../src/core/look-after.ts'
+import { LookingAfter } from '../../src/core/look-after.ts'
+import type { Ports } from '../../src/core/ports.ts'
 import { renew } from '../../src/core/renew.ts'
 import { openBroker } from '../../src/main.ts'
-import { HOUR, MINUTE, SECOND, STORES, startWorld, type World, type WorldOptions } from '../world.ts'
+import { CALLBACK, HOUR, MINUTE, SECOND, STORES, startWorld, type World, type WorldOptions } from '../world.ts'
 
 const DAY = 24 * HOUR
 
@@ -19,7 +21,12 @@ async function opened(t: TestContext, options: WorldOptions = {}): Promise<World
 
 const renewals = (world: World) => world.sandbox.control.count('refresh')
 const facts = async (world: World, session: string) => (await world.told(session)).slice(2)
-const lookAfter = (world: World) => lookAfterDue(world.broker.ports, new AbortController().signal)
+
+async function lookAfter({ broker: { ports } }: World): Promise<void> {
+  const looking = new LookingAfter(ports)
+  await looking.look()
+  await looking.done()
+}
 
 async function stored(world: World, session: string): Promise<Connection> {
   return (await world.broker.ports.store.connections.find('default', session)) ?? assert.fail(`no connection ${session}`)
@@ -64,6 +71,36 @@ test('what cannot be renewed just now is tried again, and what is over is left a
   await lookAfter(world)
   assert.deepEqual(await facts(world, session), ['connection.renewal_failing http_503', 'connection.broken invalid_grant'])
   assert.equal((await stored(world, session)).dueAt, null)
+})
+
+test('F-08 F-45 a provider that does not answer keeps no connection of another waiting', async (t) => {
+  const idle = { refresh_token_idle: '60d' }
+  const world = await opened(t, {
+    provider: idle,
+    further: (sandbox) => ({
+      providers: [{ ...sandbox.provider({ id: 'healthy' }), ...idle }],
+      apps: [{ ...sandbox.app(), provider: 'healthy', key_code_ref: 'healthy', callback_url: CALLBACK, user_binding: 'none' }],
+    }),
+  })
+  for (let i = 0; i < 10; i++) await world.connect('none', `user-${i}`)
+  const connectToHealthy = async (): Promise<string> => {
+    const { body } = await world.authUrl({ key_code_ref: 'healthy', user_id: 'ada' })
+    return (await world.arrive(String(body['url']))).searchParams.get('session_id') ?? assert.fail('not connected')
+  }
+  const others = [await connectToHealthy()]
+  world.pass(50 * DAY)
+  const { ports } = world.broker
+  const silence = Promise.withResolvers<never>()
+  const modeOf: Ports['modeOf'] = (provider) =>
+    provider.id === 'healthy' ? ports.modeOf(provider) : { ...ports.modeOf(provider), prepareRenewal: () => silence.promise }
+  const looking = new LookingAfter({ ...ports, modeOf, flights: new Flights() })
+  await looking.look()
+  others.push(await connectToHealthy())
+  world.pass(50 * DAY)
+  await looking.look()
+  for (const session of others) while ((await stored(world, session)).renewedAt === null) await ports.pause(5)
+  silence.reject(new BrokerError('PROVIDER_UNAVAILABLE', 'no answer'))
+  await looking.stop()
 })
 
 for (const store of ['sqlite', 'postgres'] as const) {
