@@ -3,10 +3,11 @@
 import { CommanderError } from 'commander'
 import { failureOf, WRONG_USAGE } from './failure.ts'
 import { createProgram } from './program.ts'
-import { remark } from './terminal.ts'
+import { outliveStandardError, remark } from './terminal.ts'
 
 // `latchstring … | head` has seen enough.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1))
+outliveStandardError()
 
 try {
   await createProgram().parseAsync()

@@ -33,6 +33,17 @@ describe('latchstring serve', { concurrency: 4 }, () => {
     )
   })
 
+  for (const workers of ['1', '2']) {
+    test(`F-40 a log that nobody takes ends no server before it has finished what it does: --workers ${workers}`, async (t) => {
+      const server = shell(t).start('serve', '--workers', workers)
+      const [, address] = await server.waitFor(/listening on (http:\/\/127\.0\.0\.1:\d+)/)
+      server.deafen()
+      server.signal('SIGTERM')
+      assert.equal((await server.ended).code, 0)
+      await assert.rejects(fetch(`${address}/healthz`))
+    })
+  }
+
   test('with --json the line is data, and a public URL that was set is kept', async (t) => {
     const server = shell(t, { LATCHSTRING_PUBLIC_URL: 'https://connect.example.com/' }).start('serve', '--json')
     await server.waitFor(/listening on http:\/\/.*\n/)

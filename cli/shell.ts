@@ -21,6 +21,8 @@ export interface Running {
   /** The same for standard error. */
   waitForLog(pattern: RegExp): Promise<RegExpExecArray>
   signal(signal: NodeJS.Signals): void
+  /** Whoever reads its log ends; the file that it goes to is on a full disk. */
+  deafen(): void
   readonly ended: Promise<Ended>
 }
 
@@ -100,6 +102,7 @@ function running(child: ChildProcess): Running {
     said,
     ended,
     signal: (signal) => void child.kill(signal),
+    deafen: () => void child.stderr?.destroy(),
     waitFor: (pattern) => saying('stdout', pattern),
     waitForLog: (pattern) => saying('stderr', pattern),
   }

@@ -14,6 +14,11 @@ export function printJson(value: unknown): void {
   print(JSON.stringify(value, null, 2))
 }
 
+/** The log goes there. That it cannot be written, because the disk is full or its reader has gone, is no reason to end: who serves holds what is nowhere else. */
+export function outliveStandardError(): void {
+  process.stderr.on('error', () => {})
+}
+
 /** About the result, but not it. */
 export function remark(text: string): void {
   process.stderr.write(`${text}\n`)

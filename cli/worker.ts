@@ -9,7 +9,7 @@ import { giveBackMemory } from './give-back.ts'
 import { Line } from './line.ts'
 import type { PrimaryAnswers } from './primary.ts'
 import { askedToStop } from './stopping.ts'
-import { remark } from './terminal.ts'
+import { outliveStandardError, remark } from './terminal.ts'
 
 /** What a primary asks its worker. */
 export interface WorkerAnswers {
@@ -23,6 +23,7 @@ export interface WorkerAnswers {
 const WAIT_MS = 1000
 
 if (!cluster.worker) throw new Error('latchstring serve --workers starts this')
+outliveStandardError()
 try {
   await work(cluster.worker)
 } catch (error) {
