@@ -1,6 +1,7 @@
 /** How long to leave somebody alone who did not do what was asked. */
 
-const RETRY_AFTER_MS_MAX = 3_600_000
+/** No wait between two renewals is longer, whatever the other side says. */
+export const RETRY_AFTER_MS_MAX = 3_600_000
 const RENEWING = { min: 1000, max: 300_000 }
 
 /** Twice as long after each failure, up to half of it left to chance; longer where the other side said so, within reason. */

@@ -37,6 +37,9 @@ describe('how good a token still is', () => {
     // A year.
     [365 * 24 * HOUR, 60_001, 'fresh'],
     [365 * 24 * HOUR, 60_000, 'ageing'],
+    // Issued ten minutes from now, by a clock that differs, and twenty, by one that was wrong.
+    [HOUR, HOUR + 600_000, 'fresh'],
+    [HOUR, HOUR + 1_200_000, 'urgent'],
     // Dead on arrival.
     [0, 0, 'expired'],
     // Nobody said when.

@@ -132,6 +132,8 @@ export type Freshness = 'fresh' | 'ageing' | 'urgent' | 'expired' | 'dead'
 
 const MARGIN_MS_MAX = 60_000
 const URGENT_MS_MAX = 5_000
+/** Clocks of several machines may differ by that much, or one may be set back by it. */
+const CLOCKS_DIFFER_MS_MAX = 900_000
 
 /** Margins shrink with the token's whole life, so that a two-second token is not born stale. */
 export function judge(
@@ -142,6 +144,8 @@ export function judge(
   if (expiresAt === null) return 'fresh'
   const left = expiresAt - now
   if (left <= 0) return 'expired'
+  // It came while the clock was hours ahead, as some are until they are set: it ends as much sooner than it says.
+  if (issuedAt - now > CLOCKS_DIFFER_MS_MAX) return 'urgent'
   const life = Math.max(expiresAt - issuedAt, 0)
   if (left <= Math.min(URGENT_MS_MAX, life / 20)) return 'urgent'
   return left <= ageingSpan(issuedAt, expiresAt) ? 'ageing' : 'fresh'

@@ -7,7 +7,7 @@
  */
 
 import type { App } from './app.ts'
-import { backoff } from './backoff.ts'
+import { backoff, RETRY_AFTER_MS_MAX } from './backoff.ts'
 import { type Connection, judge, type Trouble } from './connection.ts'
 import { dueAt } from './due.ts'
 import { BrokerError } from './errors.ts'
@@ -125,7 +125,8 @@ function isDue(connection: Connection, now: number, wanted: Wanted): boolean {
   // A new one would be no better than one that came just now, however often it is asked for.
   if (freshness === 'fresh' && (isWanted(connection, now, wanted) || now - connection.issuedAt < JUST_NOW_MS)) return false
   const trouble = troubleOf(connection)
-  return trouble === null || trouble.retryAt <= now
+  // A longer wait than there is was written while the clock was ahead.
+  return trouble === null || trouble.retryAt <= now || trouble.retryAt - now > RETRY_AFTER_MS_MAX
 }
 
 /** Whether a token that is fresh is as it is wanted. */

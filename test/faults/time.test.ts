@@ -24,6 +24,26 @@ for (const store of ['memory', 'sqlite'] as const) {
     assert.equal(world.sandbox.control.count('refresh'), 1)
   })
 
+  test(`F-41 what was written while the clock was hours ahead lasts no hours longer than it should, on ${store}`, async (t) => {
+    const world = await untilDone(t, startWorld({ store }))
+    const { control } = world.sandbox
+    const [renewed, failed] = [await world.connect('none', 'ada'), await world.connect('none', 'grace')]
+    world.pass(HOUR)
+    // As of a machine whose clock is set right some seconds after its start.
+    world.pass(5 * HOUR)
+    const ahead = (await world.token(renewed)).body
+    control.script('refresh', 'outage')
+    assert.equal((await world.token(failed)).status, 503)
+    world.pass(-5 * HOUR)
+
+    const { status, body } = await world.token(renewed)
+    assert.equal(status, 200)
+    assert.notEqual(body['access_token'], ahead['access_token'], 'nobody knows when that one ends')
+    assert.deepEqual((await world.token(renewed)).body, body)
+    assert.equal((await world.token(failed)).status, 200, 'it is not left alone for five hours')
+    assert.equal(control.count('refresh'), 4)
+  })
+
   test(`F-15 after an outage of a day every connection works again by itself, each with one request, on ${store}`, async (t) => {
     const world = await untilDone(t, startWorld({ store }))
     const sessions = await Promise.all(Array.from({ length: 12 }, (_, i) => world.connect('none', `user-${i}`)))
