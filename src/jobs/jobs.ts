@@ -7,10 +7,10 @@
 import { renewAhead } from '../core/ahead.ts'
 import { SEEN_GRAIN_MS } from '../core/callers-seen.ts'
 import { sealHistory } from '../core/checkpoint.ts'
+import { Clocks } from '../core/clocks.ts'
 import { revokeUnused } from '../core/dormant.ts'
 import { LookingAfter } from '../core/look-after.ts'
 import type { Ports } from '../core/ports.ts'
-import { noteLife } from '../core/restored.ts'
 import { settleJournal, settleStranded } from '../core/settle.ts'
 import { DAY_MS, noteSomeUsage } from '../core/usage.ts'
 import { Revoking } from './revoking.ts'
@@ -38,6 +38,7 @@ const SWEEP_ROWS_MAX = 1000
 export function startJobs(ports: Ports, { ahead }: { ahead: boolean }): { stop(): Promise<void> } {
   const revoking = new Revoking(ports)
   const lookingAfter = new LookingAfter(ports)
+  const clocks = new Clocks(ports)
   const jobs = [
     every(NOTICE_MS, ports, 'changes by other processes could not be looked for', () => ports.registry.refresh()),
     every(JOURNAL_MS, ports, 'what waits in the journal could not be written', () => settleJournal(ports)),
@@ -52,7 +53,7 @@ export function startJobs(ports: Ports, { ahead }: { ahead: boolean }): { stop()
           every(DUE_MS, ports, 'connections that were due could not be looked after', () => lookingAfter.look()),
         ]
       : []),
-    every(LIFE_MS, ports, 'the database was not told that it is worked on', () => noteLife(ports.store, ports.mark, ports.now())),
+    every(LIFE_MS, ports, 'the database was not told that it is worked on', () => clocks.beat()),
     every(REVOKING_MS, ports, 'revocations that are due could not be looked for', () => revoking.look()),
     every(USAGE_MS, ports, 'what was used could not be noted', () => noteSomeUsage(ports, ports.usage)),
     every(UNUSED_MS, ports, 'connections that nobody uses could not be revoked', (stopped) => revokeUnused(ports, stopped), true),
