@@ -50,8 +50,8 @@ test('F-04 a lease that nobody gave back is an answer that may be lost, whatever
 })
 
 test('F-08 a lease ends, and an answer is given up on before that, with half of the window still to come', () => {
-  assert.deepEqual(renewalLimits(withWindow('none')), { leaseMs: 30_000, answerMs: 10_000 })
-  assert.deepEqual(renewalLimits(withWindow('600s')), { leaseMs: 30_000, answerMs: 10_000 })
+  assert.deepEqual(renewalLimits(withWindow('none')), { leaseMs: 30_000, answerMs: 20_000 })
+  assert.deepEqual(renewalLimits(withWindow('600s')), { leaseMs: 30_000, answerMs: 20_000 })
   assert.deepEqual(renewalLimits(withWindow('30s')), { leaseMs: 15_000, answerMs: 10_000 })
   assert.deepEqual(renewalLimits(withWindow('12s')), { leaseMs: 6_000, answerMs: 4_000 })
   assert.deepEqual(renewalLimits(withWindow('1s')), { leaseMs: 5_000, answerMs: 3_333 }, 'no provider answers in half a second')

@@ -23,8 +23,6 @@ export type AskingAgain = 'freely' | 'in_need' | 'never'
 
 const LEASE_MS_MAX = 30_000
 const LEASE_MS_MIN = 5_000
-/** From the call to the last byte of the answer; what is left of the lease is for writing it. */
-const ANSWER_MS_MAX = 10_000
 
 /** By us, who saw how it failed, or by somebody who never gave the lease back and may have seen anything. */
 export function lostBefore({ health }: Pick<Connection, 'health'>, overdue: Lease | null): LostAnswer | null {
@@ -46,11 +44,14 @@ export function askingAgain(provider: Provider, lost: LostAnswer | null, now: nu
   return lost.spent ? 'never' : 'in_need'
 }
 
-/** A lease is over, and an answer given up on, while there is still time to ask again: half of the window is left for that. */
+/**
+ * A lease is over, and an answer given up on, while there is still time to ask again: half of the window is left for that. Two thirds of the
+ * lease are for the answer, the rest for writing it: a provider that is slow has spent the refresh token all the same, and whoever hangs up loses its successor.
+ */
 export function renewalLimits(provider: Provider): { readonly leaseMs: number; readonly answerMs: number } {
   const window = windowMs(provider)
   const leaseMs = window === null ? LEASE_MS_MAX : Math.min(LEASE_MS_MAX, Math.max(LEASE_MS_MIN, window / 2))
-  return { leaseMs, answerMs: Math.min(ANSWER_MS_MAX, Math.floor((leaseMs * 2) / 3)) }
+  return { leaseMs, answerMs: Math.floor((leaseMs * 2) / 3) }
 }
 
 /** How long the provider gives the same answer again, where that is a matter of time. */

@@ -619,7 +619,7 @@ export interface NetRequest {
   readonly allowPrivateNetwork: boolean
   /** Only the status is of interest: whatever the body is, there is an answer. */
   readonly ignoreBody?: true
-  /** From the call to the last byte of the answer, when that is less than usual. */
+  /** From the call to the last byte of the answer, instead of the usual. */
   readonly timeoutMs?: number
 }
 

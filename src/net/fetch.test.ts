@@ -224,6 +224,18 @@ test('S-42 a body that drips is cut when the whole request has had its time', as
   assert(performance.now() - begun < 2000)
 })
 
+test('F-12 a request may be given more time than is usual, or less', async (t) => {
+  const server = await untilDone(
+    t,
+    listening((_, response) => void setTimeout(() => response.end('late'), 150)),
+  )
+  const net = await untilDone(t, opened({ timeoutMs: 50 }))
+  await refusedAs('timeout', true, net.request(get(server.url)))
+  const { body } = await net.request({ ...get(server.url), timeoutMs: 10_000 })
+  assert.equal(Buffer.from(body).toString(), 'late')
+  await refusedAs('timeout', true, net.request({ ...get(server.url), timeoutMs: 20 }))
+})
+
 test('S-42 a server that takes the connection and never answers is left, and so are the requests queued behind it', async (t) => {
   const server = await untilDone(
     t,

@@ -17,7 +17,7 @@ export interface NetOptions {
   /** Resolves a name to all of its addresses. Default: the operating system's resolver. */
   readonly lookup?: (hostname: string) => Promise<readonly LookupAddress[]>
   readonly connectTimeoutMs?: number
-  /** From the call to the last byte of the answer. */
+  /** From the call to the last byte of the answer, where a request does not say otherwise. */
   readonly timeoutMs?: number
   readonly bodyBytesMax?: number
   readonly headerBytesMax?: number
@@ -66,7 +66,7 @@ export function createNet(options: NetOptions = {}): ClosableNet {
       // Names are checked where they are resolved; a literal address never gets there.
       if (address !== null && !isReached(address, way, options))
         throw new NetError('address_refused', refusal(url.hostname), false)
-      const timeoutMs = Math.min(request.timeoutMs ?? limits.timeoutMs, limits.timeoutMs)
+      const timeoutMs = request.timeoutMs ?? limits.timeoutMs
       return exchange(agents[way], url, request, { ...limits, timeoutMs })
     },
     async close() {
