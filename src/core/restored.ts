@@ -11,8 +11,9 @@ import type { Fact, Mark, Store } from './ports.ts'
  * put back. `newly`: it was found out just now, and is in the history.
  */
 export async function lookForRestore(store: Store, mark: Mark, now: number): Promise<{ at: number | null; newly: boolean }> {
-  const { lived, restored } = await store.life()
+  // Written after the store, it is read before it: else a server that lives just now would seem to be ahead.
   const seen = await mark.read()
+  const { lived, restored } = await store.life()
   if (seen !== null && lived < seen && seen > restored) {
     const reason = `as it was at ${new Date(lived).toISOString()}`
     const fact: Fact = { tenant: '*', at: now, actor: 'broker', action: 'store.restored', subject: 'store', reason }

@@ -5,7 +5,7 @@ import { copyFileSync, readFileSync, rmSync, statSync, writeFileSync } from 'nod
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { revokeUnused } from '../../src/core/dormant.ts'
-import { noteLife } from '../../src/core/restored.ts'
+import { lookForRestore, noteLife } from '../../src/core/restored.ts'
 import { openBroker } from '../../src/main.ts'
 import { inDatabase } from '../postgres.ts'
 import { HOUR, MINUTE, type StoreKind, startWorld, type World } from '../world.ts'
@@ -125,6 +125,21 @@ test('F-49 a database that goes on where it stopped is no backup, whatever the c
   }
   assert.deepEqual(await told(world), [])
   assert.equal(world.broker.ports.restored, null)
+})
+
+test('F-49 a start or a command beside a server that is just noting that it lives takes nothing for a backup', async (t) => {
+  const world = await opened(t, 'sqlite')
+  await beat(world)
+  const { store, mark } = world.broker.ports
+  const meanwhile = async <T>(read: Promise<T>): Promise<T> => {
+    const found = await read
+    world.pass(MINUTE)
+    await beat(world)
+    return found
+  }
+  const slowStore = { ...store, life: () => meanwhile(store.life()) }
+  const slowMark = { ...mark, read: () => meanwhile(mark.read()) }
+  assert.deepEqual(await lookForRestore(slowStore, slowMark, world.now()), { at: null, newly: false })
 })
 
 test('F-49 a mark that was changed, or is that of another database, says nothing', async (t) => {
