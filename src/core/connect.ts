@@ -13,8 +13,8 @@ import { redeem } from './redeem.ts'
 import { registrationOf } from './registration.ts'
 import { Secret } from './secret.ts'
 
-/** The longest that a provider is waited for, and some. */
-const REDEEMED_WITHIN_MS = 15_000
+/** The longest that a provider is waited for: to redeem the code, to say whose it is, and to take back what is not wanted. */
+const REDEEMED_WITHIN_MS = 30_000
 
 export interface AuthUrlInput {
   readonly keyCodeRef: string
