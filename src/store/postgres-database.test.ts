@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync } from 'node:fs'
+import { createServer, connect as dial, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { describe, test } from 'node:test'
@@ -13,6 +14,7 @@ import { BrokerError } from '../core/errors.ts'
 import type { Store } from '../core/ports.ts'
 import { openPostgresStore } from './postgres.ts'
 import { PostgresDatabase } from './postgres-database.ts'
+import { mayPass } from './postgres-failure.ts'
 import { connect, sampleConnection } from './samples.ts'
 
 const NEWEST = readdirSync(join(import.meta.dirname, 'migrations/postgres')).length
@@ -120,6 +122,24 @@ describe('the PostgreSQL store', () => {
       assert(await store.connections.find('acme', 'session-1'))
     }
     await store.close()
+  })
+
+  test('a way to the server that swallows everything is taken once, and then there is a new one', async (t) => {
+    const tunnel = await tunnelTo(await fresh())
+    t.after(() => tunnel.close())
+    const works: readonly ((database: PostgresDatabase) => Promise<unknown>)[] = [
+      (database) => database.ask('select 1'),
+      (database) => database.point('select 1'),
+      (database) => database.transaction((ask) => ask('select 1')),
+    ]
+    for (const work of works) {
+      const database = new PostgresDatabase(tunnel.url, { answerMs: 1000 })
+      await work(database)
+      tunnel.swallow()
+      await assert.rejects(work(database), mayPass)
+      await work(database)
+      await database.close()
+    }
   })
 
   test('F-02 several processes renew one connection, each in its turn, and no renewal is lost', async () => {
@@ -263,6 +283,30 @@ describe('opening PostgreSQL', () => {
     await (await openPostgresStore(url)).close()
   })
 })
+
+/** A way to the server on which, from a moment on, nothing arrives and nobody says so: what is dialled after that works. */
+async function tunnelTo(url: string): Promise<{ url: string; swallow(): void; close(): void }> {
+  const { hostname, port } = new URL(url)
+  const ends: Socket[] = []
+  const server = createServer((near) => {
+    const far = dial(Number(port), hostname)
+    near.pipe(far).pipe(near)
+    for (const end of [near, far]) ends.push(end.on('error', () => {}))
+  })
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  const through = new URL(url)
+  through.port = String((server.address() as { port: number }).port)
+  return {
+    url: through.href,
+    swallow() {
+      for (const end of ends) end.unpipe().pause()
+    },
+    close() {
+      for (const end of ends) end.destroy()
+      server.close()
+    },
+  }
+}
 
 function unavailable(error: unknown): boolean {
   assert(error instanceof BrokerError, String(error))

@@ -2,7 +2,7 @@
 
 import { Socket } from 'node:net'
 import { Client, type ClientBase, type ClientConfig, Pool, type PoolClient } from 'pg'
-import { isCollision, isLost } from './postgres-failure.ts'
+import { isCollision, isLost, isSilent } from './postgres-failure.ts'
 import { type Ask, type Asked, statement, TYPES, type Values } from './postgres-statement.ts'
 
 /** Each renewal holds one for about a millisecond, twice: more would wait for the same disk. */
@@ -42,17 +42,19 @@ export async function connectTo(url: string, options: ClientConfig = {}): Promis
 
 export class PostgresDatabase {
   readonly #url: string
+  readonly #answerMs: number
   readonly #pool: Pool
   #reader: Promise<Client> | null = null
   /** Of the reader, once it is there. Under TLS it is not what is written to, and holding it back does nothing. */
   #socket: Socket | null = null
   #closed = false
 
-  constructor(url: string) {
+  constructor(url: string, { answerMs = ANSWER_MS_MAX }: { readonly answerMs?: number } = {}) {
     this.#url = url
+    this.#answerMs = answerMs
     this.#pool = new Pool({
       ...connection(url),
-      query_timeout: ANSWER_MS_MAX,
+      query_timeout: answerMs,
       max: POOL_MAX,
       onConnect: (client) => {
         client.on('error', ignore) // the pool listens only while nobody uses it
@@ -119,23 +121,26 @@ export class PostgresDatabase {
         client.release()
         return result
       } catch (error) {
-        await this.#giveBack(client)
+        await this.#giveBack(client, error)
         if (!isCollision(error) || collisions === COLLISIONS_MAX) throw error
       }
     }
   }
 
-  /** As it was lent. What cannot be rolled back is closed, which rolls it back too. */
-  async #giveBack(client: PoolClient): Promise<void> {
+  /**
+   * As it was lent. What cannot be rolled back is closed, which rolls it back too. So is what did not answer: the driver takes it for sound, and a way
+   * that swallows everything would be lent again and again until the system gives it up, a quarter of an hour later.
+   */
+  async #giveBack(client: PoolClient, error: unknown): Promise<void> {
     const status = client.getTransactionStatus()
-    const sound = status === 'I' || (status !== null && (await client.query('rollback').then(yes, no)))
+    const sound = !isSilent(error) && (status === 'I' || (status !== null && (await client.query('rollback').then(yes, no))))
     client.release(!sound)
   }
 
   #reading(): Promise<Client> {
     if (this.#reader) return this.#reader
     const socket = new Socket()
-    const opening = connectTo(this.#url, { pipeline: true, query_timeout: ANSWER_MS_MAX, stream: () => socket })
+    const opening = connectTo(this.#url, { pipeline: true, query_timeout: this.#answerMs, stream: () => socket })
     this.#reader = opening
     opening.then(
       (client) => {

@@ -4,6 +4,7 @@ import { DatabaseError } from 'pg'
 
 /** Waiting for a connection or an answer took too long; the driver has no codes for these. */
 const IMPATIENCE = /^(timeout exceeded when trying to connect|timeout expired|Query read timeout)$/
+const SILENCE = 'Query read timeout'
 const LOST = /^(Connection terminated|Client has encountered a connection error|Client was closed)/
 
 /**
@@ -22,6 +23,11 @@ export function isLost(error: unknown): boolean {
   if (error instanceof DatabaseError) return /^(08|57P0)/.test(error.code ?? '')
   if (!(error instanceof Error)) return false
   return LOST.test(error.message) || 'syscall' in error || (error instanceof AggregateError && error.errors.some(isLost))
+}
+
+/** No answer came, though the server gives up earlier than we do: nobody is at the other end any more, and nothing said so. */
+export function isSilent(error: unknown): boolean {
+  return error instanceof Error && error.message === SILENCE
 }
 
 /** Two transactions were in each other's way; the one that was sent back may begin again. */
