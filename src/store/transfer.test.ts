@@ -172,6 +172,39 @@ test('a target with anything in it is refused, also when it came from another fi
   )
 })
 
+test('a file that was taken back is moved anew, and not taken for one that was moved before', async () => {
+  const server = await postgres()
+  const [path, done, half] = [await filled(), await server.fresh(), await server.fresh()]
+  const writtenTo = async (label: string) => {
+    assert(abandonTransfer(path))
+    const store = await openSqliteStore(path)
+    const seen = (await store.connections.find('acme', 'plain')) ?? assert.fail('gone')
+    await store.connections.save(seen, { ...seen, label }, [])
+    await store.close()
+  }
+  await transfer({ from: path, to: done, ...quiet })
+  await writtenTo('after the first')
+  const refused = /the target is not empty: there are rows in broker_keys. Nothing was changed; name an empty database/
+  await assert.rejects(transfer({ from: path, to: done, ...quiet }), refused)
+
+  const progress = (table: string) => {
+    if (table === 'history') throw new Error('interrupted')
+  }
+  await assert.rejects(transfer({ from: path, to: half, progress }), /interrupted/)
+  await writtenTo('after the second')
+  await assert.rejects(transfer({ from: path, to: half, ...quiet }), refused)
+
+  // Whoever is killed when the target was taken and the file not yet closed goes on; and nobody else does.
+  await inDatabase(half, (client) =>
+    client.query('truncate broker_keys, providers, apps, trusted_issuers, callers, connections, attempts, history'),
+  )
+  await assert.rejects(transfer({ from: await filled(), to: half, ...quiet }), /another file is being moved into the target/)
+  await transfer({ from: path, to: half, ...quiet })
+  const store = await openPostgresStore(half)
+  assert.equal((await store.connections.find('acme', 'plain'))?.label, 'after the second')
+  await store.close()
+})
+
 test('whoever runs on the file meanwhile reads, and writes nothing that would be left behind', async () => {
   const [path, url] = [await filled(), await (await postgres()).fresh()]
   const running = await openSqliteStore(path)

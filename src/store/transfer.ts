@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import type { Client } from 'pg'
-import { closeForWriting, openForWriting } from './moved.ts'
+import { closeForWriting, isClosed, openForWriting } from './moved.ts'
 import { preparePostgres } from './postgres.ts'
 import { explainOpening } from './postgres-failure.ts'
 import { openSqliteFile, type SqliteFile } from './sqlite-file.ts'
@@ -77,8 +77,9 @@ async function move(
   progress: TransferOptions['progress'],
 ): Promise<Transferred[] | 'done before'> {
   const mark = fingerprint(source)
-  if ((await markOf(client, 'moved')) === mark) return 'done before'
-  await claim(client, mark)
+  const closed = isClosed(source)
+  if (closed && (await markOf(client, 'moved')) === mark) return 'done before'
+  await claim(client, mark, closed)
   closeForWriting(
     source,
     TABLES.map(({ name }) => name),
@@ -103,14 +104,22 @@ async function markOf(client: Client, name: 'moving' | 'moved'): Promise<number 
   return rows[0]?.value ?? null
 }
 
-/** Goes on with what this file began; else takes the target, which must be empty. */
-async function claim(client: Client, mark: number): Promise<void> {
-  if ((await markOf(client, 'moving')) === mark) return
+/**
+ * Goes on with what this file began; else takes the target, which must be empty. A file that can be written to began nothing, or was taken
+ * back since: what came from it before may not be what it holds now.
+ */
+async function claim(client: Client, mark: number, closed: boolean): Promise<void> {
+  if (closed && (await markOf(client, 'moving')) === mark) return
   for (const { name } of TABLES) {
     if ((await client.query(`select 1 from ${name} limit 1`)).rowCount === 0) continue
     throw new Error(`the target is not empty: there are rows in ${name}. Nothing was changed; name an empty database`)
   }
-  await client.query(`insert into counters (name, value) values ('moving', $1)`, [mark])
+  const { rowCount } = await client.query(
+    `insert into counters (name, value) values ('moving', $1)
+     on conflict (name) do update set value = excluded.value where counters.value = excluded.value`,
+    [mark],
+  )
+  if (rowCount === 0) throw new Error('another file is being moved into the target. Nothing was changed; name an empty database')
 }
 
 async function copy(source: SqliteFile, client: Client, table: Table, progress: TransferOptions['progress']): Promise<void> {
@@ -135,7 +144,9 @@ async function compare(source: SqliteFile, client: Client, table: Table): Promis
       here.update(lineOf(row))
       if (arrived) there.update(lineOf(arrived))
       if (!arrived || lineOf(row) !== lineOf(arrived))
-        throw new Error(`a row of ${table.name} is not the same in the target: ${table.key.map((key) => row[key]).join(' ')}`)
+        throw new Error(
+          `a row of ${table.name} is not the same in the target: ${table.key.map((key) => row[key]).join(' ')}; ${ANEW}`,
+        )
     }
     count += rows.length
     last = rows.at(-1) ?? null
@@ -143,9 +154,11 @@ async function compare(source: SqliteFile, client: Client, table: Table): Promis
   const more = await pageThere(client, table, columnsOf(source, table), last)
   const digest = here.digest('hex')
   if (more.length > 0 || there.digest('hex') !== digest)
-    throw new Error(`the target has rows in ${table.name} that the source has not`)
+    throw new Error(`the target has rows in ${table.name} that the source has not; ${ANEW}`)
   return { table: table.name, rows: count, digest }
 }
+
+const ANEW = 'move it into a new, empty database; until then the file can be read and not written, or take it back with --abandon'
 
 /** Counters go on where they stood, and the mark says that all is there: in one transaction. */
 async function finish(source: SqliteFile, client: Client, mark: number): Promise<void> {
