@@ -107,6 +107,29 @@ describe('callers and apps', () => {
   })
 })
 
+describe('whoever watches for changes', () => {
+  test('is told of each once, and of one that it could not follow until it can', async () => {
+    const { state, registry } = records()
+    const told: number[] = []
+    let failing = false
+    registry.watch(async () => {
+      told.push(state.version)
+      if (failing) throw new Error('the key service is away')
+    })
+    await registry.refresh()
+    await registry.refresh()
+    assert.deepEqual(told, [1])
+    state.version++
+    failing = true
+    await assert.rejects(registry.refresh(), /the key service is away/)
+    await assert.rejects(registry.refresh(), /the key service is away/)
+    failing = false
+    await registry.refresh()
+    await registry.refresh()
+    assert.deepEqual(told, [1, 2, 2, 2])
+  })
+})
+
 describe('providers', () => {
   test('of one’s own come before those of the catalogue with the same id', async () => {
     const { state, registry } = records()

@@ -58,9 +58,10 @@ export class Registry {
   async refresh(): Promise<void> {
     const version = await this.#records.version()
     if (version === this.#version) return
-    this.#version = version
     this.forget()
     for (const changed of this.#watchers) await changed()
+    // Not before: a watcher that fails, because a key service is away, is told again the next time. One of them forgets keys that leaked.
+    this.#version = version
   }
 
   /** Called whenever any process has changed anything. */
