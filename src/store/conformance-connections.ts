@@ -108,6 +108,13 @@ export function checkConnections(check: Check): void {
     await store.connections.save(made, { ...made, label: `${cut}!` }, [sampleFact({ reason: cut })])
     assert((await store.connections.find('acme', 'session-1'))?.label?.endsWith(' and more!'))
     assert((await store.history('acme', { before: null, limit: 1 }))[0]?.reason?.endsWith(' and more'))
+    assert.equal((await store.connections.list('acme', { userId: cut, apps: ['crm', cut] }, { after: null, limit: 9 })).length, 1)
+    for (const userId of [cut, 'half \ud83d']) {
+      const about = { app: 'crm', provider: 'sales', owner: { userId, orgCode: null } }
+      await store.record([sampleFact({ subject: userId, about })])
+      const told = (await store.events('acme', { apps: ['crm', userId] }, { after: 0, limit: 9 })).at(-1)?.about.owner.userId
+      assert([userId, userId.replace(/[\u0000\ud83d]/, '\ufffd')].includes(told ?? ''), JSON.stringify(told))
+    }
   })
 
   check('what comes out of the store can be changed without changing what is in it', async (store) => {

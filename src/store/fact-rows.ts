@@ -2,6 +2,7 @@
 
 import type { Checkpoint, Gap } from '../core/checkpoint.ts'
 import type { Fact, HistoryRow } from '../core/ports.ts'
+import { storableJson } from './storable.ts'
 
 type Row = Readonly<Record<string, unknown>>
 
@@ -11,7 +12,7 @@ export function factValues(fact: Fact) {
   const { tenant, at, actor, action, subject, reason } = fact
   return {
     ...{ tenant, at, actor, action, subject, reason },
-    about: 'about' in fact ? JSON.stringify(fact.about) : null,
+    about: 'about' in fact ? storableJson(fact.about) : null,
     handed_out: 'handedOut' in fact ? JSON.stringify(fact.handedOut) : null,
   }
 }

@@ -2,6 +2,7 @@
 
 import type { EventFilter } from '../core/event.ts'
 import type { ConnectionFilter, Cursor, OwnerFilter } from '../core/ports.ts'
+import { storable, storableJson } from './storable.ts'
 
 export interface Listing {
   readonly where: string
@@ -38,13 +39,13 @@ export function listing(dialect: keyof typeof NO_INDEX, tenant: string, filter: 
     where: ['tenant = :tenant', ...narrowed, ...within, ...onwards].join(' and '),
     values: {
       tenant,
-      ...Object.fromEntries(asked),
-      ...(apps && { apps: JSON.stringify(apps) }),
+      ...storable(Object.fromEntries(asked)),
+      ...(apps && { apps: storableJson(apps) }),
       ...(after && { created_at: after.createdAt, id: after.id }),
     },
   }
 }
 
 export function eventValues({ apps, ...filter }: EventFilter): Readonly<Record<string, string | number>> {
-  return { ...filter, ...(apps && { apps: JSON.stringify(apps) }) }
+  return { ...filter, ...(apps && { apps: storableJson(apps) }) }
 }

@@ -4,6 +4,7 @@ import type { AuditStore } from '../core/ports.ts'
 import { CHECKPOINT_COLUMNS, checkpointOf, checkpointValues, HISTORY_COLUMNS, historyRowOf } from './fact-rows.ts'
 import type { PostgresDatabase } from './postgres-database.ts'
 import { writeFacts } from './postgres-history.ts'
+import { storableJson } from './storable.ts'
 
 const ROWS = `select ${HISTORY_COLUMNS} from history where seq > :after and seq <= :upTo order by seq limit :limit`
 const CHECKPOINTS = `select ${CHECKPOINT_COLUMNS.join(', ')} from checkpoints`
@@ -33,7 +34,7 @@ export function postgresAudit(database: PostgresDatabase): AuditStore {
 
     async retell(tenant, events, facts) {
       await database.transaction(async (ask) => {
-        for (const { seq, about } of events) await ask(RETELL, { tenant, seq, about: JSON.stringify(about) })
+        for (const { seq, about } of events) await ask(RETELL, { tenant, seq, about: storableJson(about) })
         await writeFacts(ask, facts)
       })
     },

@@ -4,7 +4,7 @@ import type { AuditStore } from '../core/ports.ts'
 import { CHECKPOINT_COLUMNS, checkpointOf, checkpointValues, HISTORY_COLUMNS, historyRowOf } from './fact-rows.ts'
 import type { SqliteFile } from './sqlite-file.ts'
 import { writeFacts } from './sqlite-history.ts'
-import { storable } from './storable.ts'
+import { storableJson } from './storable.ts'
 
 const CHECKPOINTS = `select ${CHECKPOINT_COLUMNS.join(', ')} from checkpoints`
 
@@ -38,7 +38,7 @@ export function sqliteAudit(file: SqliteFile): AuditStore {
 
     async retell(tenant, events, facts) {
       file.transaction(() => {
-        for (const { seq, about } of events) retell.run(storable({ tenant, seq, about: JSON.stringify(about) }))
+        for (const { seq, about } of events) retell.run({ tenant, seq, about: storableJson(about) })
         writeFacts(file, facts)
       })
     },

@@ -12,3 +12,8 @@ export function storable<T extends object>(row: T): T {
 export function storableText(text: string): string {
   return text.replaceAll('\u0000', '\ufffd')
 }
+
+/** The texts in it, too: PostgreSQL reads no JSON with such a character, however it is written. */
+export function storableJson(value: object): string {
+  return JSON.stringify(value, (_, inner: unknown) => (typeof inner === 'string' ? storableText(inner).toWellFormed() : inner))
+}
