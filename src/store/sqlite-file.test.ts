@@ -1,7 +1,7 @@
 /** The file is private, set to lose nothing, and refused with advice when it is not what it should be. */
 
 import assert from 'node:assert/strict'
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -111,6 +111,22 @@ test('F-40 on a full disk writing fails whole, reading goes on, and writing too 
   file.prepare('pragma max_page_count = 1000000').get()
   assert.equal(await store.connections.save(seen, next, [sampleFact()]), true)
   file.close()
+})
+
+test('a backup beside the log of the file that it replaces is refused with what to do', async () => {
+  const [path, copy] = [join(folder, 'crashed.db'), join(folder, 'put-back.db')]
+  const store = await openSqliteStore(path)
+  for (let i = 0; i < 50; i++) await connect(store, { id: `old-${i}`, label: 'x'.repeat(500) })
+  tamper(path, `vacuum into '${copy}'`)
+  tamper(path, 'pragma wal_checkpoint(truncate)')
+  for (let i = 0; i < 50; i++) await connect(store, { id: `new-${i}`, label: 'x'.repeat(500) })
+  // As a crash leaves it.
+  copyFileSync(`${path}-wal`, `${copy}-wal`)
+  await store.close()
+  await assert.rejects(
+    openSqliteStore(copy),
+    /malformed; put a backup in its place, and first remove the -wal and -shm beside it/,
+  )
 })
 
 test('a ping that cannot write says why', async () => {

@@ -11,6 +11,7 @@ const BUSY_MS_MAX = 5_000
 /** ‘Ltch’: marks a file as ours, so that another program's database is never migrated. */
 const APPLICATION_ID = 0x4c746368
 const SQLITE_READONLY = 8
+const SQLITE_CORRUPT = 11
 const SQLITE_NOTADB = 26
 
 const MIGRATIONS = readMigrations(join(import.meta.dirname, 'migrations', 'sqlite'))
@@ -124,5 +125,7 @@ function explain(error: unknown): string {
   if (errcode === SQLITE_NOTADB) return 'it is not a SQLite database; move it away or name another file'
   if (errcode === SQLITE_READONLY)
     return 'it cannot be written; make the file and its folder writable for the user that runs Latchstring'
+  if (errcode === SQLITE_CORRUPT)
+    return `${message}; put a backup in its place, and first remove the -wal and -shm beside it: they belong to the file that is replaced`
   return message
 }
