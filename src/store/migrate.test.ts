@@ -56,6 +56,15 @@ test('F-43 a migration that fails half-way leaves the file as it was, and can be
     assert.equal(db.prepare('select count(*) as count from migrations').get()?.['count'], 2)
   }))
 
+test('F-43 whoever comes second waits as long as the first takes, and for other writes as long as ever', () =>
+  withDatabase(':memory:', (db) => {
+    const patience = () => db.prepare('pragma busy_timeout').get()?.['timeout']
+    db.exec('pragma busy_timeout = 5000')
+    migrate(db, [{ ...FIRST, sql: 'create table seen as select timeout from pragma_busy_timeout' }])
+    assert.deepEqual({ ...db.prepare('select timeout from seen').get() }, { timeout: 600_000 })
+    assert.equal(patience(), 5000)
+  }))
+
 test('a first migration that fails leaves an empty file', () =>
   withDatabase(':memory:', (db) => {
     assert.throws(() => migrate(db, [{ ...FAILING, number: 1 }]))

@@ -13,6 +13,8 @@ export interface Migration {
   readonly needs?: number
 }
 
+const PATIENCE_MS = 600_000
+
 /** From here on the table says what each needs. */
 const FIRST_WITH_NEEDS = 10
 
@@ -40,7 +42,17 @@ function needsOf(file: string, number: number, sql: string): { readonly needs?: 
 
 /** Safe at any moment in any number of processes: whoever gets the write lock first does the work, the others find it done. */
 export function migrate(db: DatabaseSync, migrations: readonly Migration[]): void {
-  let applied = check(db, migrations)
+  const applied = check(db, migrations)
+  if (applied === migrations.length) return
+  const usual = db.prepare('pragma busy_timeout').get()?.['timeout']
+  // Where there are millions of rows, whoever is first takes longer than any other write.
+  db.exec(`pragma busy_timeout = ${PATIENCE_MS}`)
+  applyFrom(applied, db, migrations)
+  db.exec(`pragma busy_timeout = ${usual}`)
+}
+
+function applyFrom(first: number, db: DatabaseSync, migrations: readonly Migration[]): void {
+  let applied = first
   while (applied < migrations.length) {
     db.exec('begin immediate')
     try {
