@@ -12,9 +12,11 @@ import { promisify } from 'node:util'
 import { inDatabase, postgres } from '../../test/postgres.ts'
 import { BrokerError } from '../core/errors.ts'
 import type { Store } from '../core/ports.ts'
+import { readMigrations } from './migrate.ts'
 import { openPostgresStore } from './postgres.ts'
-import { PostgresDatabase } from './postgres-database.ts'
+import { connectTo, PostgresDatabase } from './postgres-database.ts'
 import { mayPass } from './postgres-failure.ts'
+import { migratePostgres } from './postgres-migrate.ts'
 import { connect, sampleConnection } from './samples.ts'
 
 const NEWEST = readdirSync(join(import.meta.dirname, 'migrations/postgres')).length
@@ -268,6 +270,31 @@ describe('opening PostgreSQL', () => {
     await inDatabase(url, (client) => client.query(`insert into migrations values (${NEWEST + 1}, 'later', 'x', 0, null)`))
     const refusal = `schema version ${NEWEST + 1} is newer than this Latchstring, which knows ${NEWEST}`
     await assert.rejects(openPostgresStore(url), (error: Error) => error.message.includes(refusal))
+  })
+
+  test('F-43 a migration that waits for a dump of the database keeps nobody waiting, and is done when the dump is', async (t) => {
+    const url = await fresh()
+    const store = await openPostgresStore(url)
+    t.after(() => store.close())
+    await connect(store)
+    const migrations = readMigrations(join(import.meta.dirname, 'migrations', 'postgres'))
+    const more = { number: NEWEST + 1, name: 'novelty', sql: 'alter table connections add column novelty text' }
+    await inDatabase(url, async (dump) => {
+      await dump.query('begin')
+      await dump.query('lock table connections in access share mode')
+      const client = await connectTo(url)
+      let migrated = false
+      const migrating = migratePostgres(client, [...migrations, more]).then(() => (migrated = true))
+      const waiting = async () =>
+        (await dump.query(`select 1 from pg_locks where mode = 'AccessExclusiveLock' and not granted`)).rowCount !== 0
+      while (!(await waiting()));
+      assert((await store.connections.find('acme', 'session-1')) !== null, 'read after it gave way')
+      assert.equal(migrated, false)
+      await dump.query('rollback')
+      await migrating
+      await client.end()
+    })
+    await inDatabase(url, (client) => client.query('select novelty from connections'))
   })
 
   test('F-43 a migration that fails half-way leaves the database as it was', async () => {

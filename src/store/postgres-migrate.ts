@@ -1,20 +1,30 @@
 /** Brings a PostgreSQL database to the schema that this version needs: numbered SQL files, each applied whole or not at all. */
 
+import { setTimeout as pause } from 'node:timers/promises'
 import type { ClientBase } from 'pg'
 import { appliedOf, checksum, type Migration } from './migrate.ts'
 
 /** ‘Ltch’: who migrates this database waits for whoever does already. The lock ends with the transaction. */
 const LOCK = 0x4c746368
 const PATIENCE_MS = 600_000
+/**
+ * A table that is changed is locked for all, and whoever asks for that lock is in front of everybody who comes later: while it waits for a dump of the
+ * database to be done, the servers would wait for it. So it is asked for this long, and again after a while.
+ */
+const TABLE_LOCK_MS = 1_000
+const PAUSE_MS = 2_000
+const LOCK_NOT_AVAILABLE = '55P03'
 
 /** Safe at any moment in any number of processes, on a connection that has no transaction open. */
 export async function migratePostgres(client: ClientBase, migrations: readonly Migration[]): Promise<void> {
+  const until = Date.now() + PATIENCE_MS
   let applied = await check(client, migrations)
   while (applied < migrations.length) {
     await client.query('begin')
     try {
       await client.query(`set local lock_timeout = ${PATIENCE_MS}; set local statement_timeout = ${PATIENCE_MS}`)
       await client.query(`select pg_advisory_xact_lock(${LOCK})`)
+      await client.query(`set local lock_timeout = ${TABLE_LOCK_MS}`)
       // Looked at again now that nobody else migrates: another process may have been faster.
       applied = await check(client, migrations)
       const next = migrations[applied]
@@ -22,9 +32,15 @@ export async function migratePostgres(client: ClientBase, migrations: readonly M
       await client.query('commit')
     } catch (error) {
       await client.query('rollback').catch(() => undefined)
-      throw error
+      if (!isInTheWay(error as Error) || Date.now() > until) throw error
+      await pause(PAUSE_MS)
     }
   }
+}
+
+/** Somebody has a table open that is to be changed. */
+function isInTheWay({ cause }: { cause?: unknown }): boolean {
+  return (cause as { code?: unknown } | undefined)?.code === LOCK_NOT_AVAILABLE
 }
 
 /** How many of ours the database has; throws when they are others, when ours cannot work on what a newer version left, or when it is not ours at all. */
