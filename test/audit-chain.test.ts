@@ -9,8 +9,9 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { after, describe, test } from 'node:test'
 import { type Checkpoint, checkpointHash, digestOf, evidenceOf, pseudonymOf, sealHistory } from '../src/core/checkpoint.ts'
+import type { Seen } from '../src/core/cut.ts'
 import { stretchesOf } from '../src/core/evidence.ts'
-import type { Fact, Store } from '../src/core/ports.ts'
+import type { Fact, Ports, Store } from '../src/core/ports.ts'
 import type { Secret } from '../src/core/secret.ts'
 import { verifyHistory } from '../src/core/verify.ts'
 import { createNotary } from '../src/seal/notary.ts'
@@ -31,7 +32,9 @@ interface Ground {
   readonly url: string
   readonly store: Store
   sql(...statements: readonly string[]): Promise<void>
-  seal(now?: number): Promise<void>
+  seal(now?: number, seen?: Seen): Promise<void>
+  /** What the operator read in the log. */
+  readonly logged: readonly string[]
   verify(anchor?: string): ReturnType<typeof verifyHistory>
 }
 
@@ -57,11 +60,11 @@ const GROUNDS = {
 }
 
 function ground(url: string, store: Store, sql: Ground['sql']): Ground {
+  const logged: string[] = []
+  const log: Ports['log'] = (level, message, { reason } = {}) => void logged.push(`${level}: ${message} ${String(reason)}`)
   return {
-    url,
-    store,
-    sql,
-    seal: (now = NOW) => sealHistory({ store, notary, hashOf, now: () => now }),
+    ...{ url, store, sql, logged },
+    seal: (now = NOW, seen) => sealHistory({ store, notary, hashOf, now: () => now, log }, seen),
     verify: (anchor) => verifyHistory(stretchesOf({ store, hashOf }), notary, anchor === undefined ? {} : { anchor }),
   }
 }
@@ -202,6 +205,35 @@ for (const [name, open] of Object.entries(GROUNDS)) {
       const replaced = (await verify(anchor)).problem
       assert.deepEqual([replaced?.kind, replaced?.checkpoint], ['replaced', 3])
       await assert.rejects(verify(`${anchor}x`), { code: 'INVALID_REQUEST' })
+      await store.close()
+    })
+
+    test('S-79 whoever takes checkpoints away, so that a broker seals what was altered, is told of by each that saw them', async () => {
+      const { store, sql, seal, verify, logged } = await filled(open)
+      const anchor = (await store.audit.head())!.signature
+      const brokers: readonly Seen[] = [{ newest: null }, { newest: null }]
+      for (const seen of brokers) await seal(NOW + 3000, seen)
+      await store.record([sampleFact({ subject: 'sealed by the first of them' })])
+      for (const seen of brokers) await seal(NOW + 3000, seen)
+      for (const seen of brokers) await seal(NOW + 3000, seen)
+      assert.deepEqual(logged, [])
+      await sql(`update history set actor = 'nobody' where seq = 9`, 'delete from checkpoints where number >= 3')
+      for (const seen of [{ newest: null }, ...brokers, ...brokers]) await seal(NOW + 4000, seen)
+      const told = await store.history('*', { before: null, limit: 9 })
+      assert.deepEqual(
+        told.map(({ action, actor, subject }) => [action, actor, subject]),
+        brokers.map(() => ['history.cut', 'broker', 'checkpoint 4']),
+      )
+      assert.deepEqual(
+        logged,
+        told.map(({ reason }) => `error: checkpoint 4 of the history was there and is not any more ${reason}`),
+      )
+      assert(notary.verify(told[0]?.reason ?? ''), 'it is an anchor')
+      const { problem } = await verify()
+      assert.deepEqual([problem?.kind, problem?.seq], ['replaced', told.at(-1)?.seq])
+      assert.equal((await verify(anchor)).problem?.checkpoint, 3)
+      const newer = (await store.audit.head())!.signature
+      assert.equal((await verify(newer)).problem, null, 'somebody has looked into it')
       await store.close()
     })
 

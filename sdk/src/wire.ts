@@ -318,6 +318,7 @@ export type AuditAction =
   | 'keys.resealed'
   | 'keys.signing_rotated'
   | 'store.restored'
+  | 'history.cut'
 
 /** One thing that somebody did. What does not apply is null. */
 export interface AuditItem {

@@ -44,6 +44,7 @@ const ACTIONS: Readonly<Record<FactAction, true>> = {
   'keys.resealed': true,
   'keys.signing_rotated': true,
   'store.restored': true,
+  'history.cut': true,
 }
 
 export const FACT_ACTIONS = Object.keys(ACTIONS) as readonly FactAction[]

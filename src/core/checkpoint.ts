@@ -4,6 +4,7 @@
  */
 
 import { hash as hashOf } from 'node:crypto'
+import { noteCut, type Seen } from './cut.ts'
 import type { About, ToldOwner } from './event.ts'
 import type { HistoryRow, Ports } from './ports.ts'
 import { Secret } from './secret.ts'
@@ -57,18 +58,24 @@ export interface Evidence {
   readonly handedOut: string | null
 }
 
-/** Covers what no checkpoint covers yet. Of several processes that do so at once, one writes each. */
-export async function sealHistory(ports: Pick<Ports, 'store' | 'notary' | 'hashOf' | 'now'>): Promise<void> {
+/** Covers what no checkpoint covers yet. Of several processes that do so at once, one writes each. `seen` is kept from one time to the next. */
+export async function sealHistory(
+  ports: Pick<Ports, 'store' | 'notary' | 'hashOf' | 'now' | 'log'>,
+  seen: Seen = { newest: null },
+): Promise<void> {
   const { audit } = ports.store
   for (;;) {
     const head = await audit.head()
+    await noteCut(ports, seen, head)
     const rows = await audit.rows({ after: head?.seq ?? 0, upTo: Number.MAX_SAFE_INTEGER, limit: FACTS_MAX })
     const late: HistoryRow[] = []
     for (const { from, to } of head?.missing ?? [])
       late.push(...(await audit.rows({ after: from - 1, upTo: to, limit: FACTS_MAX })))
     if (rows.length === 0 && late.length === 0) return
     // Another process was faster: it covers the rest, too.
-    if (!(await audit.append(nextCheckpoint(ports, head, late, rows)))) return
+    const next = nextCheckpoint(ports, head, late, rows)
+    if (!(await audit.append(next))) return
+    seen.newest = next
     if (rows.length < FACTS_MAX) return
   }
 }

@@ -142,6 +142,7 @@ export type FactAction =
   | 'webhook.removed'
   | 'keys.resealed'
   | 'store.restored'
+  | 'history.cut'
   | 'keys.signing_rotated'
 
 /** Every write is durable before its promise resolves, and lands whole with its facts or not at all. */

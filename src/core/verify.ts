@@ -71,6 +71,8 @@ class Chain {
   /** By pseudonym, the first fact that names nobody any more; and who was erased, as the history tells it. */
   readonly #nameless = new Map<string, number>()
   readonly #erased = new Set<string>()
+  /** Facts that tell of checkpoints that were taken away, and the checkpoint that each is under. */
+  readonly #cuts: { readonly seq: number; readonly checkpoint: number }[] = []
 
   constructor(notary: Pick<Notary, 'verify'>, anchor: Anchor | null) {
     this.#notary = notary
@@ -95,7 +97,7 @@ class Chain {
 
   /** Resolves what only the whole history can tell; returns the facts that wait to be covered. */
   end(unsealed: readonly Standing[]): readonly Standing[] {
-    for (const fact of unsealed) this.#noteErasure(fact)
+    for (const fact of unsealed) this.#note(fact, (this.#head?.number ?? 0) + 1)
     const waiting = unsealed.filter(({ seq }) => seq > (this.#head?.seq ?? 0))
     this.#problem = this.#wrongInTheEnd(unsealed)
     return [...this.#early.values(), ...waiting]
@@ -157,14 +159,16 @@ class Chain {
           : bad('edited', seq, 'is not what was sealed')
       this.#early.delete(seq)
       this.#facts += 1
-      this.#noteErasure(fact)
+      this.#note(fact, number)
     }
     for (const seq of this.#early.keys()) if (!isMissing(checkpoint, seq)) return bad('inserted', seq, 'was put in')
     return null
   }
 
-  #noteErasure({ seq, evidence: { action, subject, owner }, erased }: Standing): void {
+  /** What only the whole history can judge. */
+  #note({ seq, evidence: { action, subject, owner }, erased }: Standing, checkpoint: number): void {
     if (action === 'owner.erased') this.#erased.add(subject)
+    if (action === 'history.cut') this.#cuts.push({ seq, checkpoint })
     if (erased && owner !== null && !this.#nameless.has(owner)) this.#nameless.set(owner, seq)
   }
 
@@ -176,6 +180,12 @@ class Chain {
       if (this.#erased.has(pseudonym)) continue
       const sentence = `fact ${seq} names nobody any more, and the history does not tell that anybody was erased`
       return { kind: 'edited', checkpoint: number, seq, sentence }
+    }
+    // An anchor that is newer was kept by somebody who had looked into it.
+    const cut = this.#cuts.find(({ checkpoint }) => !this.#anchor || this.#anchor.number < checkpoint)
+    if (cut) {
+      const sentence = `fact ${cut.seq} tells that checkpoints were taken away: what stands before it may have been altered and sealed anew`
+      return { kind: 'replaced', ...cut, sentence }
     }
     if (this.#anchor && this.#anchor.number > number) {
       const sentence = `the history ends with checkpoint ${number}, and the anchor names checkpoint ${this.#anchor.number}`

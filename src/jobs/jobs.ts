@@ -8,6 +8,7 @@ import { renewAhead } from '../core/ahead.ts'
 import { SEEN_GRAIN_MS } from '../core/callers-seen.ts'
 import { sealHistory } from '../core/checkpoint.ts'
 import { Clocks } from '../core/clocks.ts'
+import type { Seen } from '../core/cut.ts'
 import { revokeUnused } from '../core/dormant.ts'
 import { LookingAfter } from '../core/look-after.ts'
 import type { Ports } from '../core/ports.ts'
@@ -39,12 +40,13 @@ export function startJobs(ports: Ports, { ahead }: { ahead: boolean }): { stop()
   const revoking = new Revoking(ports)
   const lookingAfter = new LookingAfter(ports)
   const clocks = new Clocks(ports)
+  const seen: Seen = { newest: null }
   const jobs = [
     every(NOTICE_MS, ports, 'changes by other processes could not be looked for', () => ports.registry.refresh()),
     every(JOURNAL_MS, ports, 'what waits in the journal could not be written', () => settleJournal(ports)),
     every(JOURNAL_MS, ports, 'what could be written nowhere was not tried again', () => settleStranded(ports)),
     every(HAND_OUTS_MS, ports, 'what was handed out could not be written', () => ports.handOuts.write(ports)),
-    every(SEAL_MS, ports, 'the history could not be sealed', () => sealHistory(ports)),
+    every(SEAL_MS, ports, 'the history could not be sealed', () => sealHistory(ports, seen)),
     ...(ahead
       ? [
           every(AHEAD_MS, ports, 'tokens could not be renewed ahead of time', (stopped) =>
@@ -70,16 +72,16 @@ export function startJobs(ports: Ports, { ahead }: { ahead: boolean }): { stop()
     async stop() {
       await Promise.all(jobs.map((stop) => stop()))
       await Promise.all([revoking.stop(), lookingAfter.stop()])
-      await lastWords(ports)
+      await lastWords(ports, seen)
     },
   }
 }
 
 /** Nobody asks any more: what is still only in memory is written. */
-async function lastWords(ports: Ports): Promise<void> {
+async function lastWords(ports: Ports, seen: Seen): Promise<void> {
   try {
     await ports.handOuts.write(ports)
-    await sealHistory(ports)
+    await sealHistory(ports, seen)
   } catch (error) {
     const lost = ports.handOuts.size
     ports.log('error', `the history is not written to its end: ${lost} tokens that were handed out are not in it`, { error })

@@ -44,7 +44,7 @@ function needsOf(file: string, number: number, sql: string): { readonly needs?: 
 export function migrate(db: DatabaseSync, migrations: readonly Migration[]): void {
   const applied = check(db, migrations)
   if (applied === migrations.length) return
-  const usual = db.prepare('pragma busy_timeout').get()?.['timeout']
+  const usual = Number(db.prepare('pragma busy_timeout').get()?.['timeout'])
   // Where there are millions of rows, whoever is first takes longer than any other write.
   db.exec(`pragma busy_timeout = ${PATIENCE_MS}`)
   applyFrom(applied, db, migrations)
