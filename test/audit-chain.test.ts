@@ -237,6 +237,15 @@ for (const [name, open] of Object.entries(GROUNDS)) {
       await store.close()
     })
 
+    test('S-79 a number past all that can be counted hides nothing of what comes after it', async () => {
+      const { store, sql, seal, verify } = await filled(open)
+      const columns = 'history (seq, tenant, at, actor, action, subject)'
+      const overriding = name === 'sqlite' ? '' : 'overriding system value'
+      await sql(`insert into ${columns} ${overriding} values (9007199254740993, 'acme', 1, 'broker', 'app.removed', 'crm')`)
+      for (const work of [verify, () => seal(NOW + 3000)]) await assert.rejects(work(), /too large.*900719925474099/)
+      await store.close()
+    })
+
     test('names can be taken away when the history tells that somebody was erased, and it still proves the same', async () => {
       const { store, verify, seal } = await filled(open)
       const owner = { userId: null, orgCode: null, pseudonym: pseudonymOf(hashOf, 'acme', { userId: 'ada', orgCode: null }) }

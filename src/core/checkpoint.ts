@@ -67,7 +67,7 @@ export async function sealHistory(
   for (;;) {
     const head = await audit.head()
     await noteCut(ports, seen, head)
-    const rows = await audit.rows({ after: head?.seq ?? 0, upTo: Number.MAX_SAFE_INTEGER, limit: FACTS_MAX })
+    const rows = await audit.rows({ after: head?.seq ?? 0, upTo: Number.POSITIVE_INFINITY, limit: FACTS_MAX })
     const late: HistoryRow[] = []
     for (const { from, to } of head?.missing ?? [])
       late.push(...(await audit.rows({ after: from - 1, upTo: to, limit: FACTS_MAX })))

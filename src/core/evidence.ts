@@ -41,7 +41,7 @@ export async function* stretchesOf({ store: { audit }, hashOf }: Pick<Ports, 'st
       previous = checkpoint
     }
   }
-  yield { checkpoint: null, facts: [...facts, ...(await standing(previous?.seq ?? 0, Number.MAX_SAFE_INTEGER))] }
+  yield { checkpoint: null, facts: [...facts, ...(await standing(previous?.seq ?? 0, Number.POSITIVE_INFINITY))] }
 }
 
 async function allRows(audit: Ports['store']['audit'], after: number, upTo: number): Promise<HistoryRow[]> {

@@ -333,7 +333,10 @@ export interface WebhookStore {
 
 /** The history as what is proved: facts as they stand, and the chain of checkpoints over them. */
 export interface AuditStore {
-  /** In the order of their sequence numbers, of all tenants, those after one number and up to another. */
+  /**
+   * In the order of their sequence numbers, of all tenants, those after one number and up to another; `Infinity`: to the end. Rejects when one has a
+   * number that cannot be counted on from: whoever put it there would hide all that comes after it.
+   */
   rows(range: { after: number; upTo: number; limit: number }): Promise<HistoryRow[]>
   /** The newest checkpoint. */
   head(): Promise<Checkpoint | null>

@@ -7,6 +7,7 @@ import { writeFacts } from './postgres-history.ts'
 import { storableJson } from './storable.ts'
 
 const ROWS = `select ${HISTORY_COLUMNS} from history where seq > :after and seq <= :upTo order by seq limit :limit`
+const BIGINT_MAX = '9223372036854775807'
 const CHECKPOINTS = `select ${CHECKPOINT_COLUMNS.join(', ')} from checkpoints`
 // The number decides who was first: nobody waits for anybody.
 const APPEND = `insert into checkpoints (${CHECKPOINT_COLUMNS.join(', ')}) values (:${CHECKPOINT_COLUMNS.join(', :')}) on conflict do nothing`
@@ -15,7 +16,8 @@ const RETELL = 'update history set about = :about where tenant = :tenant and seq
 export function postgresAudit(database: PostgresDatabase): AuditStore {
   return {
     async rows(range) {
-      return (await database.ask(ROWS, range)).rows.map(historyRowOf)
+      const upTo = range.upTo === Number.POSITIVE_INFINITY ? BIGINT_MAX : range.upTo
+      return (await database.ask(ROWS, { ...range, upTo })).rows.map(historyRowOf)
     },
 
     async head() {
