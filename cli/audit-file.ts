@@ -55,8 +55,13 @@ export async function readExport(
 ): Promise<{ publicKey: Readonly<Record<string, string>>; stretches: AsyncGenerator<Stretch> }> {
   const lines = readLines(path)
   const { value: first } = await lines.next()
-  if (first?.type !== 'key') throw new Error(`${path} is no export: its first line is no key`)
+  if (first?.type !== 'key') throw noKey(path)
   return { publicKey: first.public_key, stretches: stretchesIn(lines) }
+}
+
+/** What it is verified by must come first. */
+export function noKey(path: string): Error {
+  return new Error(`${path} is no export: its first line is no key`)
 }
 
 async function* readLines(path: string): AsyncGenerator<Line, undefined> {
@@ -71,7 +76,8 @@ async function* readLines(path: string): AsyncGenerator<Line, undefined> {
 function parsed(text: string): Line | null {
   try {
     const line = JSON.parse(text) as Line | null
-    return typeof line === 'object' && line !== null && ['key', 'fact', 'checkpoint'].includes(line.type) ? line : null
+    if (line?.type === 'checkpoint') return Array.isArray(line['late']) && Array.isArray(line['missing']) ? line : null
+    return line?.type === 'key' || line?.type === 'fact' ? line : null
   } catch {
     return null
   }

@@ -59,6 +59,11 @@ describe('the audit at the command line', { concurrency: 3 }, () => {
     assert.match(cut?.stdout ?? '', /^truncated: the history ends with checkpoint 0, and the anchor names checkpoint 1;/)
     assert.equal(cut?.code, 1)
     assert.match(torn?.stderr ?? '', /torn\.ndjson, line 5: it is no line of an export\n$/)
+    here.write('bare.ndjson', `${lines[0]}\n{"type":"checkpoint"}\n`)
+    here.write('keyless.ndjson', '{"type":"key"}\n')
+    const [bare, keyless] = await Promise.all(['bare.ndjson', 'keyless.ndjson'].map((name) => elsewhere(name)))
+    assert.match(bare?.stderr ?? '', /bare\.ndjson, line 2: it is no line of an export\n$/)
+    assert.match(keyless?.stderr ?? '', /keyless\.ndjson is no export: its first line is no key\n$/)
     assert.match(nothing?.stderr ?? '', /^latchstring: .*nothing\.ndjson/)
     assert.deepEqual([torn?.code, nothing?.code], [1, 1])
 

@@ -9,7 +9,7 @@ import { stretchesOf } from '../src/core/evidence.ts'
 import type { FactAction, Ports } from '../src/core/ports.ts'
 import { DEFAULT_TENANT } from '../src/core/setup.ts'
 import { type Verdict, verifyHistory } from '../src/core/verify.ts'
-import { linesOf, readExport } from './audit-file.ts'
+import { linesOf, noKey, readExport } from './audit-file.ts'
 import { countOf } from './count.ts'
 import { FAILED } from './failure.ts'
 import { withExamples } from './help.ts'
@@ -146,7 +146,14 @@ function verifyStore(options: Parameters<typeof verifyHistory>[2]): Promise<Verd
 async function verifyFile(file: string, options: Parameters<typeof verifyHistory>[2]): Promise<Verdict> {
   const { verifierOf } = await import('../src/seal/notary.ts')
   const { publicKey, stretches } = await readExport(file)
-  return verifyHistory(stretches, verifierOf(publicKey), options)
+  const verifier = () => {
+    try {
+      return verifierOf(publicKey)
+    } catch {
+      throw noKey(file)
+    }
+  }
+  return verifyHistory(stretches, verifier(), options)
 }
 
 /** A head as it was printed, or the file that it is in. */
