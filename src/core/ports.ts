@@ -254,7 +254,7 @@ export interface ConnectionStore {
    * were new; only if any was, the facts are written.
    */
   addAll(connections: readonly Connection[], facts: readonly Fact[]): Promise<number>
-  /** How many there are of each state, for metrics and `apply`. */
+  /** How many there are of each state: what keeps an app from being removed, or sent elsewhere. */
   count(filter: { tenant?: string; app?: string; provider?: string }): Promise<Readonly<Record<Health['state'], number>>>
 }
 

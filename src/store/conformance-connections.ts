@@ -206,6 +206,21 @@ export function checkConnections(check: Check): void {
     }
   })
 
+  check('paging over several apps shows every connection of theirs once, in order, and no other', async (store) => {
+    const expected: string[] = []
+    for (let i = 0; i < 20; i++) {
+      const [id, app] = [`c${String(i).padStart(2, '0')}`, ['crm', 'mail', 'chat'][i % 3]!]
+      if (app !== 'crm') expected.unshift(id)
+      await connect(store, { id, app, createdAt: NOW + Math.floor(i / 5) })
+    }
+    for (const limit of [1, 3, 99]) {
+      const seen: string[] = []
+      for await (const page of pages(store.connections, limit, { apps: ['mail', 'chat', 'none', 'mail'] }))
+        seen.push(...page.map(({ id }) => id))
+      assert.deepEqual(seen, expected)
+    }
+  })
+
   check('a save wins only over the version it saw, and counts one more', async (store) => {
     const { connections } = store
     const seen = await connect(store)
@@ -323,10 +338,10 @@ export function checkConnections(check: Check): void {
   })
 }
 
-async function* pages(connections: ConnectionStore, limit: number): AsyncGenerator<Connection[]> {
+async function* pages(connections: ConnectionStore, limit: number, filter: ConnectionFilter = {}): AsyncGenerator<Connection[]> {
   let after: Cursor | null = null
   for (;;) {
-    const page: Connection[] = await connections.list('acme', {}, { after, limit })
+    const page: Connection[] = await connections.list('acme', filter, { after, limit })
     yield page
     const last = page.at(-1)
     if (!last || page.length < limit) return

@@ -25,10 +25,39 @@ export const ONE_OF = {
   postgres: (names: string) => `in (select jsonb_array_elements_text(cast(${names} as jsonb)))`,
 }
 
+type Dialect = keyof typeof NO_INDEX
+
+/**
+ * What a list is put together from by `merged`: it is one, or one for each app where nothing else narrows. Who may see a small app only
+ * would otherwise wait until all of a large tenant was looked at.
+ */
+export function listings(dialect: Dialect, tenant: string, filter: ConnectionFilter, after: Cursor | null): readonly Listing[] {
+  const { apps, ...rest } = filter
+  const { userId, orgCode, app, label, state } = rest
+  const isNarrow = userId ?? orgCode ?? app ?? label ?? (isRare(state) ? state : undefined)
+  if (apps === undefined || isNarrow !== undefined) return [listing(dialect, tenant, filter, after)]
+  return [...new Set(apps)].map((one) => listing(dialect, tenant, { ...rest, app: one }, after))
+}
+
+/** Each list is as long as the whole may be, and in its order. */
+export function merged<T extends Cursor>(lists: readonly (readonly T[])[], limit: number): T[] {
+  return lists.length === 1 ? [...lists[0]!] : lists.flat().sort(newestFirst).slice(0, limit)
+}
+
+export function newestFirst(a: Cursor, b: Cursor): number {
+  return b.createdAt - a.createdAt || (a.id < b.id ? 1 : a.id > b.id ? -1 : 0)
+}
+
+/** What is in trouble, or over, is found among its like sooner than among all of an app. */
+function isRare(state: ConnectionFilter['state']): boolean {
+  return state !== undefined && state !== 'connected'
+}
+
 /** The texts it makes are few; everything that is asked for is bound. */
-export function listing(dialect: keyof typeof NO_INDEX, tenant: string, filter: ConnectionFilter, after: Cursor | null): Listing {
+export function listing(dialect: Dialect, tenant: string, filter: ConnectionFilter, after: Cursor | null): Listing {
   const { userId, orgCode, app, apps, state, label, account } = filter
-  const asked = Object.entries({ user_id: userId, org_code: orgCode, app, state, label, account_id: account }).filter(
+  const rare = isRare(state) && { state }
+  const asked = Object.entries({ user_id: userId, org_code: orgCode, ...rare, app, label, state, account_id: account }).filter(
     (entry): entry is [string, string] => entry[1] !== undefined,
   )
   // Narrowest first, and only the first may choose the index: SQLite would read all that are connected to find those of one user.

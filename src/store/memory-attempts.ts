@@ -2,7 +2,8 @@
 
 import { type Attempt, emptied, isPending } from '../core/attempt.ts'
 import type { AttemptStore, Fact, OwnerFilter, SealedRow } from '../core/ports.ts'
-import { type Connections, isAfter, matches, newestFirst } from './memory-connections.ts'
+import { newestFirst } from './listing.ts'
+import { type Connections, isAfter, matches } from './memory-connections.ts'
 import { copy, type Tell } from './memory-history.ts'
 import { type Shelves, shelved } from './memory-sealed.ts'
 

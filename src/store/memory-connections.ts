@@ -3,6 +3,7 @@
 import type { Attempt } from '../core/attempt.ts'
 import { type Connection, scopesOf } from '../core/connection.ts'
 import type { Claimed, ConnectionFilter, ConnectionStore, Cursor, Fact, SealedRow } from '../core/ports.ts'
+import { newestFirst } from './listing.ts'
 import { copy, key, type Tell } from './memory-history.ts'
 import { type Shelves, shelved } from './memory-sealed.ts'
 
@@ -197,10 +198,6 @@ export function isAfter(one: Cursor, after: Cursor | null): boolean {
 function longestDueFirst(a: Connection, b: Connection): number {
   const [first, second] = [key(a.tenant, a.id), key(b.tenant, b.id)]
   return (a.dueAt ?? 0) - (b.dueAt ?? 0) || (first < second ? -1 : 1)
-}
-
-export function newestFirst(a: Cursor, b: Cursor): number {
-  return b.createdAt - a.createdAt || (a.id < b.id ? 1 : a.id > b.id ? -1 : 0)
 }
 
 /** As databases order texts that are collated by their bytes, as far as ids are ASCII. */

@@ -17,7 +17,7 @@ import {
   TO_TAKE_BACK,
   WRITTEN_COLUMNS,
 } from './connection-rows.ts'
-import { listing, NEWEST_FIRST } from './listing.ts'
+import { listings, merged, NEWEST_FIRST } from './listing.ts'
 import type { PostgresDatabase } from './postgres-database.ts'
 import { changeWithFacts, writeFacts } from './postgres-history.ts'
 import type { Ask, Values } from './postgres-statement.ts'
@@ -86,10 +86,13 @@ export function postgresConnections(database: PostgresDatabase): ConnectionStore
     },
 
     async list(tenant, filter, page) {
-      const { where, values } = listing('postgres', tenant, filter, page.after)
-      const sql = `select ${CONNECTION_COLUMNS} from connections where ${where} ${NEWEST_FIRST}`
-      const { rows } = await database.ask(sql, { ...values, limit: page.limit })
-      return rows.map((row) => connectionFrom(row as unknown as ConnectionRow))
+      const lists: Connection[][] = []
+      for (const { where, values } of listings('postgres', tenant, filter, page.after)) {
+        const sql = `select ${CONNECTION_COLUMNS} from connections where ${where} ${NEWEST_FIRST}`
+        const { rows } = await database.ask(sql, { ...values, limit: page.limit })
+        lists.push(rows.map((row) => connectionFrom(row as unknown as ConnectionRow)))
+      }
+      return merged(lists, page.limit)
     },
 
     async claim({ tenant, id, version }, { holder, now, until, dueAt = null }) {

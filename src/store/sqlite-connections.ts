@@ -18,7 +18,7 @@ import {
   TO_TAKE_BACK,
   WRITTEN_COLUMNS,
 } from './connection-rows.ts'
-import { listing, NEWEST_FIRST } from './listing.ts'
+import { listings, merged, NEWEST_FIRST } from './listing.ts'
 import type { SqliteFile } from './sqlite-file.ts'
 import { writeFacts } from './sqlite-history.ts'
 import { storable } from './storable.ts'
@@ -71,11 +71,13 @@ export function sqliteConnections(file: SqliteFile): ConnectionStore {
     },
 
     async list(tenant, filter, page) {
-      const { where, values } = listing('sqlite', tenant, filter, page.after)
-      const rows = file
-        .prepare(`select ${CONNECTION_COLUMNS} from connections where ${where} ${NEWEST_FIRST}`)
-        .all({ ...values, limit: page.limit })
-      return rows.map((row) => connectionFrom(row as unknown as ConnectionRow))
+      const lists = listings('sqlite', tenant, filter, page.after).map(({ where, values }) =>
+        file
+          .prepare(`select ${CONNECTION_COLUMNS} from connections where ${where} ${NEWEST_FIRST}`)
+          .all({ ...values, limit: page.limit })
+          .map((row) => connectionFrom(row as unknown as ConnectionRow)),
+      )
+      return merged(lists, page.limit)
     },
 
     async claim({ tenant, id, version }, { holder, now, until, dueAt = null }) {

@@ -106,8 +106,9 @@ async function queriesOf(file: ReturnType<typeof openSqliteFile>): Promise<Map<s
   const connections = sqliteConnections(file)
   const first = { after: null, limit: 1 }
   const further = { after: { createdAt: NOW, id: 'x' }, limit: 1 }
-  for (const filter of [{}, { userId: 'x' }, { orgCode: 'x' }, { app: 'x' }, { state: 'broken' }] as const)
+  for (const filter of [{}, { userId: 'x' }, { orgCode: 'x' }, { app: 'x' }, { label: 'x' }, { state: 'broken' }] as const)
     await connections.list('x', filter, first)
+  await connections.list('x', { app: 'x', state: 'broken' }, first)
   await connections.list('x', {}, further)
   await connections.list('x', { userId: 'x', app: 'x', state: 'broken' }, further)
   await connections.count({})
