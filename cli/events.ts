@@ -2,7 +2,15 @@
 
 import { type Command, Option } from 'commander'
 import type { Caller } from '../src/core/caller.ts'
-import { EVENT_TYPES, type EventType, listEvents, type Message, messageOf, positionOf } from '../src/core/event.ts'
+import {
+  EVENT_TYPES,
+  type EventPage,
+  type EventType,
+  listEvents,
+  type Message,
+  messageOf,
+  positionOf,
+} from '../src/core/event.ts'
 import type { Ports } from '../src/core/ports.ts'
 import { replay } from '../src/core/webhooks.ts'
 import { countOf } from './count.ts'
@@ -80,6 +88,7 @@ function addReplay(events: Command): void {
   })
 }
 
+/** Page after page, until there are enough: pages may be short. */
 async function listed(
   ports: Ports,
   operator: Caller,
@@ -91,6 +100,12 @@ async function listed(
     ...(session !== undefined && { session }),
     ...(from.since !== undefined && { since: from.since }),
   }
-  const { events, next } = await listEvents(ports, operator, filter, { after: from.after, size: limit })
-  return { events: events.map(messageOf), more: next !== null }
+  const events: Message[] = []
+  let next: number | null = from.after
+  do {
+    const page: EventPage = await listEvents(ports, operator, filter, { after: next, size: limit - events.length })
+    events.push(...page.events.map(messageOf))
+    next = page.next
+  } while (next !== null && events.length < limit)
+  return { events, more: next !== null }
 }

@@ -277,7 +277,7 @@ export interface EventListQuery extends PageQuery {
 
 export interface EventListAnswer {
   readonly events: readonly EventItem[]
-  /** null: this is all there is so far. Ask again later with `after`. */
+  /** null: this is all there is so far. Ask again later with `after`. A page may be short, or empty, while there is more. */
   readonly next_token: string | null
 }
 

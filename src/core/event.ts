@@ -48,9 +48,12 @@ export function connectionFact(
 
 export interface EventPage {
   readonly events: readonly ConnectionEvent[]
-  /** The sequence number to go on after; null: this is all there is so far. */
+  /** The sequence number to go on after, which need not be that of an event that is shown; null: this is all there is so far. */
   readonly next: number | null
 }
+
+/** Events looked at for one page: a filter that fits few must not keep everybody waiting, so pages may be short, or empty. */
+const LOOKED_AT_MAX = 5_000
 
 /** Oldest first, so that whoever goes on after the last that they saw misses none. */
 export async function listEvents(
@@ -61,9 +64,13 @@ export async function listEvents(
 ): Promise<EventPage> {
   await allow(ports, caller, 'read:events', 'events', 'narrowed')
   // One more than asked tells whether there is more.
-  const found = await ports.store.events(caller.tenant, { ...filter, ...allowedApps(caller) }, { after, limit: size + 1 })
+  const asked: EventFilter = { ...filter, ...allowedApps(caller) }
+  // Those of one connection have an index of their own; without a filter, as many are looked at as are shown.
+  const isSparse = asked.session === undefined && Object.keys(asked).length > 0
+  const upTo = isSparse ? await ports.store.eventAfter(caller.tenant, after, LOOKED_AT_MAX) : null
+  const found = await ports.store.events(caller.tenant, asked, { after, upTo, limit: size + 1 })
   const events = found.slice(0, size)
-  return { events, next: found.length > size ? (events.at(-1)?.seq ?? null) : null }
+  return { events, next: found.length > size ? events.at(-1)!.seq : upTo }
 }
 
 // ── As applications get it, whether they ask or are told ─────────────────────────────────────────────────────────────

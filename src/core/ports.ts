@@ -159,7 +159,13 @@ export interface Store {
   /** Newest first; `before` is the sequence number to go on from. */
   history(tenant: string | null, page: { before: number | null; limit: number }): Promise<(Fact & { readonly seq: number })[]>
   /** Oldest first, those after a sequence number. One that is written later never stands before one that was read: who goes on from the last misses none. */
-  events(tenant: string, filter: EventFilter, page: { after: number; limit: number }): Promise<ConnectionEvent[]>
+  events(
+    tenant: string,
+    filter: EventFilter,
+    page: { after: number; upTo?: number | null; limit: number },
+  ): Promise<ConnectionEvent[]>
+  /** The sequence number of the `count`-th event after one; null: there are fewer. */
+  eventAfter(tenant: string, after: number, count: number): Promise<number | null>
 
   /** Until when servers worked on it, and until when they had when it was last put back from a backup (0: it never was). */
   life(): Promise<{ readonly lived: number; readonly restored: number }>

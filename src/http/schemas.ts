@@ -295,7 +295,9 @@ export const EventItem = Type.Object({
 })
 export const EventListAnswer = Type.Object({
   events: Type.Array(EventItem),
-  next_token: nullable(Type.String({ description: 'null: this is all there is so far.' })),
+  next_token: nullable(
+    Type.String({ description: 'null: this is all there is so far. A page may be short, or empty, while there is more.' }),
+  ),
 })
 export const AuditItem = Type.Object({
   id: Type.String({ description: 'The same however often it is read.' }),

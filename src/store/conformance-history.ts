@@ -78,6 +78,12 @@ export function checkHistory(check: Check): void {
     assert.deepEqual(await ask({}, all[0]!.seq, 2), all.slice(1, 3))
     assert.deepEqual(await ask({}, all[3]!.seq), [])
     assert.deepEqual(await store.events('third', {}, { after: 0, limit: 99 }), [])
+    const far = async (after: number, count: number) => store.eventAfter('acme', after, count)
+    const [one, , three, four] = all.map(({ seq }) => seq) as [number, number, number, number]
+    assert.deepEqual([await far(0, 1), await far(one, 2), await far(0, 4)], [one, three, four])
+    assert.deepEqual([await far(0, 5), await far(four, 1), await store.eventAfter('third', 0, 1)], [null, null, null])
+    const upTo = await store.events('acme', { since: NOW }, { after: one, upTo: three, limit: 99 })
+    assert.deepEqual(upTo, all.slice(1, 3))
   })
 
   check('sequence numbers only rise', async (store) => {

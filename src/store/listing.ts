@@ -78,3 +78,11 @@ export function listing(dialect: Dialect, tenant: string, filter: ConnectionFilt
 export function eventValues({ apps, ...filter }: EventFilter): Readonly<Record<string, string | number>> {
   return { ...filter, ...(apps && { apps: storableJson(apps) }) }
 }
+
+export function upToOf({ upTo }: { upTo?: number | null }): number {
+  return upTo ?? Number.MAX_SAFE_INTEGER
+}
+
+/** Where a list of events that may fit few of them has looked far enough. */
+export const EVENT_AFTER =
+  'select seq from history where tenant = :tenant and about is not null and seq > :after order by seq limit 1 offset :skipped'

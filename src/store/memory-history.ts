@@ -20,7 +20,7 @@ function key(tenant: string, id: string): string {
 
 export function memoryHistory(): { told: readonly Told[]; tell: Tell; recorded: Recorded } & Pick<
   Store,
-  'record' | 'history' | 'events'
+  'record' | 'history' | 'events' | 'eventAfter'
 > {
   const told: Told[] = []
   const tell: Tell = (facts) => {
@@ -46,6 +46,12 @@ export function memoryHistory(): { told: readonly Told[]; tell: Tell; recorded: 
       return copy(asked.reverse().slice(0, limit))
     },
     recorded,
-    events: async (tenant, filter, { after, limit }) => copy(recorded(tenant, filter, after).slice(0, limit)),
+    events: async (tenant, filter, { after, upTo, limit }) =>
+      copy(
+        recorded(tenant, filter, after)
+          .filter(({ seq }) => seq <= (upTo ?? seq))
+          .slice(0, limit),
+      ),
+    eventAfter: async (tenant, after, count) => recorded(tenant, {}, after)[count - 1]?.seq ?? null,
   }
 }

@@ -10,7 +10,7 @@ import { memorySealed } from './memory-sealed.ts'
 import { webhookStore } from './memory-webhooks.ts'
 
 export function memoryStore(): Store {
-  const { told, tell, recorded, record, history, events } = memoryHistory()
+  const { told, tell, recorded, record, history, events, eventAfter } = memoryHistory()
   const { shelves, sealed } = memorySealed()
   let life = { lived: 0, restored: 0 }
   const connections = new Connections(tell, shelves)
@@ -24,6 +24,7 @@ export function memoryStore(): Store {
     record,
     history,
     events,
+    eventAfter,
     life: async () => ({ ...life }),
     live: async ({ lived = 0, restored = 0 }, facts) => {
       tell(copy(facts))

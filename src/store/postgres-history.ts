@@ -3,7 +3,7 @@
 import type { ConnectionEvent, EventFilter } from '../core/event.ts'
 import type { Fact, Store } from '../core/ports.ts'
 import { factOf, factValues, HISTORY_COLUMNS } from './fact-rows.ts'
-import { eventValues, ONE_OF } from './listing.ts'
+import { EVENT_AFTER, eventValues, ONE_OF, upToOf } from './listing.ts'
 import type { PostgresDatabase } from './postgres-database.ts'
 import type { Ask, Values } from './postgres-statement.ts'
 
@@ -45,7 +45,7 @@ export async function changeWithFacts(
   })
 }
 
-export function postgresHistory(database: PostgresDatabase): Pick<Store, 'record' | 'history' | 'events'> {
+export function postgresHistory(database: PostgresDatabase): Pick<Store, 'record' | 'history' | 'events' | 'eventAfter'> {
   const ofAll = `select ${HISTORY_COLUMNS} from history where seq < :before order by seq desc limit :limit`
   const ofTenant = `select ${HISTORY_COLUMNS} from history where tenant = :tenant and seq < :before order by seq desc limit :limit`
   return {
@@ -60,8 +60,13 @@ export function postgresHistory(database: PostgresDatabase): Pick<Store, 'record
     },
 
     async events(tenant, filter, page) {
-      const { rows } = await database.ask(eventsQuery(filter), { tenant, ...eventValues(filter), ...page })
-      return rows.map(factOf) as ConnectionEvent[]
+      const values = { tenant, ...eventValues(filter), ...page, upTo: upToOf(page) }
+      return (await database.ask(eventsQuery(filter), values)).rows.map(factOf) as ConnectionEvent[]
+    },
+
+    async eventAfter(tenant, after, count) {
+      const { rows } = await database.ask(EVENT_AFTER, { tenant, after, skipped: count - 1 })
+      return (rows[0]?.['seq'] as number | undefined) ?? null
     },
   }
 }
@@ -74,5 +79,5 @@ function eventsQuery({ session, type, since, apps }: EventFilter): string {
     since === undefined ? '' : ' and at >= :since',
     apps === undefined ? '' : ` and cast(about as jsonb) ->> 'app' ${ONE_OF.postgres(':apps')}`,
   ]
-  return `select ${HISTORY_COLUMNS} from history where tenant = :tenant and about is not null${narrowed.join('')} and seq > :after order by seq limit :limit`
+  return `select ${HISTORY_COLUMNS} from history where tenant = :tenant and about is not null${narrowed.join('')} and seq > :after and seq <= :upTo order by seq limit :limit`
 }

@@ -3,7 +3,7 @@
 import type { ConnectionEvent, EventFilter } from '../core/event.ts'
 import type { Fact, Store } from '../core/ports.ts'
 import { factOf, factValues, HISTORY_COLUMNS } from './fact-rows.ts'
-import { eventValues, ONE_OF } from './listing.ts'
+import { EVENT_AFTER, eventValues, ONE_OF, upToOf } from './listing.ts'
 import type { SqliteFile } from './sqlite-file.ts'
 import { storable } from './storable.ts'
 
@@ -16,11 +16,12 @@ export function writeFacts(file: SqliteFile, facts: readonly Fact[]): void {
   for (const fact of facts) insert.run(storable(factValues(fact)))
 }
 
-export function sqliteHistory(file: SqliteFile): Pick<Store, 'record' | 'history' | 'events'> {
+export function sqliteHistory(file: SqliteFile): Pick<Store, 'record' | 'history' | 'events' | 'eventAfter'> {
   const ofAll = file.prepare(`select ${HISTORY_COLUMNS} from history where seq < :before order by seq desc limit :limit`)
   const ofTenant = file.prepare(
     `select ${HISTORY_COLUMNS} from history where tenant = :tenant and seq < :before order by seq desc limit :limit`,
   )
+  const eventAfter = file.prepare(EVENT_AFTER)
   return {
     async record(facts) {
       file.transaction(() => writeFacts(file, facts))
@@ -33,8 +34,12 @@ export function sqliteHistory(file: SqliteFile): Pick<Store, 'record' | 'history
     },
 
     async events(tenant, filter, page) {
-      const rows = file.prepare(eventsQuery(filter)).all({ tenant, ...eventValues(filter), ...page })
+      const rows = file.prepare(eventsQuery(filter)).all({ tenant, ...eventValues(filter), ...page, upTo: upToOf(page) })
       return rows.map(factOf) as ConnectionEvent[]
+    },
+
+    async eventAfter(tenant, after, count) {
+      return (eventAfter.get({ tenant, after, skipped: count - 1 })?.['seq'] as number | undefined) ?? null
     },
   }
 }
@@ -47,5 +52,5 @@ function eventsQuery({ session, type, since, apps }: EventFilter): string {
     since === undefined ? '' : ' and +at >= :since',
     apps === undefined ? '' : ` and json_extract(about, '$.app') ${ONE_OF.sqlite(':apps')}`,
   ]
-  return `select ${HISTORY_COLUMNS} from history where tenant = :tenant and about is not null${narrowed.join('')} and seq > :after order by seq limit :limit`
+  return `select ${HISTORY_COLUMNS} from history where tenant = :tenant and about is not null${narrowed.join('')} and seq > :after and ${session === undefined ? '' : '+'}seq <= :upTo order by seq limit :limit`
 }

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { after, before, beforeEach, describe, test } from 'node:test'
 import type { EventItem } from '../../sdk/src/wire.ts'
 import { Browser } from '../browser-stand-in.ts'
+import { untilDone } from '../until-done.ts'
 import { type CallerName, HOUR, MINUTE, startWorld, type World } from '../world.ts'
 
 for (const store of ['memory', 'sqlite'] as const) {
@@ -165,3 +166,22 @@ for (const store of ['memory', 'sqlite'] as const) {
     }
   })
 }
+
+for (const store of ['memory', 'sqlite'] as const)
+  test(`${store}: a filter that fits few of very many events looks at some for each page, and pages lead to the end all the same`, async (t) => {
+    const world = await untilDone(t, startWorld({ store }))
+    const list = async (query: Record<string, string>) =>
+      (await world.ask('GET', '/api/v1/events', { query })).body as unknown as { events: EventItem[]; next_token: string | null }
+    const about = { app: 'none', provider: 'sandbox', owner: { userId: 'ada', orgCode: null } }
+    const told = { tenant: 'default', at: world.now(), actor: 'browser', subject: 'many', reason: null, about }
+    const many = Array.from({ length: 12_000 }, () => ({ ...told, action: 'connection.connected' }) as const)
+    await world.broker.ports.store.record([...many, { ...told, action: 'connection.broken' }])
+    const pages: number[] = []
+    for (let next_token: string | null = 'evt_0'; next_token !== null; ) {
+      const page = await list({ type: 'connection.broken', next_token })
+      pages.push(page.events.length)
+      next_token = page.next_token
+    }
+    assert.deepEqual(pages, [0, 0, 1])
+    assert.equal((await list({ session_id: 'many', type: 'connection.broken' })).events.length, 1, 'of one connection at once')
+  })
