@@ -82,16 +82,22 @@ export interface Resealed {
  * row is as it was read, so whoever writes at the same moment wins, and killed at any moment it loses nothing: it is done once there
  * is no row left, however often it was begun.
  */
-export async function reseal(parts: Parts, { actor, rowsPerSecond, progress, signal }: ResealOptions): Promise<Resealed> {
+export async function reseal(parts: Parts, options: ResealOptions): Promise<Resealed> {
   // What a renewal left in the journal would come back under the key that it was sealed with.
   await settleJournal(parts as Ports)
   const tally: Tally = { rows: 0, left: 0, damaged: [] }
+  await resealAll(parts, options, tally)
+  await parts.store.record([toldOf(parts, options, tally)])
+  return tally
+}
+
+async function resealAll(parts: Parts, { rowsPerSecond, progress, signal }: ResealOptions, tally: Tally): Promise<void> {
   const pace = paced(parts, rowsPerSecond)
   for (const table of SEALED_TABLES) {
     let renewing: Row[] = []
     let looked = 0
     for await (const { row, dataKey } of rowsOf(parts.store, table)) {
-      if (signal?.aborted) return tally
+      if (signal?.aborted) return
       if (isPrimary(parts, dataKey)) continue
       if ((await resealRow(parts, row, tally)) === 'renewing') renewing.push(row)
       if (++looked % PAGE_ROWS === 0) progress(table, tally)
@@ -107,8 +113,6 @@ export async function reseal(parts: Parts, { actor, rowsPerSecond, progress, sig
     tally.left += renewing.length
     progress(table, tally)
   }
-  await parts.store.record([toldOf(parts, actor, tally)])
-  return tally
 }
 
 interface Tally {
@@ -117,8 +121,8 @@ interface Tally {
   readonly damaged: Row[]
 }
 
-function toldOf(parts: Parts, actor: string, { rows, left, damaged }: Tally): Fact {
-  const reason = `${rows} rows, ${left + damaged.length} left`
+function toldOf(parts: Parts, { actor, signal }: ResealOptions, { rows, left, damaged }: Tally): Fact {
+  const reason = `${rows} rows, ${signal?.aborted ? 'stopped on the way' : `${left + damaged.length} left`}`
   return { tenant: '*', at: parts.now(), actor, action: 'keys.resealed', subject: primaryOf(parts), reason }
 }
 

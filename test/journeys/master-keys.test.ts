@@ -138,6 +138,16 @@ test('S-53 killed with -9 in the midst of it, again and again, it goes on and lo
   await handedOut(world, sessions)
 })
 
+test('what was put under another key before somebody stopped it stands in the history', async (t) => {
+  const { world, newer } = await rotating(t, 'sqlite', 3)
+  const stopping = new AbortController()
+  const parts: Ports = { ...world.broker.ports, pause: async () => stopping.abort() }
+  const { rows } = await reseal(parts, { ...quietly, rowsPerSecond: 1, signal: stopping.signal })
+  assert.equal(rows, 1)
+  const [told] = await world.broker.ports.store.history('*', { before: null, limit: 1 })
+  assert.deepEqual([told?.action, told?.subject, told?.reason], ['keys.resealed', idOf(newer), '1 rows, stopped on the way'])
+})
+
 test('a row that does not open is named, left as it is, and keeps its key from being retired', async (t) => {
   const { world, older, newer, sessions } = await rotating(t, 'sqlite', 2)
   const { ports } = world.broker
