@@ -9,9 +9,10 @@ const LOCK = 0x4c746368
 const PATIENCE_MS = 600_000
 /**
  * A table that is changed is locked for all, and whoever asks for that lock is in front of everybody who comes later: while it waits for a dump of the
- * database to be done, the servers would wait for it. So it is asked for this long, and again after a while.
+ * database to be done, the servers would wait for it. So it is asked for this long, and again after a while. Longer than a second, after which the
+ * server sends a vacuum of its own away.
  */
-const TABLE_LOCK_MS = 1_000
+const TABLE_LOCK_MS = 2_000
 const PAUSE_MS = 2_000
 const LOCK_NOT_AVAILABLE = '55P03'
 
