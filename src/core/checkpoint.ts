@@ -72,8 +72,8 @@ export async function sealHistory(
     for (const { from, to } of head?.missing ?? [])
       late.push(...(await audit.rows({ after: from - 1, upTo: to, limit: FACTS_MAX })))
     if (rows.length === 0 && late.length === 0) return
-    // Another process was faster: it covers the rest, too.
     const next = nextCheckpoint(ports, head, late, rows)
+    // Another process was faster: it covers the rest, too.
     if (!(await audit.append(next))) return
     seen.newest = next
     if (rows.length < FACTS_MAX) return
