@@ -22,6 +22,7 @@ import { lookForRestore, noteLife } from './core/restored.ts'
 import { Secret } from './core/secret.ts'
 import { settleJournal, settleStranded } from './core/settle.ts'
 import { Unbegun } from './core/unbegun.ts'
+import { Unopened } from './core/unopened.ts'
 import { noteUsage, Usage } from './core/usage.ts'
 import { createCourier } from './events/courier.ts'
 import { Dispatcher } from './events/dispatcher.ts'
@@ -127,6 +128,7 @@ export async function openBroker(
       revocationEnded: metrics.revocationEnded,
       handOuts: new HandOuts(),
       unbegun: new Unbegun(name),
+      unopened: new Unopened(),
       notary: keys.notary,
       callersSeen: new CallersSeen(),
       pacing: new Pacing({ now, chance: Math.random }),

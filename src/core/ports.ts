@@ -18,6 +18,7 @@ import type { Secret } from './secret.ts'
 import type { AppSetup, CallerSetup } from './setup.ts'
 import type { TrustedIssuer } from './trusted-issuer.ts'
 import type { Unbegun } from './unbegun.ts'
+import type { Unopened } from './unopened.ts'
 import type { Usage } from './usage.ts'
 import type { Delivery, SealedSigning, Sent, Settled, Webhook } from './webhook.ts'
 
@@ -42,6 +43,7 @@ export interface Ports {
   /** What this process handed out, until it stands in the history. */
   readonly handOuts: HandOuts
   readonly unbegun: Unbegun
+  readonly unopened: Unopened
   /** Signs what proves that the history is whole. */
   readonly notary: Notary
   /** When callers were last there, until it is written. */

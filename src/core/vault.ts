@@ -52,7 +52,7 @@ export function sealCredentials(row: RowSeal, { accessToken, refreshToken, also,
   }
 }
 
-/** What does not open is told to the operator, and to the history, before the caller gets an error. */
+/** What does not open is told to the operator, and to the history, before the caller gets an error: once in an hour. */
 function opened<T, Sealed extends Pick<SealedCredentials, 'dataKey'>>(
   ports: Ports,
   connection: Pick<Connection, 'tenant' | 'id'> & { readonly sealed: Sealed | null },
@@ -73,10 +73,21 @@ async function unopened(ports: Ports, { tenant, id }: Pick<Connection, 'tenant' 
   if (!(error instanceof BrokerError) || error.code !== 'INTEGRITY_FAILURE') throw error
   // The id stands beside it where it is needed, and whole only where nobody else reads.
   const reason = error.message.replaceAll(` ${id}`, '')
-  ports.log('error', 'sealed credentials do not open', { tenant, session: id, reason })
-  await ports.store.record([
-    { tenant, at: ports.now(), actor: 'broker', action: 'connection.integrity_failure', subject: id, reason },
-  ])
+  if (ports.unopened.isToTell({ tenant, id }, reason, ports.now())) {
+    ports.log('error', 'sealed credentials do not open', { tenant, session: id, reason })
+    const told = {
+      tenant,
+      at: ports.now(),
+      actor: 'broker',
+      action: 'connection.integrity_failure',
+      subject: id,
+      reason,
+    } as const
+    await ports.store.record([told]).catch((failure: unknown) => {
+      ports.unopened.untold({ tenant, id }, reason)
+      throw failure
+    })
+  }
   throw new BrokerError('INTEGRITY_FAILURE', reason, { cause: error.cause })
 }
 

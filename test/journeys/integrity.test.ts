@@ -94,6 +94,17 @@ describe('S-48 S-50 changed within one connection', () => {
   }
 })
 
+test('a client that goes on asking for what does not open is refused each time, and fills no history', async () => {
+  const session = await world.connect('none', 'kay')
+  tamper(`update connections set access_token = zeroblob(60) where id = ?`, session)
+  for (let i = 0; i < 20; i++) await assertRefused(await world.token(session), session)
+  const told = async () => (await world.told(session)).filter((fact) => fact.startsWith('connection.integrity_failure')).length
+  assert.equal(await told(), 1)
+  world.pass(HOUR)
+  await assertRefused(await world.token(session), session)
+  assert.equal(await told(), 2, 'and it is not forgotten')
+})
+
 test('S-48 an app’s secret in the place of another app’s connects nobody', async () => {
   const json = { ...world.sandbox.app(), key_code_ref: 'second', user_binding: 'none', client_secret: 'another-secret-of-ours' }
   assert.equal((await world.ask('POST', '/api/v1/apps', { json })).status, 200)
