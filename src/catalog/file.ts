@@ -1,6 +1,7 @@
 /** Reads `latchstring.yaml`. Nothing in it is believed before all of it was checked, and every mistake is told with its line. */
 
 import { readFile } from 'node:fs/promises'
+import { momentOf } from '../core/moment.ts'
 import type { Provider } from '../core/provider.ts'
 import { Secret } from '../core/secret.ts'
 import type { AppSetup, CallerSetup, Setup } from '../core/setup.ts'
@@ -8,7 +9,7 @@ import type { TrustedIssuer } from '../core/trusted-issuer.ts'
 import { fromEnvironment } from './environment.ts'
 import { providerMistakes } from './load.ts'
 import { CatalogError, type Mistake, type Path, type Source, throwIfAny, withoutLines } from './mistake.ts'
-import { appRules, callerRules, duplicates, issuerRules, momentOf, tenantOf } from './setup-rules.ts'
+import { appRules, callerRules, duplicates, issuerRules, tenantOf } from './setup-rules.ts'
 import {
   type AppDefinition,
   appSchema,

@@ -1,5 +1,6 @@
 /** What must be true of a provider beyond the shape of its file: URLs that lead where they should, placeholders that are declared. */
 
+import { isDay } from '../core/moment.ts'
 import type { ConfigField, Provider } from '../core/provider.ts'
 import { CLIENT_ID, fieldProblem, placeholderProblem, placeholders, urlProblem } from '../core/provider-url.ts'
 import { type Mistake, mistakeAt, mistakeAtKey, nearest, type Path, type Source } from './mistake.ts'
@@ -170,11 +171,6 @@ function details(provider: Partial<Provider>): Told[] {
   if (provider.checked !== undefined && !isDay(provider.checked))
     told.push({ path: ['checked'], message: 'must be a day that exists' })
   return told
-}
-
-export function isDay(text: string): boolean {
-  const at = Date.parse(`${text}T00:00:00Z`)
-  return Number.isFinite(at) && new Date(at).toISOString().startsWith(text)
 }
 
 function isJson(text: string): boolean {

@@ -1,14 +1,13 @@
 /** What must be true of apps and callers beyond their shape. */
 
+import { momentOf } from '../core/moment.ts'
 import { rangeProblem } from '../core/pins.ts'
 import type { Provider } from '../core/provider.ts'
 import { fieldProblem, isLoopback, placeholderProblem } from '../core/provider-url.ts'
 import { callbackUrlProblem, DEFAULT_TENANT } from '../core/setup.ts'
 import { type Mistake, mistakeAt, mistakeAtKey, nearest, type Path, type Source } from './mistake.ts'
-import { isDay, urlsOf } from './provider-rules.ts'
+import { urlsOf } from './provider-rules.ts'
 import type { AppDefinition, CallerDefinition, IssuerDefinition } from './setup-schema.ts'
-
-const MOMENT = /^\d{4}-\d{2}-\d{2}T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d+)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$/
 
 /** A provider that is null is there, but wrong: nothing can be said of what an app gives to it. */
 export function appRules(
@@ -72,12 +71,6 @@ function endRules(caller: Partial<CallerDefinition>, source: Source, base: Path)
         ),
       ]
     : []
-}
-
-/** Milliseconds since the epoch; a day begins at midnight UTC. null: it is neither a day nor a moment. */
-export function momentOf(text: string): number | null {
-  if (!isDay(text.slice(0, 10))) return null
-  return text.length === 10 || MOMENT.test(text) ? Date.parse(text) : null
 }
 
 /** The second of two with the same name, told with the line of the first. */

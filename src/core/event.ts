@@ -3,6 +3,7 @@
 import { allow, allowedApps, type Caller } from './caller.ts'
 import type { Connection, Owner } from './connection.ts'
 import { BrokerError } from './errors.ts'
+import { momentOf } from './moment.ts'
 import type { ConnectionFact, Ports } from './ports.ts'
 
 export const EVENT_TYPES = [
@@ -111,11 +112,11 @@ export function eventId(seq: number): string {
   return `evt_${seq}`
 }
 
-/** Where to go on: after an event, by its id, or from a moment (RFC 3339) on. */
+/** Where to go on: after an event, by its id, or from a day or a moment (RFC 3339) on. */
 export function positionOf(text: string): { readonly after: number; readonly since?: number } {
   const seq = /^evt_(\d{1,15})$/.exec(text)?.[1]
   if (seq !== undefined) return { after: Number(seq) }
-  const since = /^\d{4}-\d\d-\d\d/.test(text) ? Date.parse(text) : Number.NaN
-  if (!Number.isNaN(since)) return { after: 0, since }
+  const since = momentOf(text)
+  if (since !== null) return { after: 0, since }
   throw new BrokerError('INVALID_REQUEST', 'say either the id of an event (evt_…) or a moment (2026-01-31T12:00:00Z)')
 }

@@ -146,6 +146,8 @@ for (const store of ['memory', 'sqlite'] as const) {
       for (const query of [
         { after: 'yesterday' },
         { after: 'evt_x' },
+        { after: '2026-01-31T12:00:00' },
+        { after: '2026-02-31' },
         { next_token: 'x' },
         { type: 'connection.deleted' },
         { page_size: '0' },
