@@ -38,6 +38,10 @@ test('what is minted is 43 characters of base64url, which is what PKCE takes, an
   assert.match(mintId(), /^[A-Za-z0-9_-]{24}$/)
 })
 
+test('no id begins with a dash: on the command line it would be taken for an option', () => {
+  for (let n = 0; n < 2000; n++) assert.match(mintId(), /^[A-Za-z0-9_]/)
+})
+
 test('digests are the same only when they are, and nothing is the same as none', () => {
   const secret = mint()
   assert.ok(sameDigest(secret.digest(), secret.digest()))

@@ -10,7 +10,9 @@ export function mint(): Secret {
 
 /** For rows. 144 bits: in `callback` binding whoever knows a session id may use it, so it must not be guessable. */
 export function mintId(): string {
-  return randomBytes(18).toString('base64url')
+  const id = randomBytes(18).toString('base64url')
+  // On the command line it would be taken for an option.
+  return id.startsWith('-') ? mintId() : id
 }
 
 /** Compares without telling by its time where the difference is. */
