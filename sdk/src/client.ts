@@ -93,7 +93,7 @@ export class ConnectedAppsApi implements AsyncDisposable {
   /**
    * A request to the provider's API, as the runtime's `fetch` makes it, with the connection's token as its bearer. When the provider refuses the token (401),
    * the broker is asked for another one, once, and the request is sent again if its body can be: not if it is a stream. Any other answer is yours as it
-   * is. Rejects as {@link getConnectedAppToken} does, and as `fetch`.
+   * is, and so is a 401 from where a redirect led. Rejects as {@link getConnectedAppToken} does, and as `fetch`.
    *
    * ```ts
    * const response = await api.fetch(session_id, 'https://api.github.com/user/repos')

@@ -91,6 +91,17 @@ test('F-52 a stream is not sent again: it is gone', async (t) => {
   assert.deepEqual([provider.asked.map((asked) => asked.body), broker.asked.length], [['streamed'], 1])
 })
 
+test('F-52 a 401 from where a redirect led is the answer: the provider has acted, and that other server never saw the token', async (t) => {
+  const elsewhere = await fakeBroker(t, (_, response) => json(response, { message: 'who are you?' }, 401))
+  const { api, broker, provider, url } = await scene(t, (_, response) =>
+    response.writeHead(302, { location: `${elsewhere.host}/receipt` }).end(),
+  )
+  const answer = await api.fetch('s1', url, { method: 'POST', body: 'pay' })
+  assert.deepEqual([answer.status, await answer.json()], [401, { message: 'who are you?' }])
+  assert.deepEqual([provider.asked.length, broker.asked.length], [1, 1])
+  assert.equal(elsewhere.asked[0]?.headers.authorization, undefined)
+})
+
 test('a token is sent to no address in the clear, and not beside another one', async (t) => {
   const { api, broker } = await scene(t, (_, response) => json(response, {}))
   for (const url of ['http://api.example/user', 'ftp://api.example/', '/user', 'file:///etc/passwd', 'http://localhost.example/'])

@@ -18,7 +18,7 @@ export async function providerFetch(fetch: Fetch, tokenOf: TokenOf, url: string 
   }
   const token = await tokenOf(false)
   const answer = await send(token)
-  if (answer.status !== 401 || !canBeSentAgain(init.body)) return answer
+  if (!refusesToken(answer) || !canBeSentAgain(init.body)) return answer
   const another = await tokenOf(true)
   // The broker has no better one: what the provider says is about something else.
   if (another === token) return answer
@@ -33,6 +33,11 @@ function targetOf(url: string | URL): string {
   const { protocol, hostname, href } = new URL(text)
   if (protocol === 'https:' || (protocol === 'http:' && LOOPBACK.test(hostname))) return href
   throw new ArgumentError('fetch: url is an https address, or an http one on this machine')
+}
+
+/** Where a redirect led, the token may not have come along; and whoever sent the redirect has taken the request, which must not be sent twice. */
+function refusesToken({ status, redirected }: Response): boolean {
+  return status === 401 && !redirected
 }
 
 /** A stream is gone once it was sent. */
