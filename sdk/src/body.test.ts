@@ -5,7 +5,9 @@ import { type ServerResponse } from 'node:http'
 import { type TestContext, test } from 'node:test'
 import { fakeBroker, refuse } from '../test/fake-broker.ts'
 import { streamed } from './body.ts'
+import { exchange } from './exchange.ts'
 import { Leash } from './leash.ts'
+import { limitsOf } from './options.ts'
 import { ApiException, ConnectedAppsApi } from './sdk.ts'
 
 const TOKEN = { access_token: 'ya29.abc' }
@@ -61,30 +63,51 @@ test('a timeout limits the silences of a stream', async (t) => {
   await assert.rejects(reader.read(), /nothing more came within 300 ms/)
 })
 
-test('no limit runs while nobody reads a stream, and nothing is read ahead', async () => {
-  let limits = 0
-  class CountingLeash extends Leash {
-    override limitPhase(): void {
-      limits++
-    }
-    override endPhase(): void {
-      limits--
+/** How many limits run. */
+class CountingLeash extends Leash {
+  limits = 0
+  override limitPhase(): void {
+    this.limits++
+  }
+  override endPhase(): void {
+    this.limits--
+  }
+}
+
+test('the limit for the head of an answer ends with it, or with the try: no stream is cut off unread, and no pause cut short', async () => {
+  const running: number[] = []
+  class Noting extends CountingLeash {
+    override async sleep(): Promise<void> {
+      running.push(this.limits)
     }
   }
+  const leash = new Noting([])
+  let tried = 0
+  const fetch = async () => {
+    if (++tried === 1) throw new TypeError('no connection')
+    return new Response('{}')
+  }
+  const outgoing = { method: 'GET', url: 'http://broker.invalid/', title: 'GET /', headers: {} }
+  await exchange({ fetch, retries: 1 }, outgoing, leash, limitsOf({ connect: 1, read: 1 }), async () => running.push(leash.limits))
+  assert.deepEqual(running, [0, 0])
+})
+
+test('no limit runs while nobody reads a stream, and nothing is read ahead', async () => {
   const { readable, writable } = new TransformStream<Uint8Array<ArrayBuffer>>(undefined, undefined, { highWaterMark: 2 })
-  const { body } = streamed(new Response(readable), { title: 'GET /', leash: new CountingLeash([]), silence: 1 })
+  const leash = new CountingLeash([])
+  const { body } = streamed(new Response(readable), { title: 'GET /', leash, silence: 1 })
   assert(body !== null)
   const writer = writable.getWriter()
   const reader = body.getReader()
 
-  assert.equal(limits, 0)
+  assert.equal(leash.limits, 0)
   const first = reader.read()
   await turns()
-  assert.equal(limits, 1)
+  assert.equal(leash.limits, 1)
   await writer.write(new Uint8Array([1]))
   assert.deepEqual((await first).value, new Uint8Array([1]))
   await turns()
-  assert.equal(limits, 0)
+  assert.equal(leash.limits, 0)
   await writer.close()
   assert.equal((await reader.read()).done, true)
 })

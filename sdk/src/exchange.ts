@@ -66,9 +66,13 @@ async function head(
     redirect: 'manual',
     ...(body !== undefined && { body }),
   }
-  return leash.hold(fetch(url, init)).catch((error: unknown) => {
+  try {
+    return await leash.hold(fetch(url, init))
+  } catch (error) {
     throw leash.signal.aborted
       ? error
       : new ConnectionError(`${title}: no connection to ${new URL(url).origin}`, { cause: error })
-  })
+  } finally {
+    leash.endPhase()
+  }
 }
