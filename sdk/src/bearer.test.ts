@@ -5,7 +5,7 @@ import { type TestContext, test } from 'node:test'
 import { inspect } from 'node:util'
 import { type Asked, fakeBroker, json, refuse } from '../test/fake-broker.ts'
 import { renewedBearer } from './bearer.ts'
-import { ApiException, ArgumentError, ConnectedAppsApi } from './sdk.ts'
+import { ApiException, ArgumentError, ConnectedAppsApi, type Fetch } from './sdk.ts'
 
 const TOKEN = { access_token: 'ya29.abc' }
 const SESSION = { session_id: 's1' }
@@ -154,6 +154,25 @@ test('a renewal that fails takes away no bearer that still works, and is tried a
   now = 80_000
   assert.equal(await bearer.get(), 'bearer-1')
   await until(async () => (await bearer.get()) === 'bearer-3')
+})
+
+test('a bearer that could not be asked for is asked for again, and then the call is made: a POST still once', async (t) => {
+  const { broker, paths } = await issuing(t)
+  let calls = 0
+  const fetch: Fetch = async (url, init) => {
+    if (++calls <= 2) throw new TypeError('no connection')
+    return globalThis.fetch(url, init)
+  }
+  const api = new ConnectedAppsApi({ host: broker.host, clientId: 'backend', clientSecret: SECRET, fetch })
+  await api.revokeConnectedAppToken(SESSION)
+  assert.deepEqual(paths(), ['token', 'revoke'])
+})
+
+test('with { connect, read } a call waits for its bearer no longer than for an answer', async (t) => {
+  const broker = await fakeBroker(t, () => {})
+  const api = new ConnectedAppsApi({ host: broker.host, clientId: 'a', clientSecret: SECRET })
+  t.after(() => api.close())
+  await assert.rejects(api.getConnectedAppToken(SESSION, { timeout: { connect: 20, read: 15 } }), /no bearer token within 35 ms/)
 })
 
 test('when no bearer can be had, the call fails with what the token endpoint said', async (t) => {

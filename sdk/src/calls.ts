@@ -52,16 +52,22 @@ export class Calls {
   }
 
   async #send(operation: Operation, prepared: Prepared, options: CheckedOptions, leash: Leash): Promise<Result> {
-    const token = await leash.hold(this.#bearer.get())
+    const token = await this.#await(this.#bearer.get(), options, leash)
     try {
       return await this.#sendWith(token, operation, prepared, options, leash)
     } catch (error) {
       // Refused before anything was done, so even a POST may be sent again; once, or a broker that refuses all would be asked forever.
       if (!(error instanceof ApiException && error.status === 403 && error.code === 'INVALID_CREDENTIALS')) throw error
-      const another = await leash.hold(this.#bearer.insteadOf(token))
+      const another = await this.#await(this.#bearer.insteadOf(token), options, leash)
       if (another === null) throw error
       return await this.#sendWith(another, operation, prepared, options, leash)
     }
+  }
+
+  /** For others it may go on: one bearer serves all calls. */
+  async #await<T>(bearer: Promise<T>, { limits }: CheckedOptions, leash: Leash): Promise<T> {
+    leash.limitPhase(limits.head, 'no bearer token within')
+    return leash.hold(bearer).finally(() => leash.endPhase())
   }
 
   async #sendWith(
@@ -77,6 +83,7 @@ export class Calls {
       method,
       url: `${host}${path}${search}`,
       title: `${method} ${operation.path}`,
+      repeatable: method === 'GET',
       headers: {
         accept: options.accept,
         authorization: `Bearer ${token}`,

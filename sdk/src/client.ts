@@ -46,7 +46,8 @@ export type PagingOptions = Omit<CallOptions, 'stream' | 'skipDeserialization'>
  * - `TimeoutError` when `timeout` ran out, `ConnectionError` when there was no answer for another reason,
  * - the reason of `signal`, when that was aborted.
  *
- * A GET that got no connection is tried again, after a jittered pause. Everything else is sent once. Redirects are not followed.
+ * A GET that got no connection is tried again, after a jittered pause, and so is the fetching of a bearer. Everything else is sent once. Redirects are not
+ * followed.
  */
 export class ConnectedAppsApi implements AsyncDisposable {
   /** Where this client's requests go. */

@@ -1,4 +1,4 @@
-/** Sends one request and brings back the answer's head; a GET that got no connection is tried again. */
+/** Sends one request and brings back the answer's head; one that may be sent twice is tried again when it got no connection. */
 
 import { ConnectionError } from './errors.ts'
 import type { Leash } from './leash.ts'
@@ -6,7 +6,7 @@ import type { Limits } from './options.ts'
 
 export type Fetch = (url: string, init: RequestInit) => Promise<Response>
 
-/** How requests leave, and how often a GET is tried again. */
+/** How requests leave, and how often one that may be sent twice is tried again. */
 export interface Transport {
   readonly fetch: Fetch
   readonly retries: number
@@ -17,6 +17,8 @@ export interface Outgoing {
   readonly url: string
   /** Method and path, naming no session: for messages. */
   readonly title: string
+  /** To send it twice does no more than to send it once. */
+  readonly repeatable: boolean
   readonly headers: Readonly<Record<string, string>>
   readonly body?: string
 }
@@ -26,7 +28,7 @@ const BACKOFF_MS_MAX = 2_000
 
 /**
  * `read` is part of what is tried again, so that an answer cut off in the middle counts as no connection.
- * A limit that ran out or an abort ends the call at once; so does anything else than a GET, which may have been acted upon.
+ * A limit that ran out or an abort ends the call at once; so does a request that may have been acted upon and must not be again.
  */
 export async function exchange<T>(
   { fetch, retries }: Transport,
@@ -35,7 +37,7 @@ export async function exchange<T>(
   limits: Limits,
   read: (response: Response) => Promise<T>,
 ): Promise<T> {
-  const tries = outgoing.method === 'GET' ? retries + 1 : 1
+  const tries = outgoing.repeatable ? retries + 1 : 1
   for (let tried = 1; ; tried++) {
     try {
       return await read(await head(fetch, outgoing, leash, limits))

@@ -8,8 +8,8 @@ import { check, field, flag } from './arguments.ts'
  * A number limits the whole call: its tries, fetching a caller token, and the answer to its last byte. Of a `stream` it limits the
  * time to the head of the answer, and then each silence.
  *
- * `{ connect, read }` limits each step: the head of the answer must be there within the sum of both (`fetch` does not tell when the
- * connection stands), and then no silence may be longer than `read`.
+ * `{ connect, read }` limits each step: a bearer token and the head of the answer must each be there within the sum of both (`fetch` does
+ * not tell when the connection stands), and then no silence may be longer than `read`.
  */
 export type Timeout = number | { readonly connect: number; readonly read: number }
 

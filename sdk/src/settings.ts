@@ -38,7 +38,7 @@ interface WithClientCredentials {
 interface Manner {
   /** For calls that do not say otherwise. Default: 30 seconds for the whole call. */
   readonly timeout?: Timeout | undefined
-  /** How often a GET that got no connection is tried again. Default: 3. POST, PATCH and DELETE are sent once. */
+  /** How often a GET, or the fetching of a bearer, that got no connection is tried again. Default: 3. POST, PATCH and DELETE are sent once. */
   readonly retries?: number | undefined
   /** Sends the requests instead of the global `fetch`. */
   readonly fetch?: Fetch | undefined
