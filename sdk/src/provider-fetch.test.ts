@@ -48,6 +48,16 @@ test('a request goes out with the token, and everything else as it was given', a
   )
 })
 
+test('requests that only read share a connection, whether they name their method or not', async (t) => {
+  const connections = new Set<number | undefined>()
+  const { api, url } = await scene(t, (_, response) => {
+    connections.add(response.socket?.remotePort)
+    json(response, {})
+  })
+  for (const init of [{}, {}, { method: 'GET' }, { method: 'get' }]) await (await api.fetch('s1', url, init)).text()
+  assert.equal(connections.size, 1)
+})
+
 test('F-52 a token that the provider refuses is replaced once, and the request sent again', async (t) => {
   const { api, broker, provider, url } = await scene(t, refusing)
   const bodies = ['text', new URLSearchParams({ a: '1' }), new Blob(['blob']), new TextEncoder().encode('bytes')]

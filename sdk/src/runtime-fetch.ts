@@ -8,7 +8,11 @@ interface DenoRuntime {
 
 /** Looked up at every call, so that instrumentation which replaces the global fetch is seen. */
 export const runtimeFetch: Fetch = (url, init) => {
-  return globalThis.fetch(url, init.method === 'GET' ? init : { ...init, ...onItsOwnConnection() })
+  return globalThis.fetch(url, onlyReads(init) ? init : { ...init, ...onItsOwnConnection() })
+}
+
+function onlyReads({ method = 'GET' }: RequestInit): boolean {
+  return /^(get|head)$/i.test(method)
 }
 
 let setting: { readonly keepalive: false; readonly client?: object } | undefined
