@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
-import { type Answering, type FakeBroker, fakeBroker, json } from '../test/fake-broker.ts'
+import { type Answering, type FakeBroker, fakeBroker, json, refuse } from '../test/fake-broker.ts'
 import { ArgumentError, ConnectedAppsApi } from './sdk.ts'
 
 interface Scene {
@@ -130,4 +130,15 @@ test('what the broker refuses is thrown, and nothing is sent to the provider', a
   t.after(() => api.close())
   await assert.rejects(api.fetch('s1', provider.host), { code: 'RECONNECT_REQUIRED' })
   assert.equal(provider.asked.length, 0)
+})
+
+test('a refusal that nobody will read is hung up on when the broker has no token instead', async (t) => {
+  const broker = await fakeBroker(t, ({ query }, response) =>
+    query['force_refresh'] === 'true' ? refuse(response, 400, 'RECONNECT_REQUIRED') : json(response, { access_token: 'token-1' }),
+  )
+  const { promise: hungUp, resolve } = Promise.withResolvers<void>()
+  const provider = await fakeBroker(t, (_, response) => response.on('close', resolve).writeHead(401).write('half of a refusal'))
+  const api = new ConnectedAppsApi({ host: broker.host, accessToken: 'bearer-1' })
+  await assert.rejects(api.fetch('s1', provider.host), { code: 'RECONNECT_REQUIRED' })
+  await hungUp
 })

@@ -19,11 +19,19 @@ export async function providerFetch(fetch: Fetch, tokenOf: TokenOf, url: string 
   const token = await tokenOf(false)
   const answer = await send(token)
   if (!refusesToken(answer) || !canBeSentAgain(init.body)) return answer
-  const another = await tokenOf(true)
+  const another = await tokenOf(true).catch(async (error: unknown) => {
+    await discard(answer)
+    throw error
+  })
   // The broker has no better one: what the provider says is about something else.
   if (another === token) return answer
-  await answer.body?.cancel()
+  await discard(answer)
   return send(another)
+}
+
+/** Nobody will read it; that it broke off by itself is no news. */
+async function discard({ body }: Response): Promise<void> {
+  await body?.cancel().catch(() => {})
 }
 
 /** A token must not cross a network in the clear. */
