@@ -210,7 +210,10 @@ export class ConnectedAppsApi implements AsyncDisposable {
     )
   }
 
-  /** Ends what is under way and refuses what comes after, both with a `ConnectionError`. Twice is fine. */
+  /**
+   * Ends what is under way with the broker and refuses what comes after, both with a `ConnectionError`. Twice is fine. A request of `fetch` that has left for
+   * the provider is yours: end it by its `signal`.
+   */
   close(): void {
     this.#calls.close()
   }
