@@ -89,7 +89,7 @@ export function asBrokerError(thrown: unknown): BrokerError {
   if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE')
     return new BrokerError(
       'UNSUPPORTED_MEDIA_TYPE',
-      'send JSON as application/json, and a form as application/x-www-form-urlencoded',
+      'send JSON as application/json; only /oauth2/token takes a form, as application/x-www-form-urlencoded',
     )
   if (typeof statusCode === 'number' && statusCode >= 400 && statusCode < 500) {
     return new BrokerError('INVALID_REQUEST', 'the request cannot be read: its body or path is not well-formed')

@@ -7,7 +7,7 @@ import type { Caller } from '../core/caller.ts'
 import { BrokerError, type ErrorCode } from '../core/errors.ts'
 import { isWithin, listOf } from '../core/pins.ts'
 import type { Ports } from '../core/ports.ts'
-import { readBodies } from './bodies.ts'
+import { forgetTypeOfNoBody, readForms, readJson } from './bodies.ts'
 import type { CallerTokens } from './caller-token.ts'
 import { brokenPage, connectPages, PAGE_ROUTES, sendPage } from './connect-pages.ts'
 import type { Proofs } from './dpop.ts'
@@ -87,7 +87,7 @@ export async function createServer(ports: Ports, options: ServerOptions): Promis
     },
   })
   const failed = noteFailure(options.failedGuess)
-  readBodies(app)
+  readJson(app)
 
   // Hooks that every request passes call back instead of being async: a promise each would be a tenth of the token path.
   const misdirected = hostCheck({ publicUrl: ports.publicUrl, allowedHosts: options.allowedHosts, isTrustedProxy })
@@ -122,6 +122,7 @@ export async function createServer(ports: Ports, options: ServerOptions): Promis
   const identify = identifier(options, failed, new RateLimit(ports.now))
   for (const route of ROUTES) add(app, ports, route, identify, options.meter)
   await app.register(async (rest) => {
+    readForms(rest)
     // Not for the API, which counts in `add`: to be told when an answer has left costs a tenth of the token path.
     rest.addHook('onResponse', (request, reply, done) => {
       const answered = options.meter.answers(request.routeOptions.url ?? 'none', request.method)
@@ -154,6 +155,7 @@ function add(app: FastifyInstance, ports: Ports, route: Route, identify: Identif
     },
     // Before anything is read or judged: who is unknown here learns nothing of what would be right.
     onRequest: (request, reply, done) => {
+      if (route.method !== 'GET') forgetTypeOfNoBody(request.raw.headers)
       const known = (caller: Caller): void => {
         request.caller = caller
         done()

@@ -118,6 +118,24 @@ test('a JSON content type without a body is fine, on GET and on POST', async () 
   assert.equal((await raw('POST', `${REVOKE}?session_id=${session}`, { ...headers, 'transfer-encoding': 'chunked' })).status, 200)
 })
 
+// What HTTP libraries put there by themselves when they are given an empty body, or none.
+for (const type of ['application/x-www-form-urlencoded', 'text/plain;charset=UTF-8', 'application/octet-stream', '']) {
+  test(`a type of a body that does not come is fine, whichever it is: '${type}'`, async () => {
+    const session = await world.connect()
+    const headers = { ...(await bearer()), 'content-type': type, 'content-length': '0' }
+    assert.equal((await raw('POST', `${REVOKE}?session_id=${session}`, headers)).status, 200)
+  })
+}
+
+test('a form is refused as what it is where JSON is wanted', async () => {
+  const headers = { ...(await bearer()), 'content-type': 'application/x-www-form-urlencoded' }
+  for (const path of [REVOKE, '/api/v1/connected_apps/complete']) {
+    const { status, body } = await raw('POST', path, headers, 'session_id=s&completion_code=c&user_id=u')
+    assert.equal(status, 415)
+    assert.match(String(body['result']), /send JSON as application\/json/)
+  }
+})
+
 test('a body on revoke is no reason to refuse: everything is in the query', async () => {
   const session = await world.connect()
   const headers = { ...(await bearer()), 'content-type': 'application/json', 'content-length': '2' }
