@@ -17,10 +17,13 @@ export interface Meter {
   show(): Promise<{ contentType: string; text: string }>
 }
 
-export function operations(app: FastifyInstance, ports: Ports, readiness: Readiness, meter: Meter): void {
-  app.get('/healthz', async (_request, reply) => sendJson(reply, 200, { status: 'ok' }))
+/** Load balancers and monitors often ask for the head alone. */
+const AND_HEAD = { exposeHeadRoute: true }
 
-  app.get('/readyz', async (_request, reply) => {
+export function operations(app: FastifyInstance, ports: Ports, readiness: Readiness, meter: Meter): void {
+  app.get('/healthz', AND_HEAD, async (_request, reply) => sendJson(reply, 200, { status: 'ok' }))
+
+  app.get('/readyz', AND_HEAD, async (_request, reply) => {
     if (!readiness.accepting) return sendJson(reply, 503, { status: 'stopping' })
     try {
       await ports.store.ping()
@@ -31,7 +34,7 @@ export function operations(app: FastifyInstance, ports: Ports, readiness: Readin
     return sendJson(reply, 200, { status: 'ready' })
   })
 
-  app.get('/metrics', async (_request, reply) => {
+  app.get('/metrics', AND_HEAD, async (_request, reply) => {
     const { contentType, text } = await meter.show()
     return reply.header('content-type', contentType).send(Buffer.from(text))
   })

@@ -8,9 +8,12 @@ import type { CallerTokens } from './caller-token.ts'
 import { PROOF_ALGORITHMS } from './dpop.ts'
 import { sendJson } from './reply.ts'
 
+/** Anybody may read these, and whether they are there too. */
+const AND_HEAD = { exposeHeadRoute: true }
+
 export function wellKnown(app: FastifyInstance, { publicUrl }: Ports, tokens: CallerTokens): void {
   for (const path of ['/.well-known/jwks', '/.well-known/jwks.json'])
-    app.get(path, async (_request, reply) => sendJson(reply, 200, { keys: await keySetOf(tokens) }))
+    app.get(path, AND_HEAD, async (_request, reply) => sendJson(reply, 200, { keys: await keySetOf(tokens) }))
 
   const discovery = {
     issuer: publicUrl,
@@ -24,7 +27,7 @@ export function wellKnown(app: FastifyInstance, { publicUrl }: Ports, tokens: Ca
     scopes_supported: SCOPES,
     dpop_signing_alg_values_supported: PROOF_ALGORITHMS,
   }
-  app.get('/.well-known/openid-configuration', async (_request, reply) => sendJson(reply, 200, discovery))
+  app.get('/.well-known/openid-configuration', AND_HEAD, async (_request, reply) => sendJson(reply, 200, discovery))
 }
 
 /** The newest first: it is the one that is asked for most, or soon will be. */

@@ -187,6 +187,13 @@ describe('how it tells of itself', () => {
     assert.deepEqual([ready.status, ready.body], [200, { status: 'ready' }])
   })
 
+  for (const path of ['/healthz', '/readyz', '/metrics', '/.well-known/jwks.json', '/.well-known/openid-configuration'])
+    test(`whoever asks ${path} with HEAD, as many watchers do, gets what GET has, without the body`, async () => {
+      const [head, get] = await Promise.all(['HEAD', 'GET'].map((method) => fetch(`${world.url}${path}`, { method })))
+      assert.deepEqual([head?.status, await head?.text()], [200, ''])
+      assert.equal(head?.headers.get('content-type'), get?.headers.get('content-type'))
+    })
+
   test('with its store gone it is alive and not ready, and no request tells why', async (t) => {
     const broken = await startWorld({ store: 'sqlite' })
     t.after(() => broken[Symbol.asyncDispose]())
