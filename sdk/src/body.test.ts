@@ -88,7 +88,9 @@ test('the limit for the head of an answer ends with it, or with the try: no stre
     return new Response('{}')
   }
   const outgoing = { method: 'GET', url: 'http://broker.invalid/', title: 'GET /', repeatable: true, headers: {} }
-  await exchange({ fetch, retries: 1 }, outgoing, leash, limitsOf({ connect: 1, read: 1 }), async () => running.push(leash.limits))
+  await exchange({ fetch, retries: 1 }, outgoing, leash, limitsOf({ connect: 1, read: 1 }), async () =>
+    running.push(leash.limits),
+  )
   assert.deepEqual(running, [0, 0])
 })
 
