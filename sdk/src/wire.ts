@@ -487,18 +487,24 @@ export interface AppRequest {
   readonly client_id: string
   /** Needed unless the provider's `client_auth` does without one. */
   readonly client_secret?: string
-  /** PKCS #8 PEM or a JWK, for `private_key_jwt`. */
+  /** PKCS #8 PEM or a JWK, for `client_auth: private_key_jwt`. */
   readonly private_key?: string
   readonly scopes?: readonly string[]
   readonly callback_url?: string
   readonly allowed_callback_urls?: readonly string[]
   /** Left out: `confirm`. */
   readonly user_binding?: UserBinding
+  /** Values for the placeholders in the provider's URLs. */
   readonly config?: Readonly<Record<string, string>>
+  /** A newly connected account takes the place of its owner's earlier ones. Left out: it does not. */
   readonly one_per_owner?: boolean
+  /** The same, of its owner's earlier connections of that account. */
   readonly one_per_account?: boolean
+  /** A connection may be connected again with another account. Left out: it may not. */
   readonly allow_account_change?: boolean
+  /** Without which a grant is refused. */
   readonly required_scopes?: readonly string[]
+  /** The provider sends browsers to the plain `/connected_apps/callback`. */
   readonly shared_redirect_uri?: boolean
   /** `180d`: connections that nobody was handed a token of for so long are revoked. Left out: none are. */
   readonly revoke_when_unused?: string
@@ -565,6 +571,12 @@ export interface CallerRequest {
   readonly dpop?: 'required' | 'optional'
   /** `1000/min`. */
   readonly rate_limit?: string
+}
+
+/** `PATCH /api/v1/callers/{client_id}`, as JSON. Needs `write:callers`. */
+export interface CallerChange {
+  /** With every token that it holds, at once. */
+  readonly disabled: boolean
 }
 
 export interface CallerAnswer extends CallerItem {

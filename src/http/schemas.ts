@@ -396,6 +396,8 @@ export const CallerListAnswer = Type.Object({ callers: Type.Array(CallerItem), n
 // The published types and these schemas say the same, or this does not compile.
 type Mutable<T> = T extends object ? { -readonly [K in keyof T]: Mutable<T[K]> } : T
 type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : false) : false
+/** Beside that: no field that may be left out is missing in one of them. */
+type SameFields<A, B> = Same<keyof A, keyof B>
 type Expect<T extends true> = T
 export type HeldToTheContract = [
   Expect<Same<Static<typeof AuthUrlAnswer>, Mutable<wire.AuthUrlAnswer>>>,
@@ -414,4 +416,21 @@ export type HeldToTheContract = [
   Expect<Same<Static<typeof AppListAnswer>, Mutable<wire.AppListAnswer>>>,
   Expect<Same<Static<typeof ProviderListAnswer>, Mutable<wire.ProviderListAnswer>>>,
   Expect<Same<Static<typeof CallerListAnswer>, Mutable<wire.CallerListAnswer>>>,
+  Expect<SameFields<Static<typeof TokenAnswer>, wire.TokenAnswer>>,
+  Expect<SameFields<Static<typeof WebhookAnswer>, wire.WebhookAnswer>>,
+  Expect<SameFields<Static<typeof CallerItem>, wire.CallerAnswer>>,
+  Expect<SameFields<Static<typeof AuthUrlQuery>, wire.AuthUrlQuery>>,
+  Expect<SameFields<Static<typeof TokenQuery>, wire.TokenQuery>>,
+  Expect<SameFields<Static<typeof CompleteBody>, wire.CompleteRequest>>,
+  Expect<SameFields<Static<typeof ConnectionListQuery>, wire.ConnectionListQuery>>,
+  Expect<SameFields<Static<typeof RelabelBody>, wire.ConnectionChange>>,
+  Expect<SameFields<Static<typeof EventListQuery>, wire.EventListQuery>>,
+  Expect<SameFields<Static<typeof AuditListQuery>, wire.AuditListQuery>>,
+  Expect<SameFields<Static<typeof WebhookBody>, wire.WebhookRequest>>,
+  Expect<SameFields<Static<typeof WebhookRotateBody>, wire.WebhookRotateRequest>>,
+  Expect<SameFields<Static<typeof DeliveryListQuery>, wire.DeliveryListQuery>>,
+  Expect<SameFields<Static<typeof ReplayBody>, wire.ReplayRequest>>,
+  Expect<SameFields<Static<typeof AppBody>, wire.AppRequest>>,
+  Expect<SameFields<Static<typeof CallerBody>, wire.CallerRequest>>,
+  Expect<Same<Static<typeof CallerChangeBody>, Mutable<wire.CallerChange>>>,
 ]
