@@ -248,7 +248,7 @@ export type EventType =
   | 'connection.revoked'
   | 'connection.revocation_failed'
 
-/** One change of one connection. A webhook is sent the same. */
+/** One change of one connection. */
 export interface EventItem {
   /** The same however often it is read or sent: whoever has seen it has seen it. */
   readonly id: string
@@ -265,6 +265,17 @@ export interface EventData {
   readonly org_code: string | null
   /** Why; `docs/events.md` says what it can be for each type. */
   readonly reason: string | null
+}
+
+/** What a webhook is sent: events, and whatever somebody tries it out with. */
+export type WebhookMessage = EventItem | WebhookTestMessage
+
+/** Of `POST /api/v1/webhooks/{webhook_id}/test`. */
+export interface WebhookTestMessage {
+  readonly id: string
+  readonly type: 'webhook.test'
+  readonly timestamp: string
+  readonly data: Readonly<Record<string, never>>
 }
 
 /** `GET /api/v1/events`, oldest first. Needs `read:events`. Filters narrow each other. */

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
+import { readWebhook, WebhookError } from '../../sdk/src/sdk.ts'
 import type { DeliveryItem, WebhookAnswer } from '../../sdk/src/wire.ts'
 import { type Caller, SCOPES } from '../../src/core/caller.ts'
 import type { EventType } from '../../src/core/event.ts'
@@ -156,6 +157,21 @@ for (const store of ['memory', 'sqlite'] as const) {
       assert.deepEqual(await deliveries(id, 'dead'), [])
       const ids = receiver.taken(session).map((one) => one.id)
       assert.equal(new Set(ids).size, 2, 'what was delivered before comes under the id it had')
+    })
+
+    test('our own client reads what comes, with the old secret and the new one while both sign, and with no other', async () => {
+      const id = await hooked()
+      const { body } = await ask('POST', `/${id}/rotate`, {})
+      const session = await world.connect('none', 'ada')
+      await receiver.until(({ received }) => received.length === 1)
+      await ask('POST', `/${id}/test`)
+      const [told, tried] = receiver.received.map(({ headers, body: sent }) => ({ headers, body: sent }))
+      for (const secret of [...receiver.secrets, String(body['secret'])]) {
+        const { type, data } = await readWebhook({ ...told!, secret })
+        assert.deepEqual([type, data.session_id], ['connection.connected', session])
+        assert.equal((await readWebhook({ ...tried!, secret })).type, 'webhook.test')
+      }
+      await assert.rejects(readWebhook({ ...told!, secret: `whsec_${'A'.repeat(32)}` }), WebhookError)
     })
 
     test('two secrets sign for a day after a rotation, then the new one alone', async () => {
