@@ -80,6 +80,12 @@ app.use((error: unknown, _request: Request, response: Response, next: NextFuncti
   switch (error.code) {
     case 'INVALID_COMPLETION':
       return send(response, 403, 'Somebody else began this connection, so nothing was connected.', BACK)
+    case 'NOT_FOUND': // nothing waits to be completed: the browser came to the callback a second time, say
+      return response.redirect(303, '/')
+    case 'SESSION_EXPIRED':
+    case 'CONNECT_FAILED':
+    case 'ACCOUNT_MISMATCH':
+      return send(response, 409, `Not connected. ${error.errors[0]?.message}`, BACK)
     case 'INVALID_SESSION':
       connections.delete(response.locals['user'])
       return send(response, 409, 'The connection was ended elsewhere.', button('/connect', 'Connect again'))

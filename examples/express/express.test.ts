@@ -61,6 +61,26 @@ describe('examples/express', () => {
     assert.match(await read(cleo, callback), /Not connected\. You can try again/)
   })
 
+  test('a browser that comes to the callback a second time finds the user connected, and no error', async () => {
+    const hedy = await loggedIn('hedy')
+    const callback = await arrival(hedy, await connect(hedy))
+    for (const visit of [1, 2]) {
+      const answer = await hedy.visit(callback)
+      assert.deepEqual([answer.status, answer.headers.get('location')], [303, '/'], `visit ${visit}`)
+    }
+    assert.match(await read(hedy, '/account'), /answered 200/)
+  })
+
+  test('a code that the provider does not redeem leaves the user unconnected, and told so', async () => {
+    const ines = await loggedIn('ines')
+    const callback = await arrival(ines, await connect(ines))
+    world.sandbox.control.revokeEverything()
+    const answer = await ines.visit(callback)
+    assert.equal(answer.status, 409)
+    assert.match(await answer.text(), /Not connected/)
+    assert.match(await read(ines, '/'), /not connected/)
+  })
+
   test('a connection that the provider ended is made anew under its old id', async () => {
     const dora = await loggedIn('dora')
     const first = await arrival(dora, await connect(dora))
