@@ -40,7 +40,7 @@ interface Manner {
   readonly timeout?: Timeout | undefined
   /** How often a GET, or the fetching of a bearer, that got no connection is tried again. Default: 3. POST, PATCH and DELETE are sent once. */
   readonly retries?: number | undefined
-  /** Sends the requests instead of the global `fetch`. */
+  /** Sends the requests instead of the global `fetch`, those to providers too. */
   readonly fetch?: Fetch | undefined
 }
 
