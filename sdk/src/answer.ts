@@ -38,7 +38,23 @@ export function parsed(
 /** What an answer that is no success means. A server that echoes what it was sent must not put secrets into an exception. */
 export function exception(response: Response, text: string, secrets: readonly string[]): ApiException {
   const clean = secrets.reduce((rest, secret) => rest.replaceAll(secret, '[secret]'), text)
-  return new ApiException(response.status, response.statusText, fromJson(clean) ?? (clean || undefined), response.headers)
+  const { status, statusText, headers } = response
+  const message = redirect(response)
+  return new ApiException(
+    status,
+    statusText,
+    fromJson(clean) ?? (clean || undefined),
+    headers,
+    message === null ? {} : { message },
+  )
+}
+
+/** What leads elsewhere is seldom more than a host that was written wrongly: http for https, say. */
+function redirect({ status, statusText, headers, url }: Response): string | null {
+  const location = headers.get('location')
+  if (status < 300 || status > 399 || location === null || !URL.canParse(location, url)) return null
+  const { origin } = new URL(location, url)
+  return `${`${status} ${statusText}`.trim()}: it leads to ${origin} and is not followed: is host the address of the broker?`
 }
 
 function fromJson(text: string): unknown {

@@ -65,7 +65,17 @@ test('a redirect is not followed: it is an error, and the bearer goes nowhere el
   const error = await failure(t, (_, response) => response.writeHead(307, { location: elsewhere.host }).end())
   assert.equal(error.status, 307)
   assert.equal(error.headers.get('location'), elsewhere.host)
+  assert.equal(
+    error.message,
+    `307 Temporary Redirect: it leads to ${elsewhere.host} and is not followed: is host the address of the broker?`,
+  )
   assert.equal(elsewhere.asked.length, 0)
+})
+
+test('the message of a redirect names no more of where it leads than the origin', async (t) => {
+  const error = await failure(t, ({ url }, response) => response.writeHead(301, { location: `/moved${url}` }).end())
+  assert.match(error.message, /^301 Moved Permanently: it leads to http:\/\/127\.0\.0\.1:\d+ and is not followed/)
+  assert.doesNotMatch(error.message, /s1/)
 })
 
 const WAITS: readonly (readonly [Record<string, string>, number | undefined])[] = [
