@@ -15,7 +15,16 @@ import { formatMessage } from 'publint/utils'
 const ROOT = resolve(import.meta.dirname, '..')
 const SDK = join(ROOT, 'sdk')
 const TSC = join(ROOT, 'node_modules/@typescript/native/bin/tsc')
-const EXPORTS = ['ApiException', 'ArgumentError', 'ConnectedAppsApi', 'ConnectionError', 'TimeoutError', 'WebhookError', 'readCallback', 'readWebhook']
+const EXPORTS = [
+  'ApiException',
+  'ArgumentError',
+  'ConnectedAppsApi',
+  'ConnectionError',
+  'TimeoutError',
+  'WebhookError',
+  'readCallback',
+  'readWebhook',
+]
 
 const stranger = mkdtempSync(join(tmpdir(), 'latchstring-sdk-'))
 try {
