@@ -96,6 +96,8 @@ export class ConnectedAppsApi implements AsyncDisposable {
    * the broker is asked for another one, once, and the request is sent again if its body can be: not if it is a stream. Any other answer is yours as it
    * is, and so is a 401 from where a redirect led. Rejects as {@link getConnectedAppToken} does, and as `fetch`.
    *
+   * The token goes wherever `url` says: **never take that from outside**. The client's `timeout` is for the broker; give the request a `signal` of its own.
+   *
    * ```ts
    * const response = await api.fetch(session_id, 'https://api.github.com/user/repos')
    * ```
@@ -210,10 +212,7 @@ export class ConnectedAppsApi implements AsyncDisposable {
     )
   }
 
-  /**
-   * Ends what is under way with the broker and refuses what comes after, both with a `ConnectionError`. Twice is fine. A request of `fetch` that has left for
-   * the provider is yours: end it by its `signal`.
-   */
+  /** Ends what is under way with the broker and refuses what comes after, both with a `ConnectionError`. Twice is fine. A provider is not hung up on. */
   close(): void {
     this.#calls.close()
   }
