@@ -34,11 +34,11 @@ try {
   unpackInto(stranger)
   importIn(stranger)
   compileIn(stranger, 'node', {
-    lib: ['ES2022', 'ESNext.Disposable'],
+    lib: ['ES2022'],
     types: ['node'],
     typeRoots: [join(ROOT, 'node_modules/@types')],
   })
-  compileIn(stranger, 'browser', { lib: ['ES2022', 'ESNext.Disposable', 'DOM', 'DOM.AsyncIterable'], types: [] })
+  compileIn(stranger, 'browser', { lib: ['ES2022', 'DOM'], types: [] })
   console.log('sdk/dist is built; packed, it can be imported and compiled against.')
 } catch (error) {
   console.error(error instanceof Error ? error.message : error)

@@ -1,5 +1,8 @@
 /** The client: one method for each thing a program can ask the broker. */
 
+// In the declarations too, for programs whose own lib does not have it.
+/// <reference lib="esnext.disposable" preserve="true" />
+
 import type { ApiResponse, ApiResponseWithoutDeserialization } from './answer.ts'
 import { Calls } from './calls.ts'
 import { ApiException } from './errors.ts'
