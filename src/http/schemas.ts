@@ -11,7 +11,11 @@ import { Type } from '../core/json-schema.ts'
 const ID_MAX = 512
 const URL_MAX = 2048
 
+/** Databases hold neither U+0000 nor half of a surrogate pair: what has one would come back as another text, and two owners as one. */
+export const STORABLE = '^[^\\x00\\p{Cs}]*$'
+
 const id = (description: string) => Type.String({ minLength: 1, maxLength: ID_MAX, description })
+const storable = (description: string) => Type.String({ minLength: 1, maxLength: ID_MAX, pattern: STORABLE, description })
 const nullable = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()])
 const moment = (description: string) => Type.String({ format: 'date-time', description })
 const strict = { additionalProperties: false }
@@ -21,10 +25,18 @@ const strict = { additionalProperties: false }
 export const AuthUrlQuery = Type.Object({
   key_code_ref: id('The app to connect.'),
   user_id: Type.Optional(
-    Type.String({ maxLength: ID_MAX, description: 'Whom the connection belongs to, as text; digits are kept as they are.' }),
+    Type.String({
+      maxLength: ID_MAX,
+      pattern: STORABLE,
+      description: 'Whom the connection belongs to, as text; digits are kept as they are.',
+    }),
   ),
   org_code: Type.Optional(
-    Type.String({ maxLength: ID_MAX, description: 'The organisation it belongs to; with user_id, the user within it.' }),
+    Type.String({
+      maxLength: ID_MAX,
+      pattern: STORABLE,
+      description: 'The organisation it belongs to; with user_id, the user within it.',
+    }),
   ),
   override_callback_url: Type.Optional(
     Type.String({ maxLength: URL_MAX, description: 'Character for character one that the app lists.' }),
@@ -63,8 +75,8 @@ export const CompleteBody = Type.Object(
   {
     session_id: id('As the browser brought it.'),
     completion_code: Type.String({ minLength: 1, maxLength: 200, description: 'As the browser brought it; good once.' }),
-    user_id: Type.Optional(id('The user who is logged in where the browser arrived.')),
-    org_code: Type.Optional(id('The organisation that the connection was started for.')),
+    user_id: Type.Optional(storable('The user who is logged in where the browser arrived.')),
+    org_code: Type.Optional(storable('The organisation that the connection was started for.')),
   },
   strict,
 )
@@ -152,7 +164,10 @@ export const ReplayBody = Type.Object(
   strict,
 )
 
-export const RelabelBody = Type.Object({ label: nullable(Type.String({ minLength: 1, maxLength: 200 })) }, strict)
+export const RelabelBody = Type.Object(
+  { label: nullable(Type.String({ minLength: 1, maxLength: 200, pattern: STORABLE })) },
+  strict,
+)
 
 export const AppBody = Type.Object(
   {

@@ -21,7 +21,7 @@ import { notFoundPage } from './pages.ts'
 import { RateLimit } from './rate-limit.ts'
 import { asBrokerError, errorBody, STATUS, sendError, sendJson } from './reply.ts'
 import { ROUTES, type Route } from './routes.ts'
-import { NoBody } from './schemas.ts'
+import { NoBody, STORABLE } from './schemas.ts'
 import { wellKnown } from './well-known.ts'
 
 const BODY_BYTES_MAX = 64 * 1024
@@ -244,6 +244,7 @@ function mistakeOf(mistake: SchemaMistake | undefined, part: string): string {
   const where = [part === 'querystring' ? 'query' : part, ...(mistake?.instancePath ?? '').split('/').filter(Boolean)].join('.')
   const extra = mistake?.params?.['additionalProperty']
   if (typeof extra === 'string') return `${where} has the field ${extra.slice(0, 50)}, which is not known here`
+  if (mistake?.params?.['pattern'] === STORABLE) return `${where} has U+0000 or half of a surrogate pair in it`
   const choices = mistake?.params?.['allowedValues']
   return `${where} ${mistake?.message ?? 'is not as it should be'}${Array.isArray(choices) ? `: ${choices.join(', ')}` : ''}`
 }

@@ -5,7 +5,7 @@ import { connect } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { after, before, describe, test } from 'node:test'
 import { ROUTES } from '../../src/http/routes.ts'
-import { answerOf, HOUR, startWorld, type World } from '../world.ts'
+import { type Answer, answerOf, HOUR, startWorld, type World } from '../world.ts'
 
 let world: World
 before(async () => {
@@ -87,6 +87,23 @@ describe('sizes', () => {
       const { status, code } = await world.ask('GET', `/api/v1/connected_apps/${path}`, { query })
       assert.deepEqual([status, code], [400, 'INVALID_REQUEST'])
     }
+  })
+
+  test('what no database holds as it is makes no id and no label: it would come back as another', async () => {
+    const session = await world.connect()
+    const asked: Promise<Answer>[] = []
+    for (const text of ['ada\u0000', '\ud83d and half of a pair']) {
+      for (const name of ['user_id', 'org_code'])
+        asked.push(world.complete({ session_id: 's', completion_code: 'c', [name]: text }))
+      asked.push(world.ask('PATCH', `/api/v1/connections/${session}`, { json: { label: text } }))
+    }
+    for (const name of ['user_id', 'org_code']) asked.push(world.authUrl({ key_code_ref: 'none', [name]: 'ada\u0000' }))
+    for (const { status, code, body } of await Promise.all(asked)) {
+      assert.deepEqual([status, code], [400, 'INVALID_REQUEST'])
+      assert.match(String(body['result']), /(user_id|org_code|label) has U\+0000 or half of a surrogate pair in it$/)
+    }
+    const { status, body } = await world.ask('PATCH', `/api/v1/connections/${session}`, { json: { label: 'naïve 🔑' } })
+    assert.deepEqual([status, body['label']], [200, 'naïve 🔑'])
   })
 })
 
