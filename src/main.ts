@@ -52,9 +52,6 @@ import { transitKey } from './seal/transit.ts'
 import { memoryStore } from './store/memory.ts'
 import { openSqliteStore } from './store/sqlite.ts'
 
-/** How long a connection may outlive its last answer while the server stops. */
-const IDLE_CHECK_MS = 50
-
 export const PROVIDERS_FOLDER = join(import.meta.dirname, '..', 'providers')
 
 /** Everything but the server: for commands that work on the store, and for `serve`. */
@@ -252,10 +249,7 @@ export async function serve(
   const dispatcher = new Dispatcher(ports, { count: metrics.delivered })
   const stop = async () => {
     readiness.accepting = false
-    // Closing ends the connections that are idle by then; those whose last answer is still to come would be kept alive for another minute.
-    const idle = setInterval(() => server.server.closeIdleConnections(), IDLE_CHECK_MS)
     await server.close()
-    clearInterval(idle)
     await dispatcher.stop()
     await jobs.stop()
     await noteUsage(ports, ports.usage).catch((error: unknown) =>

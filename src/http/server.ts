@@ -13,6 +13,7 @@ import { brokenPage, connectPages, PAGE_ROUTES, sendPage } from './connect-pages
 import type { Proofs } from './dpop.ts'
 import { networkOf, noteFailure } from './guesses.ts'
 import type { Input } from './handlers.ts'
+import { hangUpOnClose } from './hang-up.ts'
 import { hostCheck } from './host.ts'
 import { type Identify, identifier, limited } from './identify.ts'
 import { oauth2Token } from './oauth2-token.ts'
@@ -86,6 +87,7 @@ export async function createServer(ports: Ports, options: ServerOptions): Promis
       void (isBrowsing(request) ? sendPage(reply, 400, brokenPage(unreadable)) : sendError(reply, unreadable))
     },
   })
+  hangUpOnClose(app)
   const failed = noteFailure(options.failedGuess)
   readJson(app)
 

@@ -1,6 +1,7 @@
 /** Stopping in the middle of something: what runs is finished and kept, what is new is kept away. */
 
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { type TestContext, test } from 'node:test'
@@ -83,6 +84,17 @@ test('F-48 a store that takes its time to write the answer is waited for', async
   await world.restart()
   assert.notEqual((await world.token(session)).body['access_token'], body['access_token'])
   assert.equal(world.sandbox.control.count('refresh'), 1)
+})
+
+test('F-48 who is connected and asks nothing, as browsers do that expect to ask soon, keeps no process from ending', async (t) => {
+  const world = await opened(t)
+  const { hostname, port } = new URL(world.url)
+  const socket = connect(Number(port), hostname)
+  t.after(() => socket.destroy())
+  await once(socket, 'connect')
+  await world.stop()
+  await once(socket.resume(), 'close')
+  await world.start()
 })
 
 test('F-37 a start in the middle of connecting loses nothing: the browser comes back and is let in', async (t) => {
