@@ -114,9 +114,21 @@ export function eventId(seq: number): string {
 
 /** Where to go on: after an event, by its id, or from a day or a moment (RFC 3339) on. */
 export function positionOf(text: string): { readonly after: number; readonly since?: number } {
-  const seq = /^evt_(\d{1,15})$/.exec(text)?.[1]
-  if (seq !== undefined) return { after: Number(seq) }
+  const seq = seqIn(text)
+  if (seq !== null) return { after: seq }
   const since = momentOf(text)
   if (since !== null) return { after: 0, since }
   throw new BrokerError('INVALID_REQUEST', 'say either the id of an event (evt_…) or a moment (2026-01-31T12:00:00Z)')
+}
+
+/** After which event the next page begins. */
+export function pageAfter(token: string): number {
+  const seq = seqIn(token)
+  if (seq === null) throw new BrokerError('INVALID_REQUEST', 'next_token is not one that a page of this list answered')
+  return seq
+}
+
+function seqIn(text: string): number | null {
+  const seq = /^evt_(\d{1,15})$/.exec(text)?.[1]
+  return seq === undefined ? null : Number(seq)
 }

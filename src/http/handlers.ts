@@ -9,7 +9,7 @@ import { allow, type Caller } from '../core/caller.ts'
 import { complete } from '../core/complete.ts'
 import { authUrl, type Link } from '../core/connect.ts'
 import { BrokerError } from '../core/errors.ts'
-import { eventId, listEvents, messageOf, positionOf } from '../core/event.ts'
+import { eventId, listEvents, messageOf, pageAfter, positionOf } from '../core/event.ts'
 import { handOut } from '../core/hand-outs.ts'
 import { listApps, listCallers, readApp, removeApp, removeCaller, setApp, setCallerDisabled } from '../core/manage.ts'
 import type { Pins } from '../core/pins.ts'
@@ -196,7 +196,7 @@ export async function getEvents(
     ...(session_id !== undefined && { session: session_id }),
     ...(from.since !== undefined && { since: from.since }),
   }
-  const page = { after: next_token === undefined ? from.after : positionOf(next_token).after, size: sizeOf(page_size) }
+  const page = { after: next_token === undefined ? from.after : pageAfter(next_token), size: sizeOf(page_size) }
   const { events, next } = await listEvents(ports, caller, filter, page)
   return { events: events.map(messageOf), next_token: next === null ? null : eventId(next) }
 }
@@ -265,7 +265,7 @@ export async function getDeliveries(
   { params, query }: Input<Static<typeof schemas.DeliveryListQuery>>,
 ): Promise<wire.DeliveryListAnswer> {
   const { state = 'dead', page_size, next_token } = query
-  const page = { state, after: next_token === undefined ? 0 : positionOf(next_token).after, size: sizeOf(page_size) }
+  const page = { state, after: next_token === undefined ? 0 : pageAfter(next_token), size: sizeOf(page_size) }
   const { deliveries, next } = await listDeliveries(ports, caller, params['webhook_id']!, page)
   return { deliveries: deliveries.map(deliveryItem), next_token: next === null ? null : eventId(next) }
 }

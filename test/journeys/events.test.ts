@@ -149,6 +149,7 @@ for (const store of ['memory', 'sqlite'] as const) {
         { after: '2026-01-31T12:00:00' },
         { after: '2026-02-31' },
         { next_token: 'x' },
+        { next_token: '2026-01-31' },
         { type: 'connection.deleted' },
         { page_size: '0' },
       ]) {
