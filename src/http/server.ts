@@ -160,7 +160,7 @@ function add(app: FastifyInstance, ports: Ports, route: Route, identify: Identif
       if (route.method !== 'GET') forgetTypeOfNoBody(request.raw.headers)
       const known = (caller: Caller): void => {
         request.caller = caller
-        done()
+        done(isUtf8(request.url) ? undefined : new BrokerError('INVALID_REQUEST', NOT_UTF8))
       }
       try {
         const caller = identify(request, reply)
@@ -182,6 +182,19 @@ function add(app: FastifyInstance, ports: Ports, route: Route, identify: Identif
       answered(STATUS[error.code], (performance.now() - request.begun) / 1000)
     },
   })
+}
+
+const NOT_UTF8 = 'the query is not well-formed: write % as %25, and everything else as UTF-8'
+
+/** The framework takes what it cannot decode for plain text, and so one id for another: `%E9`, the é of Latin-1, for what is sent as `%25E9`. */
+function isUtf8(url: string): boolean {
+  if (!url.includes('%')) return true
+  try {
+    decodeURIComponent(url)
+    return true
+  } catch {
+    return false
+  }
 }
 
 /** What is at no route. */

@@ -92,6 +92,15 @@ for (const user of ['12345678901234567890', '007', '1e3', '-0']) {
   })
 }
 
+// Latin-1, half of a character, and no code at all. Read as it stands, `jos%E9` would be whoever is called `jos%E9`, which is sent as `jos%25E9`.
+for (const user of ['jos%E9', 'a%C3', '100%', '%zz']) {
+  test(`a user_id that is no UTF-8 is nobody's: ${user}`, async () => {
+    const { status, body } = await raw('GET', `${AUTH_URL}?key_code_ref=none&user_id=${user}`, await bearer())
+    assert.equal(status, 400)
+    assert.match(String(body['result']), /^the query is not well-formed/)
+  })
+}
+
 test('a wrong method is answered with JSON and says what is right, with or without a bearer', async () => {
   for (const headers of [await bearer(), {}]) {
     for (const [method, path, allow] of [
