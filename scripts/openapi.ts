@@ -203,5 +203,7 @@ function referring(value: Json, self: string | null): Json {
   const name = NAMED.get(text)
   if (name !== undefined && text !== self) return { $ref: `#/components/schemas/${name}` }
   if (Array.isArray(value)) return value.map((item) => referring(item, null))
-  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, referring(inner, null)]))
+  // A format of ours that no tool of anybody else's knows.
+  const told = Object.entries(value).filter(([key, inner]) => key !== 'format' || inner !== schemas.STORABLE)
+  return Object.fromEntries(told.map(([key, inner]) => [key, referring(inner, null)]))
 }

@@ -12,10 +12,14 @@ const ID_MAX = 512
 const URL_MAX = 2048
 
 /** Databases hold neither U+0000 nor half of a surrogate pair: what has one would come back as another text, and two owners as one. */
-export const STORABLE = '^[^\\x00\\p{Cs}]*$'
+export const STORABLE = 'storable'
+
+export function isStorable(text: string): boolean {
+  return text.isWellFormed() && !text.includes('\u0000')
+}
 
 const id = (description: string) => Type.String({ minLength: 1, maxLength: ID_MAX, description })
-const storable = (description: string) => Type.String({ minLength: 1, maxLength: ID_MAX, pattern: STORABLE, description })
+const storable = (description: string) => Type.String({ minLength: 1, maxLength: ID_MAX, format: STORABLE, description })
 const nullable = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()])
 const moment = (description: string) => Type.String({ format: 'date-time', description })
 const strict = { additionalProperties: false }
@@ -27,14 +31,14 @@ export const AuthUrlQuery = Type.Object({
   user_id: Type.Optional(
     Type.String({
       maxLength: ID_MAX,
-      pattern: STORABLE,
+      format: STORABLE,
       description: 'Whom the connection belongs to, as text; digits are kept as they are.',
     }),
   ),
   org_code: Type.Optional(
     Type.String({
       maxLength: ID_MAX,
-      pattern: STORABLE,
+      format: STORABLE,
       description: 'The organisation it belongs to; with user_id, the user within it.',
     }),
   ),
@@ -165,7 +169,7 @@ export const ReplayBody = Type.Object(
 )
 
 export const RelabelBody = Type.Object(
-  { label: nullable(Type.String({ minLength: 1, maxLength: 200, pattern: STORABLE })) },
+  { label: nullable(Type.String({ minLength: 1, maxLength: 200, format: STORABLE })) },
   strict,
 )
 

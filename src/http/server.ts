@@ -22,7 +22,7 @@ import { notFoundPage } from './pages.ts'
 import { RateLimit } from './rate-limit.ts'
 import { asBrokerError, errorBody, STATUS, sendError, sendJson } from './reply.ts'
 import { ROUTES, type Route } from './routes.ts'
-import { NoBody, STORABLE } from './schemas.ts'
+import { isStorable, NoBody, STORABLE } from './schemas.ts'
 import { wellKnown } from './well-known.ts'
 
 const BODY_BYTES_MAX = 64 * 1024
@@ -77,7 +77,15 @@ export async function createServer(ports: Ports, options: ServerOptions): Promis
     // A host with a trailing slash makes clients ask for //api/v1/…
     routerOptions: { ignoreDuplicateSlashes: true, ignoreTrailingSlash: true, maxParamLength: 512 },
     http: { maxHeaderSize: HEADER_BYTES_MAX, headersTimeout: headersWithinMs, connectionsCheckingInterval: headersWithinMs / 3 },
-    ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false, code: { optimize: false } } },
+    ajv: {
+      customOptions: {
+        coerceTypes: false,
+        removeAdditional: false,
+        useDefaults: false,
+        code: { optimize: false },
+        formats: { [STORABLE]: isStorable },
+      },
+    },
     schemaErrorFormatter: (errors, part) => new BrokerError('INVALID_REQUEST', mistakeOf(errors[0], part)),
     clientErrorHandler,
     // An address that cannot be read never becomes a request; it is answered in the form of all others.
@@ -259,7 +267,7 @@ function mistakeOf(mistake: SchemaMistake | undefined, part: string): string {
   const where = [part === 'querystring' ? 'query' : part, ...(mistake?.instancePath ?? '').split('/').filter(Boolean)].join('.')
   const extra = mistake?.params?.['additionalProperty']
   if (typeof extra === 'string') return `${where} has the field ${extra.slice(0, 50)}, which is not known here`
-  if (mistake?.params?.['pattern'] === STORABLE) return `${where} has U+0000 or half of a surrogate pair in it`
+  if (mistake?.params?.['format'] === STORABLE) return `${where} has U+0000 or half of a surrogate pair in it`
   const choices = mistake?.params?.['allowedValues']
   return `${where} ${mistake?.message ?? 'is not as it should be'}${Array.isArray(choices) ? `: ${choices.join(', ')}` : ''}`
 }
