@@ -4,8 +4,8 @@ import type { Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 
 const LOOK_MS = 50
-/** By then whatever was asked before is answered: providers have ten seconds. Who never finishes asking would keep a process from ending for ever. */
-const PATIENCE_MS = 15_000
+/** By then whatever was asked before is answered: providers have twenty seconds. Who never finishes asking would keep a process from ending for ever. */
+const PATIENCE_MS = 25_000
 
 export function hangUpOnClose(app: FastifyInstance, patienceMs = PATIENCE_MS): void {
   const { server } = app
