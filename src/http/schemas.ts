@@ -19,7 +19,6 @@ export function isStorable(text: string): boolean {
 }
 
 const id = (description: string) => Type.String({ minLength: 1, maxLength: ID_MAX, description })
-const storable = (description: string) => Type.String({ minLength: 1, maxLength: ID_MAX, format: STORABLE, description })
 const nullable = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()])
 const moment = (description: string) => Type.String({ format: 'date-time', description })
 const strict = { additionalProperties: false }
@@ -79,8 +78,9 @@ export const CompleteBody = Type.Object(
   {
     session_id: id('As the browser brought it.'),
     completion_code: Type.String({ minLength: 1, maxLength: 200, description: 'As the browser brought it; good once.' }),
-    user_id: Type.Optional(storable('The user who is logged in where the browser arrived.')),
-    org_code: Type.Optional(storable('The organisation that the connection was started for.')),
+    // Whatever it is: somebody else than at the start burns the attempt.
+    user_id: Type.Optional(id('The user who is logged in where the browser arrived.')),
+    org_code: Type.Optional(id('The organisation that the connection was started for.')),
   },
   strict,
 )
