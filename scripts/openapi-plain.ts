@@ -122,7 +122,8 @@ function tokenOperation(): JsonObject {
       ),
       401: failed('`invalid_client`', 'invalid_client', 'unknown client, wrong secret, or the client is disabled or expired'),
       429: {
-        description: '`TOO_MANY_REQUESTS`: too many wrong secrets from this address. In the form of all other errors.',
+        description:
+          '`TOO_MANY_REQUESTS`: too many wrong secrets from this address. In the form of all other errors, and in this one.',
         headers: { 'Retry-After': { description: 'Seconds to wait before asking again.', schema: { type: 'integer' } } },
         content: { 'application/json': { schema: { $ref: '#/components/schemas/ErrorAnswer' } } },
       },

@@ -51,7 +51,7 @@ export interface ErrorItem<Code extends string = ErrorCode> {
   readonly message: string
 }
 
-/** The body of every answer that is not a success, except those of `/oauth2/token`. */
+/** The body of every answer that is not a success; at `/oauth2/token` only beside {@link CallerTokenError}, and where that has no code for it. */
 export interface ErrorBody<Code extends string = ErrorCode> {
   /** The first error's message: the oldest clients read nothing else. */
   readonly result: string

@@ -12,7 +12,7 @@ import { TOKEN_LIFE_S } from '../core/signing-keys.ts'
 import { type CallerTokens, isActive } from './caller-token.ts'
 import type { Proofs } from './dpop.ts'
 import type { NoteFailure } from './guesses.ts'
-import { sendError, sendJson } from './reply.ts'
+import { sendJson, sendTokenError } from './reply.ts'
 
 interface Tools {
   readonly tokens: CallerTokens
@@ -37,7 +37,7 @@ export function oauth2Token(ports: Ports, tools: Tools, failed: NoteFailure) {
     if (!(answer instanceof TokenRefusal)) return sendJson(reply, 200, answer)
     if (answer.code !== 'invalid_client') return refuse(reply, 400, answer)
     const tooMany = await failed(request.ip)
-    if (tooMany) return sendError(reply, tooMany)
+    if (tooMany) return sendTokenError(reply, tooMany)
     return refuse(reply, 401, answer, { 'www-authenticate': 'Basic realm="latchstring"' })
   }
 }

@@ -2,7 +2,7 @@
 
 import type { OutgoingHttpHeaders } from 'node:http'
 import type { FastifyReply } from 'fastify'
-import type { ErrorBody } from '../../sdk/src/wire.ts'
+import type { CallerTokenError, ErrorBody } from '../../sdk/src/wire.ts'
 import { BrokerError, type ErrorCode } from '../core/errors.ts'
 import { depart } from './departures.ts'
 
@@ -68,12 +68,24 @@ export function errorBody({ code, message }: Pick<BrokerError, 'code' | 'message
 }
 
 export function sendError(reply: FastifyReply, error: BrokerError): FastifyReply {
+  return sendRefusal(reply, error, errorBody(error))
+}
+
+/** At `/oauth2/token`, in the form of RFC 6749 section 5.2 too: a stock client that finds no `error` in an answer takes it for a token. */
+export function sendTokenError(reply: FastifyReply, error: BrokerError): FastifyReply {
+  const status = STATUS[error.code]
+  const code = status === 429 || status === 503 ? 'temporarily_unavailable' : status >= 500 ? 'server_error' : 'invalid_request'
+  const alike: CallerTokenError = { error: code, error_description: error.message }
+  return sendRefusal(reply, error, { ...alike, ...errorBody(error) })
+}
+
+function sendRefusal(reply: FastifyReply, error: BrokerError, body: ErrorBody): FastifyReply {
   if (error.retryAfterMs !== null) {
     const seconds = String(Math.ceil(error.retryAfterMs / 1000))
     reply.header('retry-after', seconds)
     if (error.code === 'TOO_MANY_REQUESTS') reply.header('ratelimit-reset', seconds)
   }
-  return sendJson(reply, STATUS[error.code], errorBody(error), reply.getHeaders() as OutgoingHttpHeaders)
+  return sendJson(reply, STATUS[error.code], body, reply.getHeaders() as OutgoingHttpHeaders)
 }
 
 /** Whatever was thrown, as one of ours. Details of a bug are for the operator's log, never for the caller. */

@@ -20,11 +20,12 @@ import { oauth2Token } from './oauth2-token.ts'
 import { type Meter, operations, type Readiness } from './operations.ts'
 import { notFoundPage } from './pages.ts'
 import { RateLimit } from './rate-limit.ts'
-import { asBrokerError, errorBody, STATUS, sendError, sendJson } from './reply.ts'
+import { asBrokerError, errorBody, STATUS, sendError, sendJson, sendTokenError } from './reply.ts'
 import { ROUTES, type Route } from './routes.ts'
 import { isStorable, NoBody, STORABLE } from './schemas.ts'
 import { wellKnown } from './well-known.ts'
 
+const TOKEN_ENDPOINT = '/oauth2/token'
 const BODY_BYTES_MAX = 64 * 1024
 const URL_LENGTH_MAX = 8 * 1024
 const HEADER_BYTES_MAX = 16 * 1024
@@ -121,7 +122,8 @@ export async function createServer(ports: Ports, options: ServerOptions): Promis
     const error = asBrokerError(thrown)
     // On a page nobody but the user reads it, who cannot mend it.
     if (STATUS[error.code] >= 500 || (error.code === 'CONNECT_FAILED' && isPage(request))) logFailure(ports, request, error)
-    return isPage(request) ? sendPage(reply, STATUS[error.code], brokenPage(error)) : sendError(reply, error)
+    if (isPage(request)) return sendPage(reply, STATUS[error.code], brokenPage(error))
+    return request.routeOptions.url === TOKEN_ENDPOINT ? sendTokenError(reply, error) : sendError(reply, error)
   })
   app.setNotFoundHandler((request, reply) => {
     meterNowhere(options.meter, request, reply)
@@ -141,10 +143,10 @@ export async function createServer(ports: Ports, options: ServerOptions): Promis
     })
     operations(rest, ports, options.readiness, options.meter)
     wellKnown(rest, ports, options.tokens)
-    rest.post('/oauth2/token', oauth2Token(ports, options, failed))
+    rest.post(TOKEN_ENDPOINT, oauth2Token(ports, options, failed))
     await rest.register(cookie)
     connectPages(rest, ports, failed)
-    refuseOtherMethods(rest, [...ROUTES, ...PAGE_ROUTES, { method: 'POST', path: '/oauth2/token' }])
+    refuseOtherMethods(rest, [...ROUTES, ...PAGE_ROUTES, { method: 'POST', path: TOKEN_ENDPOINT }])
   })
   return app
 }

@@ -4,6 +4,8 @@ import assert from 'node:assert/strict'
 import { createRequire } from 'node:module'
 import { after, before, describe, test } from 'node:test'
 import { Configuration, ConnectedAppsApi, createKindeServerClient, GrantType } from '@kinde-oss/kinde-typescript-sdk'
+import { BrokerError } from '../../src/core/errors.ts'
+import { untilDone } from '../until-done.ts'
 import { CALLERS, startWorld, type World } from '../world.ts'
 
 /** What each client is made to do, in the same words. Refusals reject with status and error codes. */
@@ -105,6 +107,23 @@ test('kinde-typescript-sdk is told when its secret is wrong', async () => {
     logoutRedirectURL: '',
   })
   await assert.rejects(client.getToken(memorySession()), /unknown client, wrong secret/)
+})
+
+test('kinde-typescript-sdk takes no refusal for a token, whatever it is refused for', async (t) => {
+  const strict = await untilDone(t, startWorld({ failedGuessesPerMinute: 1 }))
+  const get = (clientSecret: string) =>
+    createKindeServerClient(GrantType.CLIENT_CREDENTIALS, {
+      authDomain: strict.url,
+      clientId: 'backend',
+      clientSecret,
+      logoutRedirectURL: '',
+    }).getToken(memorySession())
+  await assert.rejects(get('w'.repeat(44)), /unknown client, wrong secret/)
+  await assert.rejects(get('w'.repeat(44)), /too many failed attempts/)
+  t.mock.method(strict.broker.ports.registry, 'caller', async () => {
+    throw new BrokerError('STORE_UNAVAILABLE', 'the database does not answer', { retryAfterMs: 1000 })
+  })
+  await assert.rejects(get(CALLERS.backend.secret), /the database does not answer/)
 })
 
 test('kinde-nodejs-sdk fetches a caller token with the scopes it asks for by default', async () => {
