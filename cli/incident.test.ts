@@ -1,7 +1,7 @@
 /** `latchstring incident`, as an operator uses it on the worst day of the year: beside no server, stopped on the way, and with a provider that is down. */
 
 import assert from 'node:assert/strict'
-import { readFileSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { openBroker } from '../src/main.ts'
@@ -130,6 +130,24 @@ test('S-78 a provider that is down is left to the servers: it ends with 1 and sa
   world.sandbox.control.script('revoke')
   const again = await here.run('incident', 'revoke', '--all', '--yes', '--json')
   assert.deepEqual([again.code, (JSON.parse(again.stdout) as Summary).totals['proved']], [0, 3])
+})
+
+test('S-78 nothing is revoked when the report could not be written; one that is there becomes its owner’s alone', async (t) => {
+  const { world, here, tokens } = await leftBehind(t, 1)
+  const nowhere = await here.run('incident', 'revoke', '--all', '--yes', '--report', 'no/such/folder/report.json')
+  assert(world.sandbox.control.alive(tokens[0]!), 'nothing was revoked')
+  assert.deepEqual(
+    [nowhere.code, nowhere.stderr.split('\n').at(-2)],
+    [
+      2,
+      'latchstring: nothing was revoked: the report cannot be written to no/such/folder/report.json (ENOENT); say another place with --report',
+    ],
+  )
+  const path = join(here.folder, here.write('report.json', 'one that is there'))
+  chmodSync(path, 0o644)
+  assert.equal((await here.run('incident', 'revoke', '--all', '--yes', '--report', 'report.json')).code, 0)
+  assert.equal(statSync(path).mode & 0o777, 0o600)
+  assert.equal(reportIn(here, 'report.json').report.totals.proved, 1)
 })
 
 test('S-78 S-81 filters narrow each other; one that was forgotten or mistyped is not everything, nor nothing', async (t) => {

@@ -1,6 +1,6 @@
 /** `latchstring incident`: revoking very many connections at once, and proving to others what came of it. */
 
-import { readFile, writeFile } from 'node:fs/promises'
+import { chmod, open, readFile, writeFile } from 'node:fs/promises'
 import { type Command, InvalidArgumentError } from 'commander'
 import { exportJWK, type JSONWebKeySet } from 'jose'
 import { nearest } from '../src/catalog/mistake.ts'
@@ -83,14 +83,26 @@ async function carryOut(broker: Broker, scope: IncidentScope, found: Found[], op
   const { ports, keys } = broker
   const { kid, privateKey } = dutiesOf(keys.signing(), ports.now()).signs
   const began_at = moment(ports.now())
+  const file = options.report ?? `latchstring-incident-${began_at.replaceAll(/[-:]|\.\d+/g, '')}.json`
+  await makeReady(file)
   await revokeAll(ports, found, { actor: 'operator', concurrency: options.concurrency, progress: tellNowAndThen() })
   const about = { broker: ports.publicUrl, key: kid, began_at, ended_at: moment(ports.now()), scope: written(scope) }
   const report = reportOf(await outcomesOf(ports, found), about)
-  const file = options.report ?? `latchstring-incident-${began_at.replaceAll(/[-:]|\.\d+/g, '')}.json`
-  await writeFile(file, `${JSON.stringify(await signed(report, privateKey), null, 2)}\n`, { mode: 0o600 })
+  await writeFile(file, `${JSON.stringify(await signed(report, privateKey), null, 2)}\n`)
   if (options.json) printJson({ report: file, totals: report.totals })
   else tell(report, file)
   if (report.connections.some(({ outcome }) => isOpen(outcome))) process.exitCode = FAILED
+}
+
+/** What cannot be taken back is not begun when nothing could be told of it. For its owner alone, also where it was there before; what is in it stays for now. */
+async function makeReady(file: string): Promise<void> {
+  try {
+    await (await open(file, 'a')).close()
+    await chmod(file, 0o600)
+  } catch (error) {
+    const { code = 'unknown error' } = error as NodeJS.ErrnoException
+    throw new UsageError(`nothing was revoked: the report cannot be written to ${file} (${code}); say another place with --report`)
+  }
 }
 
 function addVerify(incident: Command): void {
