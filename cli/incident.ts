@@ -101,7 +101,9 @@ async function makeReady(file: string): Promise<void> {
     await chmod(file, 0o600)
   } catch (error) {
     const { code = 'unknown error' } = error as NodeJS.ErrnoException
-    throw new UsageError(`nothing was revoked: the report cannot be written to ${file} (${code}); say another place with --report`)
+    throw new UsageError(
+      `nothing was revoked: the report cannot be written to ${file} (${code}); say another place with --report`,
+    )
   }
 }
 

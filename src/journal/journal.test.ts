@@ -1,7 +1,7 @@
 /** Both journals keep what they are given; the one on disk also survives what a crash leaves of a file. */
 
 import assert from 'node:assert/strict'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
@@ -115,6 +115,27 @@ test('nobody else may read it, and its names tell nothing', async (t) => {
   assert.equal(statSync(join(folder, file!)).mode & 0o777, 0o600)
   assert(!file?.includes('telling'))
 })
+
+test('a folder that may not be written is told of at once, and not when an answer is to be kept there', (t) => {
+  const folder = folderFor(t)
+  chmodSync(folder, 0o555)
+  const open = () => openedIn(folder)
+  const refusal = /^Error: cannot write the journal .*EACCES.*; give the user .* or set LATCHSTRING_JOURNAL_DIR to another place$/
+  assert.throws(() => (process.geteuid?.() === 0 ? asNobody(open) : open()), refusal)
+  chmodSync(folder, 0o755)
+  open()
+  assert.deepEqual(readdirSync(folder), [], 'trying leaves nothing behind')
+})
+
+/** Permissions say nothing to root. */
+function asNobody(work: () => unknown): void {
+  process.seteuid?.(65_534)
+  try {
+    work()
+  } finally {
+    process.seteuid?.(0)
+  }
+}
 
 test('F-07 a file that is torn off at any byte is no entry, is told of once, and hides no other', async (t) => {
   const folder = folderFor(t)

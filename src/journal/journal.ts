@@ -10,7 +10,7 @@
  */
 
 import { createHash, randomBytes } from 'node:crypto'
-import { mkdirSync } from 'node:fs'
+import { closeSync, mkdirSync, openSync, rmSync } from 'node:fs'
 import { open, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Claimed, Journal, JournalEntry } from '../core/ports.ts'
@@ -27,9 +27,10 @@ export interface JournalOptions {
   readonly foreign: (file: string) => void
 }
 
-/** Makes the folder, readable for its owner alone. Throws when it cannot be made. */
+/** Makes the folder, readable for its owner alone. Throws when it cannot be made or may not be written. */
 export function openJournal(folder: string, { store, damaged, foreign }: JournalOptions): Journal {
   makePrivate(folder)
+  assertWritable(folder)
   const ours = `${nameFor(store)}-`
   const told = new Set<string>()
 
@@ -84,9 +85,26 @@ function makePrivate(folder: string): void {
   try {
     mkdirSync(folder, { recursive: true, mode: 0o700 })
   } catch (error) {
-    const remedy = 'give the user that runs Latchstring a folder it can write, or set LATCHSTRING_JOURNAL_DIR to another place'
-    throw new Error(`cannot create the journal ${folder}: ${(error as Error).message}; ${remedy}`, { cause: error })
+    throw unusable('create', folder, error)
   }
+}
+
+/** Found out now, and not when it is the last place left for a refresh token. That the disk is full just now is no reason not to start. */
+function assertWritable(folder: string): void {
+  const draft = join(folder, `${randomBytes(6).toString('hex')}.draft`)
+  try {
+    closeSync(openSync(draft, 'wx', 0o600))
+    rmSync(draft, { force: true })
+  } catch (error) {
+    if (!FULL.has((error as NodeJS.ErrnoException).code ?? '')) throw unusable('write', folder, error)
+  }
+}
+
+const FULL: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT'])
+
+function unusable(verb: 'create' | 'write', folder: string, cause: unknown): Error {
+  const remedy = 'give the user that runs Latchstring a folder it can write, or set LATCHSTRING_JOURNAL_DIR to another place'
+  return new Error(`cannot ${verb} the journal ${folder}: ${(cause as Error).message}; ${remedy}`, { cause })
 }
 
 /** Ids are not to be read from names of files. */
