@@ -9,7 +9,7 @@ import { BrokerError } from './errors.ts'
 import { connectionFact } from './event.ts'
 import { grantHosts, leadsElsewhere } from './grant-hosts.ts'
 import { mintId } from './one-time.ts'
-import type { Grant, Ports, RowSeal } from './ports.ts'
+import type { Exchanged, Grant, Ports, RowSeal } from './ports.ts'
 import type { Provider } from './provider.ts'
 import { registrationOf } from './registration.ts'
 import { supersede } from './revoke.ts'
@@ -38,10 +38,9 @@ export async function redeem(
 
   const { redirectUri, issuer } = attempt
   const exchanged = await mode.exchange(registration, { ...answer, ...secrets, redirectUri, issuer })
-  if (exchanged.outcome === 'uncertain') return refused(ports, attempt, 'exchange_uncertain', exchanged.detail)
-  if (exchanged.outcome === 'refused') {
-    if (exchanged.granted) await discard(ports, registration, attempt, exchanged.granted)
-    return refused(ports, attempt, exchanged.reason, exchanged.detail)
+  if (exchanged.outcome !== 'granted') {
+    if (exchanged.outcome === 'refused' && exchanged.granted) await discard(ports, registration, attempt, exchanged.granted)
+    return notRedeemed(ports, attempt, exchanged)
   }
 
   const made = await kept(ports, { app, registration }, attempt, exchanged.grant, { id, row }).catch(async (error: unknown) => {
@@ -150,6 +149,17 @@ async function opened(ports: Ports, attempt: Attempt): Promise<{ codeVerifier: S
   if (!codeVerifier || !nonce) throw new BrokerError('INTERNAL', 'an attempt came back that never went away')
   const row = await ports.seal.load(attemptRow(attempt), dataKey)
   return { codeVerifier: row.open('code_verifier', codeVerifier), nonce: row.open('nonce', nonce) }
+}
+
+/** Hardly ever the user's doing: a wrong client secret, a provider that is down. So it is told to whoever can mend it, too. */
+async function notRedeemed(
+  ports: Ports,
+  attempt: Attempt,
+  answer: Exclude<Exchanged, { outcome: 'granted' }>,
+): Promise<Redeemed> {
+  const { tenant, session, app, provider } = attempt
+  ports.log('warn', 'a code made no connection', { tenant, session, key_code_ref: app, provider, reason: answer.reason })
+  return refused(ports, attempt, answer.outcome === 'uncertain' ? 'exchange_uncertain' : answer.reason, answer.detail)
 }
 
 async function refused(ports: Ports, attempt: Attempt, reason: string, detail: string | null): Promise<Redeemed> {

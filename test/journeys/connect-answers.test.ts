@@ -71,12 +71,23 @@ describe('answers along the way', () => {
     await assertToken(session, 400, 'ACCESS_DENIED')
   })
 
-  test('a provider that refused the code is CONNECT_FAILED, with its code', async () => {
+  test('a provider that refused the code is CONNECT_FAILED, with its code, and the log says of which app', async () => {
     const { url, session } = await started('none')
     world.sandbox.control.script('token', 'invalid_client')
     const { searchParams } = await world.arrive(url)
     assert.equal(searchParams.get('error'), 'invalid_client')
     assert.match(await assertToken(session, 400, 'CONNECT_FAILED'), /invalid_client/)
+    const told = world.log.map((line) => JSON.parse(line) as Record<string, unknown>)
+    const { time: _, ...line } = told.find(({ session: id }) => id === `${session.slice(0, 6)}…`) ?? {}
+    assert.deepEqual(line, {
+      level: 'warn',
+      tenant: 'default',
+      session: `${session.slice(0, 6)}…`,
+      key_code_ref: 'none',
+      provider: 'sandbox',
+      reason: 'invalid_client',
+      msg: 'a code made no connection',
+    })
   })
 
   test("a broken connection is RECONNECT_REQUIRED, with the provider's reason", async () => {
