@@ -73,6 +73,15 @@ test("the provider's fixed parameters and names are used, its URL keeps its quer
   assert.deepEqual([query.get('client_key'), query.get('user_scope'), query.has('client_id')], [CLIENT_ID, 'read write', false])
 })
 
+test('a provider on this machine that may not be reached is refused with what lets it be reached', async (t) => {
+  const provider = { authorize_url: 'http://127.0.0.1:4999/authorize', allow_private_network: false }
+  const world = await untilDone(t, worldWith({ provider }))
+  await assert.rejects(world.mode.begin(world.registration, attempt()), {
+    code: 'CONNECT_FAILED',
+    message: /authorize_url of .* must begin with https:\/\/ .*allow_private_network: true/,
+  })
+})
+
 test('our page is told the origin that its form leads to', async (t) => {
   const world = await untilDone(t, worldWith())
   assert.equal(await world.mode.authorizeOrigin(world.registration), world.origin)

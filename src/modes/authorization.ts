@@ -58,7 +58,10 @@ export function authorizationUrl({ provider }: Registration, endpoints: Endpoint
   const { protocol } = URL.parse(url) ?? {}
   // It may come from a discovery document, and a browser follows more schemes than we do.
   if (protocol !== 'https:' && !(protocol === 'http:' && provider.allow_private_network)) {
-    throw new BrokerError('CONNECT_FAILED', `the authorize_url of ${provider.name} must begin with https://`)
+    throw new BrokerError(
+      'CONNECT_FAILED',
+      `the authorize_url of ${provider.name} must begin with https:// (http:// needs allow_private_network: true in the provider)`,
+    )
   }
   return withQuery(url, params)
 }

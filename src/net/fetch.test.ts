@@ -334,7 +334,9 @@ test('a valid certificate of a trusted authority is accepted', async (t) => {
 
 test('plain http goes to private addresses only, and only where they are allowed', async (t) => {
   const net = await untilDone(t, opened({ lookup: async () => [{ address: '93.184.215.14', family: 4 }] }))
-  await refusedAs('invalid_url', false, net.request({ ...get('http://public.example/'), allowPrivateNetwork: false }))
+  const plain = net.request({ ...get('http://public.example/'), allowPrivateNetwork: false })
+  await refusedAs('invalid_url', false, plain)
+  await assert.rejects(plain, /must be reached by https \(allow_private_network allows http/)
   await refusedAs('address_refused', false, net.request(get('http://public.example/')))
   await refusedAs('address_refused', false, net.request(get('http://1.1.1.1/')))
 })

@@ -132,7 +132,11 @@ function checkedUrl(text: string): URL {
 function wayFor(url: URL, allowPrivateNetwork: boolean): Way {
   if (url.protocol === 'https:') return allowPrivateNetwork ? 'anywhere' : 'public'
   if (allowPrivateNetwork) return 'private'
-  throw new NetError('invalid_url', `${url.host} must be reached by https`, false)
+  throw new NetError(
+    'invalid_url',
+    `${url.host} must be reached by https (allow_private_network allows http, to private and loopback addresses)`,
+    false,
+  )
 }
 
 interface Limits {
