@@ -70,6 +70,18 @@ describe('latchstring', { concurrency: 4 }, () => {
     assert.ok(!existsSync(join(folder, 'data')))
   })
 
+  test('another master key than the one that everything is sealed under opens nothing, and the message says what to do', async (t) => {
+    const here = shell(t)
+    assert.equal((await here.run('apps', 'list')).code, 0)
+    const there = shell(t, { LATCHSTRING_DATABASE_URL: `sqlite:${join(here.folder, 'data', 'latchstring.db')}` })
+    const { code, stdout, stderr } = await there.run('apps', 'list')
+    assert.deepEqual([code, stdout], [1, ''])
+    assert.match(
+      stderr,
+      /^latchstring: .* needs the master key \w{16}, .*; LATCHSTRING_MASTER_KEY, or its file, must have the key/,
+    )
+  })
+
   test('all mistakes of the configuration are told at once, by the name under which they were made', async (t) => {
     const { run } = shell(t, { LATCHSTRING_PUBLIC_URL: 'http://connect.example.com', LATCHSTRING_PROT: '1' })
     const { code, stderr } = await run('serve', '--port', 'many')

@@ -143,7 +143,7 @@ test('a missing master key is named, with those that are here', async () => {
   const here = createSeal({ masterKeys: parseMasterKeys(`${first} ${second}`) })
   assert.throws(() => here.load(ROW, dataKey), {
     ...DENIED,
-    message: `the data key of connections session-1 needs the master key ${lostId}, and only these are here: ${firstId}, ${secondId}`,
+    message: `the data key of connections session-1 needs the master key ${lostId}, and only these are here: ${firstId}, ${secondId}; LATCHSTRING_MASTER_KEY, or its file, must have the key that was in it when this was stored`,
   })
 })
 

@@ -87,7 +87,11 @@ export function unwrap({ all }: Keyring, row: Row, wrapped: Uint8Array): Unwrapp
   const master = all.find(({ id, format }) => id === keyId && format === wrapped[0])
   if (!master) {
     const present = all.map(({ id }) => id).join(', ')
-    throw new BrokerError('INTEGRITY_FAILURE', `${whose} needs the master key ${keyId}, and only these are here: ${present}`)
+    const remedy = 'LATCHSTRING_MASTER_KEY, or its file, must have the key that was in it when this was stored'
+    throw new BrokerError(
+      'INTEGRITY_FAILURE',
+      `${whose} needs the master key ${keyId}, and only these are here: ${present}; ${remedy}`,
+    )
   }
   const failure = (cause: unknown): BrokerError =>
     cause instanceof BrokerError
