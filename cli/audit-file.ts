@@ -5,6 +5,7 @@ import { createInterface } from 'node:readline'
 import type { Checkpoint, Evidence } from '../src/core/checkpoint.ts'
 import type { Owner } from '../src/core/connection.ts'
 import type { Standing, Stretch } from '../src/core/evidence.ts'
+import { UsageError } from './failure.ts'
 
 type Line =
   | { readonly type: 'key'; readonly public_key: Readonly<Record<string, string>> }
@@ -54,7 +55,9 @@ export async function readExport(
   path: string,
 ): Promise<{ publicKey: Readonly<Record<string, string>>; stretches: AsyncGenerator<Stretch> }> {
   const lines = readLines(path)
-  const { value: first } = await lines.next()
+  const { value: first } = await lines.next().catch((error: NodeJS.ErrnoException) => {
+    throw error.syscall === undefined ? error : new UsageError(`${path} cannot be read (${error.code})`)
+  })
   if (first?.type !== 'key') throw noKey(path)
   return { publicKey: first.public_key, stretches: stretchesIn(lines) }
 }

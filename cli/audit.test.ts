@@ -64,8 +64,8 @@ describe('the audit at the command line', { concurrency: 3 }, () => {
     const [bare, keyless] = await Promise.all(['bare.ndjson', 'keyless.ndjson'].map((name) => elsewhere(name)))
     assert.match(bare?.stderr ?? '', /bare\.ndjson, line 2: it is no line of an export\n$/)
     assert.match(keyless?.stderr ?? '', /keyless\.ndjson is no export: its first line is no key\n$/)
-    assert.match(nothing?.stderr ?? '', /^latchstring: .*nothing\.ndjson/)
-    assert.deepEqual([torn?.code, nothing?.code], [1, 1])
+    assert.match(nothing?.stderr ?? '', /^latchstring: .*nothing\.ndjson cannot be read \(ENOENT\)\n$/)
+    assert.deepEqual([torn?.code, nothing?.code], [1, 2], '1 says that something is wrong with what was read')
 
     const db = new DatabaseSync(join(here.folder, 'data', 'latchstring.db'))
     db.exec('delete from history where seq = 2')
@@ -75,10 +75,11 @@ describe('the audit at the command line', { concurrency: 3 }, () => {
     assert.deepEqual([problem?.kind, problem?.seq], ['deleted', 2])
     db.exec('delete from history; delete from checkpoints')
     db.close()
-    const [emptied, anchored, wrong] = await Promise.all([
+    const [emptied, anchored, wrong, mistyped] = await Promise.all([
       here.run('audit', 'verify'),
       here.run('audit', 'verify', '--anchor', head.stdout.trim()),
       here.run('audit', 'verify', '--anchor', 'e30.e30.e30'),
+      here.run('audit', 'verify', '--anchor', 'haed.jws'),
     ])
     assert.deepEqual(
       [emptied.code, emptied.stderr],
@@ -88,6 +89,10 @@ describe('the audit at the command line', { concurrency: 3 }, () => {
     assert.deepEqual(
       [wrong.code, wrong.stderr],
       [2, 'latchstring: the anchor was not signed by this installation, or was altered\n'],
+    )
+    assert.deepEqual(
+      [mistyped.code, mistyped.stderr],
+      [2, 'latchstring: --anchor is neither a file that can be read nor what audit head printed: haed.jws\n'],
     )
   })
 

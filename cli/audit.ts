@@ -1,6 +1,6 @@
 /** `latchstring audit`: who did what, and whether anybody has altered it. */
 
-import { existsSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { type Command, Option } from 'commander'
 import type { AuditItem } from '../sdk/src/wire.ts'
 import { FACT_ACTIONS, listAudit, type Place } from '../src/core/audit.ts'
@@ -11,7 +11,7 @@ import { DEFAULT_TENANT } from '../src/core/setup.ts'
 import { type Verdict, verifyHistory } from '../src/core/verify.ts'
 import { linesOf, noKey, readExport } from './audit-file.ts'
 import { countOf } from './count.ts'
-import { FAILED } from './failure.ts'
+import { FAILED, UsageError } from './failure.ts'
 import { withExamples } from './help.ts'
 import { asOperator, type TenantOptions, withTenant } from './operator.ts'
 import { print, printJson, remark, table } from './terminal.ts'
@@ -158,7 +158,13 @@ async function verifyFile(file: string, options: Parameters<typeof verifyHistory
 
 /** A head as it was printed, or the file that it is in. */
 function textOf(given: string): string {
-  return existsSync(given) ? readFileSync(given, 'utf8') : given
+  try {
+    return readFileSync(given, 'utf8')
+  } catch {
+    // Taken for a head that does not verify, a mistyped name would be an alarm.
+    if (Buffer.from(given, 'base64url').toString().startsWith('{')) return given
+    throw new UsageError(`--anchor is neither a file that can be read nor what audit head printed: ${given}`)
+  }
 }
 
 function tellProgress(): (facts: number) => void {
