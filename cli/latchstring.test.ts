@@ -1,11 +1,13 @@
 /** The command line as a whole: what it explains, and how it refuses. */
 
 import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
+import { promisify } from 'node:util'
 import type { Command } from 'commander'
 import manifest from '../package.json' with { type: 'json' }
 import { VARIABLES } from '../src/config.ts'
@@ -113,6 +115,19 @@ describe('latchstring', { concurrency: 4 }, () => {
     }
   })
 
+  test('a result that cannot be written is told of; one that nobody reads any more is not', async (t) => {
+    const here = shell(t)
+    const bin = join(import.meta.dirname, 'latchstring.ts')
+    const piped = (into: string) => {
+      const command = `"${process.execPath}" --disable-warning=ExperimentalWarning "${bin}" --help ${into}`
+      return promisify(execFile)('sh', ['-c', command], { cwd: here.folder }).catch((error: unknown) => error)
+    }
+    const [full, closed] = await Promise.all([piped('> /dev/full'), piped('| true')])
+    const told = 'latchstring: what was asked for cannot be written to standard output (ENOSPC)\n'
+    assert.deepEqual(pick(full), { code: 1, stderr: told })
+    assert.deepEqual(pick(closed), { code: 0, stderr: '' })
+  })
+
   test('whatever is thrown becomes a sentence', () => {
     for (const thrown of [
       new TypeError('x is not a function'),
@@ -127,6 +142,11 @@ describe('latchstring', { concurrency: 4 }, () => {
     }
   })
 })
+
+function pick(ended: unknown): { code: unknown; stderr: unknown } {
+  const { code = 0, stderr } = ended as { code?: unknown; stderr?: unknown }
+  return { code, stderr }
+}
 
 function everyCommand(command: Command): Command[] {
   return [command, ...command.commands.flatMap(everyCommand)]

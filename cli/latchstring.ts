@@ -1,12 +1,15 @@
 /** The command line: runs the command it is given, and ends with a sentence and an exit code. */
 
 import { CommanderError } from 'commander'
-import { failureOf, WRONG_USAGE } from './failure.ts'
+import { FAILED, failureOf, WRONG_USAGE } from './failure.ts'
 import { createProgram } from './program.ts'
 import { outliveStandardError, remark } from './terminal.ts'
 
 // `latchstring … | head` has seen enough.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1))
+process.stdout.on('error', ({ code }: NodeJS.ErrnoException) => {
+  if (code !== 'EPIPE') remark(`latchstring: what was asked for cannot be written to standard output (${code})`)
+  process.exit(code === 'EPIPE' ? 0 : FAILED)
+})
 outliveStandardError()
 
 try {
