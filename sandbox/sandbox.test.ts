@@ -129,11 +129,12 @@ test('serve explains itself, and what is wrong with its arguments', async () => 
 })
 
 test('on its own it prints one line, serves, and stops when told to', async (t) => {
-  const child = spawn(process.execPath, [join(import.meta.dirname, 'serve.ts'), '--port', '0'], {
+  const launcher = join(import.meta.dirname, '..', 'scripts', 'run.mjs')
+  const child = spawn(process.execPath, [launcher, join(import.meta.dirname, 'serve.ts'), '--port', '0'], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   t.after(() => child.kill('SIGKILL'))
-  const [line] = (await once(child.stdout.setEncoding('utf8'), 'data')) as [string]
+  const [line = ''] = (await Promise.race([once(child.stdout.setEncoding('utf8'), 'data'), once(child, 'exit')])) as [string?]
   const [, url] = /^sandbox listening on (http:\/\/127\.0\.0\.1:\d+)\n$/.exec(line) ?? []
   assert.ok(url, line)
   assert.equal((await fetch(`${url}/.well-known/openid-configuration`)).status, 200)

@@ -1,4 +1,4 @@
-/** `node sandbox/serve.ts --port 4999`: a sandbox on its own, until it is told to stop. */
+/** `node scripts/run.mjs sandbox/serve.ts --port 4999`: a sandbox on its own, until it is told to stop. */
 
 import { parseArgs } from 'node:util'
 import { CLIENTS, type Sandbox, startSandbox } from './sandbox.ts'
@@ -66,7 +66,8 @@ function valueOf(name: keyof Switches, text: string): unknown {
   return candidates.find((value) => value !== undefined && RULES[name].allows(value)) ?? text
 }
 
-if (import.meta.main) {
+// Not `import.meta.main`: behind the launcher this file is imported, and Node 22 does not have it.
+if (process.argv[1] === import.meta.filename) {
   try {
     const sandbox = await serve(process.argv.slice(2), console.log)
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void sandbox?.close())
