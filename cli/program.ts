@@ -10,6 +10,7 @@ import { addBench } from './bench.ts'
 import { addCallers } from './callers.ts'
 import { addConnections } from './connections.ts'
 import { addDemo } from './demo.ts'
+import { addDoctor } from './doctor.ts'
 import { addEvents } from './events.ts'
 import { withExamples, withVariables } from './help.ts'
 import { addIncident } from './incident.ts'
@@ -43,6 +44,7 @@ export function createProgram(): Command {
     addServe,
     addDemo,
     addApply,
+    addDoctor,
     addProviders,
     addApps,
     addConnections,
