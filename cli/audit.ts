@@ -106,7 +106,8 @@ function addHead(audit: Command): void {
       printJson({ head: signature, number, seq, timestamp: new Date(at).toISOString(), hash, public_key: publicKey })
     })
   withExamples(command, {
-    'latchstring audit head > /mnt/elsewhere/head.jws': 'once an hour, where the broker cannot write twice',
+    'latchstring audit head > /mnt/elsewhere/$(date -u +%Y%m%dT%H).jws':
+      'once an hour; the older ones stay, or a cut shows nowhere',
   })
 }
 
