@@ -6,6 +6,8 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { stringify } from 'yaml'
 import { startSandbox } from '../sandbox/sandbox.ts'
 import { type CallerAnswer, ConnectedAppsApi, type ConnectionItem, type EventItem, type WebhookAnswer } from '../sdk/src/sdk.ts'
+import { untilDone } from '../test/until-done.ts'
+import { startWebhookReceiver } from '../test/webhook-receiver.ts'
 import { type Shell, shell } from './shell.ts'
 
 describe('beside a running server', { concurrency: 3 }, () => {
@@ -75,6 +77,16 @@ describe('beside a running server', { concurrency: 3 }, () => {
     assert.deepEqual([again.code, again.stdout, again.stderr], [0, '2 events are sent again\n', ''])
     assert.deepEqual(await here.json('webhooks', 'dead', made.id), { deliveries: [], more: false })
     assert.match((await here.run('webhooks', 'list')).stdout, /^ID +URL .*\n\S+ +http:\/\/127\.0\.0\.1:9\/ +all +allowed /)
+    const [gone, taken] = await Promise.all([
+      here.run('webhooks', 'test', made.id),
+      untilDone(t, startWebhookReceiver()).then(async (receiver) => {
+        const { id } = await here.json<WebhookAnswer>('webhooks', 'create', receiver.url, '--allow-private-network')
+        const answer = await here.json('webhooks', 'test', id)
+        return { answer, types: receiver.received.map(({ type }) => type) }
+      }),
+    ])
+    assert.deepEqual([gone.code, gone.stdout], [1, `${made.id} did not take it: unreachable\n`])
+    assert.deepEqual(taken, { answer: { delivered: true, reason: null }, types: ['webhook.test'] })
     assert.equal((await here.run('webhooks', 'remove', made.id, '--yes')).stdout, `removed the webhook ${made.id}\n`)
 
     const shown = await here.run('connections', 'show', session)

@@ -9,10 +9,12 @@ import {
   listWebhooks,
   removeWebhook,
   rotateWebhook,
+  testWebhook,
   type WithSecret,
 } from '../src/core/webhooks.ts'
 import { type ConfirmOptions, confirmed } from './confirm.ts'
 import { countOf } from './count.ts'
+import { FAILED } from './failure.ts'
 import { withExamples } from './help.ts'
 import { asOperator, type TenantOptions, withTenant } from './operator.ts'
 import { print, printJson, remark, table } from './terminal.ts'
@@ -32,6 +34,7 @@ export function addWebhooks(program: Command): void {
   })
   addList(webhooks)
   addCreate(webhooks)
+  addTest(webhooks)
   addRotate(webhooks)
   addDead(webhooks)
   addRemove(webhooks)
@@ -80,6 +83,23 @@ function addCreate(webhooks: Command): void {
     'latchstring webhooks create https://app.example.com/hooks --type connection.broken': '',
     'latchstring webhooks create http://app.internal:8080/hooks --allow-private-network': 'inside',
   })
+}
+
+function addTest(webhooks: Command): void {
+  const command = withTenant(
+    webhooks
+      .command('test <webhook_id>')
+      .description('send one a message of its own type at once; ends with 1 if it is not taken'),
+  )
+    .option('--json', 'for programs')
+    .action(async (id: string, { json, ...options }: Options) => {
+      const sent = await asOperator(options, (ports, operator) => testWebhook(ports, operator, id))
+      const reason = sent.outcome === 'failed' ? sent.reason : null
+      if (reason !== null) process.exitCode = FAILED
+      if (json) return printJson({ delivered: reason === null, reason })
+      print(reason === null ? `${id} took it` : `${id} did not take it: ${reason}`)
+    })
+  withExamples(command, { 'latchstring webhooks test WEBHOOK_ID': 'whether it can be reached, and verifies what it is sent' })
 }
 
 function addRotate(webhooks: Command): void {
