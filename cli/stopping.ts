@@ -1,23 +1,24 @@
-/** Ending on request: the first SIGINT or SIGTERM asks for it, the second does not ask. */
+/** Ending on request: the first SIGINT, SIGTERM or SIGHUP asks for it, a further one of the first two does not ask. */
 
 import { constants } from 'node:os'
 
-const SIGNALS = ['SIGINT', 'SIGTERM'] as const
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 /** Listens from now on. `atOnce` is done before a second signal ends this process. */
 export function askedToStop(atOnce: () => void = () => {}): Promise<NodeJS.Signals> {
-  return new Promise((asked) => {
-    for (const signal of SIGNALS) {
-      process.once(signal, () => {
-        // As a shell tells of a program that a signal ended.
-        for (const again of SIGNALS) {
-          process.on(again, () => {
-            atOnce()
-            process.exit(128 + constants.signals[again])
-          })
-        }
-        asked(signal)
-      })
+  return new Promise((resolve) => {
+    let asked = false
+    const heard = (signal: (typeof SIGNALS)[number]): void => {
+      if (!asked) {
+        asked = true
+        return resolve(signal)
+      }
+      // A terminal that is closed says so more than once: that is no impatience.
+      if (signal === 'SIGHUP') return
+      atOnce()
+      // As a shell tells of a program that a signal ended.
+      process.exit(128 + constants.signals[signal])
     }
+    for (const signal of SIGNALS) process.on(signal, heard)
   })
 }
