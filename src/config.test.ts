@@ -207,8 +207,14 @@ describe('S-47 the master key', () => {
   })
 
   test('must be readable', () => {
-    assert.match(mistakes({ LATCHSTRING_MASTER_KEY_FILE: join(folder, 'nothing') }).join(), /cannot be read \(ENOENT\)/)
-    assert.match(mistakes({ LATCHSTRING_MASTER_KEY_FILE: folder }).join(), /cannot be read \(EISDIR\)/)
+    assert.match(
+      mistakes({ LATCHSTRING_MASTER_KEY_FILE: join(folder, 'nothing') }).join(),
+      /cannot be read \(ENOENT\); name the one that you have, or make one/,
+    )
+    assert.match(
+      mistakes({ LATCHSTRING_MASTER_KEY_FILE: folder }).join(),
+      /cannot be read \(EISDIR\); name a file that [^;]* can read$/,
+    )
   })
 
   test('does not show when the config is printed', () => {

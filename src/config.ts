@@ -239,15 +239,21 @@ function masterKeysOf(value: string | undefined, file: string | undefined, mista
     mistakes.push('LATCHSTRING_MASTER_KEY and LATCHSTRING_MASTER_KEY_FILE are both set; set one')
   if (value !== undefined) return new Secret(value)
   if (file === undefined) {
-    mistakes.push(`LATCHSTRING_MASTER_KEY is not set, and nothing is ever stored unsealed: ${HOW_TO_MAKE}`)
+    mistakes.push(
+      `LATCHSTRING_MASTER_KEY is not set, and nothing is ever stored unsealed: set the one that you have, or ${HOW_TO_MAKE}`,
+    )
     return new Secret('')
   }
   try {
     return new Secret(readFileSync(file, 'utf8'))
   } catch (error) {
-    mistakes.push(
-      `LATCHSTRING_MASTER_KEY_FILE cannot be read (${(error as NodeJS.ErrnoException).code ?? 'unknown error'}); ${HOW_TO_MAKE}`,
-    )
+    const { code = 'unknown error' } = error as NodeJS.ErrnoException
+    // Whoever has a key must not be told to make another one.
+    const remedy =
+      code === 'ENOENT'
+        ? `name the one that you have, or ${HOW_TO_MAKE}`
+        : 'name a file that the user that runs Latchstring can read'
+    mistakes.push(`LATCHSTRING_MASTER_KEY_FILE cannot be read (${code}); ${remedy}`)
     return new Secret('')
   }
 }
