@@ -7,6 +7,7 @@ import { SCOPES } from '../src/core/caller.ts'
 import { BrokerError } from '../src/core/errors.ts'
 import { listCallers, removeCaller, setCallerDisabled } from '../src/core/manage.ts'
 import { type ConfirmOptions, confirmed } from './confirm.ts'
+import { UsageError } from './failure.ts'
 import { withExamples } from './help.ts'
 import { asOperator, type TenantOptions, withTenant } from './operator.ts'
 import { print, printJson, table } from './terminal.ts'
@@ -102,7 +103,7 @@ function addCreate(callers: Command): void {
         ...(rateLimit !== undefined && { rate_limit: rateLimit }),
       }
       const { item, secret } = await asOperator(options, async (ports, operator) => {
-        const wanted = await ports.checkCaller(definition)
+        const wanted = await ports.checkCaller(definition).catch(ofCommand)
         if (await ports.registry.caller(clientId)) throw new BrokerError('CONFLICT', `there is a caller ${clientId} already`)
         const { generated } = await apply(ports, operator.name, { providers: [], apps: [], callers: [wanted] })
         const { callerItem } = await import('../src/http/items.ts')
@@ -119,6 +120,11 @@ function addCreate(callers: Command): void {
       'one app, from there only',
     'latchstring callers create console --scope read:connections --owner ops@example.com --expires 2027-06-01': '',
   })
+}
+
+/** There is no body here that something could be wrong with. */
+function ofCommand(error: unknown): never {
+  throw error instanceof BrokerError ? new UsageError(error.message.replaceAll(/^body: /gm, '')) : error
 }
 
 /** The only time that it can be seen: only its hash is kept. */

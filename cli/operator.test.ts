@@ -115,7 +115,7 @@ describe('without a server', { concurrency: 3 }, () => {
     ])
     assert.deepEqual([again.code, again.stderr], [1, 'latchstring: there is a caller backend already\n'])
     assert.equal(endless.code, 2)
-    assert.match(endless.stderr, /expires: is missing/)
+    assert.match(endless.stderr, /^latchstring: expires: is missing: /)
     assert.match(
       listed.stdout,
       /^CLIENT_ID +STATE +OWNER +EXPIRES +LAST USED +PINS +SCOPES\nbackend +enabled +ops +- +never +- +read:connected_apps create:connected_apps\n$/,
