@@ -18,7 +18,9 @@ interface Options {
 export function addApply(program: Command): void {
   const command = program
     .command('apply')
-    .description('make providers, apps and callers as a file says; all of it or nothing, and twice is fine')
+    .description(
+      'make providers, apps and callers as a file says; all of it or nothing, and twice is fine; what is not in it stays as it is',
+    )
     .option('-f, --file <file>', 'latchstring.yaml; the one of LATCHSTRING_CONFIG when left out')
     .option('--dry-run', 'only tell what would change')
     .option('--allow-host-change <provider...>', 'the connections of these may be sent to the new hosts that the file names')
