@@ -72,6 +72,16 @@ describe('latchstring', { concurrency: 4 }, () => {
     assert.ok(!existsSync(join(folder, 'data')))
   })
 
+  test('a database that was not there is told of, and one that was is not', async (t) => {
+    const here = shell(t)
+    const first = await here.run('connections', 'list')
+    assert.match(
+      first.stderr,
+      /^There was no database \/.*\/data\/latchstring\.db: a new one is made\. LATCHSTRING_DATABASE_URL /,
+    )
+    assert.deepEqual([first.code, (await here.run('connections', 'list')).stderr], [0, ''])
+  })
+
   test('another master key than the one that everything is sealed under opens nothing, and the message says what to do', async (t) => {
     const here = shell(t)
     assert.equal((await here.run('apps', 'list')).code, 0)

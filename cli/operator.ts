@@ -1,11 +1,14 @@
 /** Works on the store as its operator: no running server is needed, and one that runs notices within a second. */
 
+import { existsSync } from 'node:fs'
+import { resolve } from 'node:path'
 import type { Command } from 'commander'
-import { readConfig } from '../src/config.ts'
+import { type Config, readConfig } from '../src/config.ts'
 import { type Caller, SCOPES } from '../src/core/caller.ts'
 import type { Ports } from '../src/core/ports.ts'
 import { DEFAULT_TENANT } from '../src/core/setup.ts'
 import type { Broker } from '../src/main.ts'
+import { remark } from './terminal.ts'
 
 /** What the history calls whoever runs the commands. */
 export const OPERATOR = 'operator'
@@ -26,6 +29,7 @@ export async function asOperator<T>({ tenant }: TenantOptions, work: (ports: Por
 /** For what belongs to no tenant. */
 export async function withBroker<T>(work: (broker: Broker) => Promise<T>): Promise<T> {
   const config = readConfig()
+  tellOfNewDatabase(config)
   // Loaded here and not above, so that --help does not wait for it.
   const { openBroker } = await import('../src/main.ts')
   const broker = await openBroker(config)
@@ -34,4 +38,10 @@ export async function withBroker<T>(work: (broker: Broker) => Promise<T>): Promi
   } finally {
     await broker.close()
   }
+}
+
+/** In another folder than the server's a relative path is another database, and an empty one looks like an answer. */
+function tellOfNewDatabase({ database }: Config): void {
+  if (database.kind !== 'sqlite' || existsSync(database.path)) return
+  remark(`There was no database ${resolve(database.path)}: a new one is made. LATCHSTRING_DATABASE_URL names another.`)
 }
