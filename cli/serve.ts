@@ -107,7 +107,7 @@ async function begun<T>(broker: Broker, begin: () => Promise<T>): Promise<T> {
   }
 }
 
-/** On standard error, so that standard output stays the one line; not in the log, which is kept and sent around. */
+/** On standard error, so that standard output stays the one line; no line of the log, but whoever keeps the stream keeps it as well. */
 function tellSecrets(applied: Applied | null): void {
   for (const [clientId, secret] of applied?.generated ?? []) remark(secretOnce(clientId, secret.reveal()))
 }
