@@ -118,7 +118,8 @@ export class Primary {
       this.#running.delete(running)
       this.#left = left([this.#left, running.counts])
       const reason = signal ?? `exit code ${code}`
-      if (this.#stopping) this.#endedBadly ||= code !== 0
+      // One that did not serve yet leaves nothing unfinished, whatever ended it.
+      if (this.#stopping) this.#endedBadly ||= code !== 0 && running.servesSince !== null
       else if (this.#started || running.servesSince !== null) this.#replace(running, reason, failures)
       begun.reject(new Error(`a worker could not start: ${reason}`))
       ended.resolve()

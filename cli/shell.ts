@@ -20,6 +20,7 @@ export interface Running {
   waitFor(pattern: RegExp): Promise<RegExpExecArray>
   /** The same for standard error. */
   waitForLog(pattern: RegExp): Promise<RegExpExecArray>
+  readonly pid: number
   signal(signal: NodeJS.Signals): void
   /** Whoever reads its log ends; the file that it goes to is on a full disk. */
   deafen(): void
@@ -101,6 +102,7 @@ function running(child: ChildProcess): Running {
   return {
     said,
     ended,
+    pid: child.pid ?? Number.NaN,
     signal: (signal) => void child.kill(signal),
     deafen: () => void child.stderr?.destroy(),
     waitFor: (pattern) => saying('stdout', pattern),

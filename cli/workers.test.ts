@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { createHash, generateKeyPairSync, randomUUID } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import { SignJWT } from 'jose'
@@ -63,6 +64,12 @@ async function expired({ sandbox, api }: Serving): Promise<string> {
   sandbox.control.set({ access_token_lifetime: 3600 })
   while (Date.now() <= since + 1000) await pause(20)
   return body.session_id
+}
+
+/** As Linux tells it; of a process that is gone, none. */
+async function childrenOf(pid: number): Promise<number[]> {
+  const text = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8').catch(() => '')
+  return text.split(' ').filter(Boolean).map(Number)
 }
 
 /** Over a connection of its own, so that the next worker answers. */
@@ -254,6 +261,16 @@ describe('two workers', { concurrency: 2 }, () => {
     assert.equal((await server.ended).code, 143)
     assert.equal(await answer, 'cut off')
     await gone(workersOf(server))
+  })
+
+  test('told to stop with all its workers while they start, as a terminal or a service manager does, it ends well', async (t) => {
+    const server = shell(t).start('serve', '--workers', '2')
+    let [workers, over]: [number[], boolean] = [[], false]
+    void server.ended.then(() => (over = true))
+    while (workers.length < 2 && !over) workers = await childrenOf(server.pid)
+    for (const pid of [server.pid, ...workers]) process.kill(pid, 'SIGTERM')
+    const { code, stdout, stderr } = await server.ended
+    assert.deepEqual([code, stdout, /did not end/.test(stderr)], [0, '', false])
   })
 
   test('a worker that a signal ends is replaced, too', async (t) => {
