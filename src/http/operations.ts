@@ -17,6 +17,9 @@ export interface Meter {
   show(): Promise<{ contentType: string; text: string }>
 }
 
+/** Asked by whoever watches the process, at whatever address it has. */
+export const WATCHED_PATHS = ['/healthz', '/readyz', '/metrics'] as const
+
 /** Load balancers and monitors often ask for the head alone. */
 const AND_HEAD = { exposeHeadRoute: true }
 

@@ -17,21 +17,20 @@ import { hangUpOnClose } from './hang-up.ts'
 import { hostCheck } from './host.ts'
 import { type Identify, identifier, limited } from './identify.ts'
 import { oauth2Token } from './oauth2-token.ts'
-import { type Meter, operations, type Readiness } from './operations.ts'
+import { type Meter, operations, type Readiness, WATCHED_PATHS } from './operations.ts'
 import { notFoundPage } from './pages.ts'
 import { RateLimit } from './rate-limit.ts'
 import { asBrokerError, errorBody, STATUS, sendError, sendJson, sendTokenError } from './reply.ts'
 import { ROUTES, type Route } from './routes.ts'
 import { isStorable, NoBody, STORABLE } from './schemas.ts'
-import { wellKnown } from './well-known.ts'
+import { PUBLISHED_PATHS, wellKnown } from './well-known.ts'
 
 const TOKEN_ENDPOINT = '/oauth2/token'
 const BODY_BYTES_MAX = 64 * 1024
 const URL_LENGTH_MAX = 8 * 1024
 const HEADER_BYTES_MAX = 16 * 1024
 const HEADERS_WITHIN_MS = 15_000
-/** Asked by whoever watches the process, at whatever address it has. */
-const WATCHED = new Set(['/healthz', '/readyz', '/metrics'])
+const WATCHED = new Set<string>(WATCHED_PATHS)
 
 declare module 'fastify' {
   // Plain properties: the framework's own setters look their names up each time.
@@ -146,7 +145,8 @@ export async function createServer(ports: Ports, options: ServerOptions): Promis
     rest.post(TOKEN_ENDPOINT, oauth2Token(ports, options, failed))
     await rest.register(cookie)
     connectPages(rest, ports, failed)
-    refuseOtherMethods(rest, [...ROUTES, ...PAGE_ROUTES, { method: 'POST', path: TOKEN_ENDPOINT }])
+    const read = [...WATCHED_PATHS, ...PUBLISHED_PATHS].flatMap((path) => ['GET', 'HEAD'].map((method) => ({ method, path })))
+    refuseOtherMethods(rest, [...ROUTES, ...PAGE_ROUTES, ...read, { method: 'POST', path: TOKEN_ENDPOINT }])
   })
   return app
 }

@@ -8,11 +8,15 @@ import type { CallerTokens } from './caller-token.ts'
 import { PROOF_ALGORITHMS } from './dpop.ts'
 import { sendJson } from './reply.ts'
 
+const KEY_SET_PATHS = ['/.well-known/jwks', '/.well-known/jwks.json'] as const
+const DISCOVERY_PATH = '/.well-known/openid-configuration'
+export const PUBLISHED_PATHS = [...KEY_SET_PATHS, DISCOVERY_PATH] as const
+
 /** Anybody may read these, and whether they are there too. */
 const AND_HEAD = { exposeHeadRoute: true }
 
 export function wellKnown(app: FastifyInstance, { publicUrl }: Ports, tokens: CallerTokens): void {
-  for (const path of ['/.well-known/jwks', '/.well-known/jwks.json'])
+  for (const path of KEY_SET_PATHS)
     app.get(path, AND_HEAD, async (_request, reply) => sendJson(reply, 200, { keys: await keySetOf(tokens) }))
 
   const discovery = {
@@ -27,7 +31,7 @@ export function wellKnown(app: FastifyInstance, { publicUrl }: Ports, tokens: Ca
     scopes_supported: SCOPES,
     dpop_signing_alg_values_supported: PROOF_ALGORITHMS,
   }
-  app.get('/.well-known/openid-configuration', AND_HEAD, async (_request, reply) => sendJson(reply, 200, discovery))
+  app.get(DISCOVERY_PATH, AND_HEAD, async (_request, reply) => sendJson(reply, 200, discovery))
 }
 
 /** The newest first: it is the one that is asked for most, or soon will be. */

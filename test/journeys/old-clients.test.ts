@@ -110,6 +110,10 @@ test('a wrong method is answered with JSON and says what is right, with or witho
       ['GET', REVOKE, 'POST'],
       ['PATCH', REVOKE, 'POST'],
       ['GET', '/oauth2/token', 'POST'],
+      ['POST', '/healthz', 'GET, HEAD'],
+      ['DELETE', '/metrics', 'GET, HEAD'],
+      ['POST', '/.well-known/jwks', 'GET, HEAD'],
+      ['PUT', '/.well-known/openid-configuration', 'GET, HEAD'],
     ] as const) {
       const answer = await raw(method, path, { ...headers, 'content-type': 'application/json' })
       assert.equal(answer.status, 405, `${method} ${path}`)
