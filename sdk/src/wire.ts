@@ -501,7 +501,8 @@ export interface AppRequest {
   /** PKCS #8 PEM or a JWK, for `client_auth: private_key_jwt`. */
   readonly private_key?: string
   readonly scopes?: readonly string[]
-  readonly callback_url?: string
+  /** null, as it is read where there is none, is as good as leaving it out. */
+  readonly callback_url?: string | null
   readonly allowed_callback_urls?: readonly string[]
   /** Left out: `confirm`. */
   readonly user_binding?: UserBinding
@@ -517,8 +518,8 @@ export interface AppRequest {
   readonly required_scopes?: readonly string[]
   /** The provider sends browsers to the plain `/connected_apps/callback`. */
   readonly shared_redirect_uri?: boolean
-  /** `180d`: connections that nobody was handed a token of for so long are revoked. Left out: none are. */
-  readonly revoke_when_unused?: string
+  /** `180d`: connections that nobody was handed a token of for so long are revoked. Left out, or null: none are. */
+  readonly revoke_when_unused?: string | null
 }
 
 /** A service that can be connected. */

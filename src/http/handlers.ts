@@ -298,7 +298,9 @@ export async function postApp(
   { body }: Input<unknown, Static<typeof schemas.AppBody>>,
 ): Promise<wire.AppItem> {
   await allow(ports, caller, 'write:apps', body.key_code_ref, { app: body.key_code_ref })
-  await setApp(ports, caller, await ports.checkApp({ ...body, tenant: caller.tenant }))
+  // What is read as null, because there is none, may be written back.
+  const given = Object.fromEntries(Object.entries(body).filter(([, value]) => value !== null))
+  await setApp(ports, caller, await ports.checkApp({ ...given, tenant: caller.tenant }))
   return appItem(ports, await readApp(ports, { ...caller, scopes: new Set(['read:apps']) }, body.key_code_ref))
 }
 

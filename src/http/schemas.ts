@@ -86,7 +86,9 @@ export const CompleteBody = Type.Object(
 )
 
 export const PageQuery = {
-  page_size: Type.Optional(Type.String({ pattern: '^[1-9][0-9]{0,2}$', description: 'At most 500; 50 when left out.' })),
+  page_size: Type.Optional(
+    Type.String({ pattern: '^[1-9][0-9]{0,5}$', description: 'More than 500 are 500; 50 when left out.' }),
+  ),
   next_token: Type.Optional(Type.String({ maxLength: 200, description: 'As the page before answered it.' })),
 }
 
@@ -192,7 +194,7 @@ export const AppBody = Type.Object(
       Type.String({ minLength: 1, maxLength: 16384, description: 'PKCS #8 PEM or a JWK, for private_key_jwt.' }),
     ),
     scopes: Type.Optional(Type.Array(Type.String({ maxLength: ID_MAX }), { maxItems: 200 })),
-    callback_url: Type.Optional(Type.String({ maxLength: URL_MAX })),
+    callback_url: Type.Optional(nullable(Type.String({ maxLength: URL_MAX }))),
     allowed_callback_urls: Type.Optional(Type.Array(Type.String({ maxLength: URL_MAX }), { maxItems: 100 })),
     user_binding: Type.Optional(
       Type.Union([Type.Literal('none'), Type.Literal('confirm'), Type.Literal('callback'), Type.Literal('complete')]),
@@ -204,7 +206,12 @@ export const AppBody = Type.Object(
     required_scopes: Type.Optional(Type.Array(Type.String({ maxLength: ID_MAX }), { maxItems: 200 })),
     shared_redirect_uri: Type.Optional(Type.Boolean()),
     revoke_when_unused: Type.Optional(
-      Type.String({ maxLength: 5, description: 'How many days without a hand-out end a connection: 180d. Left out: none do.' }),
+      nullable(
+        Type.String({
+          maxLength: 5,
+          description: 'How many days without a hand-out end a connection: 180d. Left out, or null: none do.',
+        }),
+      ),
     ),
   },
   strict,

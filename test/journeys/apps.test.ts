@@ -49,3 +49,27 @@ test('an app is read as it was written, and written back with one thing changed 
   assert.equal((await world.ask('POST', '/api/v1/apps', { json: { ...changed, ...secret } })).status, 200)
   assert.equal((await world.toldLast())?.reason, 'updated name user_binding callback')
 })
+
+test('what an app does not have is read as null, and may be written so', async (t) => {
+  const world = await startWorld({ store: 'sqlite' })
+  t.after(() => world[Symbol.asyncDispose]())
+  const [first] = (await world.ask('GET', '/api/v1/apps')).body['apps'] as Record<string, unknown>[]
+  const plain = {
+    key_code_ref: 'plain',
+    provider: first?.['provider'],
+    client_id: 'sandbox-app',
+    client_secret: 'sandbox-secret',
+  }
+  assert.equal((await world.ask('POST', '/api/v1/apps', { json: plain })).status, 200)
+  const {
+    tenant: _t,
+    redirect_uri: _r,
+    created_at: _c,
+    updated_at: _u,
+    ...read
+  } = (await world.ask('GET', '/api/v1/apps/plain')).body
+  assert.deepEqual([read['callback_url'], read['revoke_when_unused']], [null, null])
+  const again = await world.ask('POST', '/api/v1/apps', { json: { ...read, client_secret: 'sandbox-secret' } })
+  assert.equal(again.status, 200, again.text)
+  assert.deepEqual([again.body['callback_url'], again.body['revoke_when_unused']], [null, null])
+})
