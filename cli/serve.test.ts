@@ -72,6 +72,18 @@ describe('latchstring serve', { concurrency: 4 }, () => {
       await assert.rejects(fetch(`${address}/healthz`))
     })
 
+  for (const workers of ['1', '2']) {
+    test(`F-48 two signals at once are one, as where a launcher passes on what everybody was sent: --workers ${workers}`, async (t) => {
+      const server = shell(t).start('serve', '--workers', workers)
+      await server.waitFor(/listening on/)
+      server.signal('SIGTERM')
+      server.signal('SIGINT')
+      const { code, stderr } = await server.ended
+      assert.equal(code, 0)
+      assert.match(stderr, /"stopped"/)
+    })
+  }
+
   test('who has no patience ends it with a second signal', async (t) => {
     const { sandbox, server, address } = await serving(t)
     const api = new ConnectedAppsApi({ host: address, clientId: 'backend', clientSecret: SECRET })
@@ -83,7 +95,7 @@ describe('latchstring serve', { concurrency: 4 }, () => {
     await sandbox.control.waitFor(({ endpoint }) => endpoint === 'token')
     server.signal('SIGTERM')
     await server.waitForLog(/"stopping"/)
-    server.signal('SIGTERM')
+    server.insist('SIGTERM')
     assert.equal((await server.ended).code, 143)
     assert.equal(await answer, 'cut off')
   })

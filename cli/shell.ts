@@ -22,6 +22,8 @@ export interface Running {
   waitForLog(pattern: RegExp): Promise<RegExpExecArray>
   readonly pid: number
   signal(signal: NodeJS.Signals): void
+  /** As somebody who presses Ctrl-C until it ends. */
+  insist(signal: NodeJS.Signals): void
   /** Whoever reads its log ends; the file that it goes to is on a full disk. */
   deafen(): void
   readonly ended: Promise<Ended>
@@ -104,6 +106,10 @@ function running(child: ChildProcess): Running {
     ended,
     pid: child.pid ?? Number.NaN,
     signal: (signal) => void child.kill(signal),
+    insist(signal) {
+      const pressing = setInterval(() => child.kill(signal), 100)
+      child.once('exit', () => clearInterval(pressing))
+    },
     deafen: () => void child.stderr?.destroy(),
     waitFor: (pattern) => saying('stdout', pattern),
     waitForLog: (pattern) => saying('stderr', pattern),

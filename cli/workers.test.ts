@@ -257,7 +257,7 @@ describe('two workers', { concurrency: 2 }, () => {
     await sandbox.control.waitFor(({ endpoint }) => endpoint === 'refresh')
     server.signal('SIGTERM')
     await server.waitForLog(/"stopping"/)
-    server.signal('SIGTERM')
+    server.insist('SIGTERM')
     assert.equal((await server.ended).code, 143)
     assert.equal(await answer, 'cut off')
     await gone(workersOf(server))
