@@ -18,6 +18,7 @@ import { Pacing } from './core/pacing.ts'
 import type { Journal, Mark, Mode, Net, Ports, RecordStore, Store } from './core/ports.ts'
 import type { Provider } from './core/provider.ts'
 import { Registry } from './core/registry.ts'
+import { giveBackUnbegun } from './core/renew.ts'
 import { lookForRestore, noteLife } from './core/restored.ts'
 import { Secret } from './core/secret.ts'
 import { settleJournal, settleStranded } from './core/settle.ts'
@@ -158,6 +159,7 @@ export async function openBroker(
         await later.stop()
         await flights.landed()
         await settleStranded(ports, true)
+        await giveBackUnbegun(ports).catch(() => {})
         await net.close()
         await keyNet.close()
         await store.close()

@@ -419,6 +419,8 @@ export interface BrokerKey {
 /** What a renewal brought while the store could not take it, sealed as it will stand in the row. */
 export interface JournalEntry {
   readonly claimed: Claimed
+  /** The refresh token that was sent for it, sealed as it stood in the row. */
+  readonly exchanged?: Uint8Array | null
   readonly next: Connection
   readonly facts: readonly Fact[]
 }

@@ -27,6 +27,8 @@ const FAILING_AFTER = 3
 const UNCLEAR_ATTEMPTS_MAX = 5
 const UNCLEAR_MS_MAX = 6 * 3_600_000
 const JUST_NOW_MS = 30_000
+/** No store does later what it was asked for. */
+const UNBEGUN_MS_MAX = 60_000
 
 /** What a token must be besides alive. */
 export interface Wanted {
@@ -96,13 +98,31 @@ async function claimed(ports: Ports, current: Connection, provider: Provider, no
     throw error
   })
   if (!claim) return null
+  const serious = { ...claim, overdue: ports.unbegun.serious(current, claim.overdue) }
   // The store was slow, or this process stood still: the answer could come when another one has asked already.
   if (ports.now() + answerMs > until) {
     ports.unbegun.note(current, now)
+    await givenBack(ports, serious)
     throw new BrokerError('STORE_UNAVAILABLE', 'the store took too long to give a lease', { retryAfterMs: 1000 })
   }
-  ports.unbegun.begun(current, now)
-  return { ...claim, overdue: ports.unbegun.serious(current, claim.overdue) }
+  ports.unbegun.forget(current, now)
+  return serious
+}
+
+/** Nothing was sent under it. To others it would look like the lease of one that died. */
+async function givenBack(ports: Ports, claim: Claim): Promise<void> {
+  const { connection, overdue } = claim
+  await written(ports, claim, { connection: keepingLost(connection, lostBefore(connection, overdue), ports.now()), facts: [] })
+}
+
+/** Gives back what the store may have given us without saying so, while nobody else can take it for lost. */
+export async function giveBackUnbegun(ports: Ports): Promise<void> {
+  for (const { tenant, id, startedAt, earlier } of [...ports.unbegun]) {
+    const connection = await ports.store.connections.find(tenant, id)
+    const stands = connection?.lease?.holder === ports.process && connection.lease.startedAt === startedAt
+    if (connection && stands) await givenBack(ports, { connection, overdue: earlier })
+    if (stands || ports.now() - startedAt > UNBEGUN_MS_MAX) ports.unbegun.forget({ tenant, id }, startedAt)
+  }
 }
 
 /** Once for the app, however many connections it has. */
@@ -179,10 +199,10 @@ async function prepared(ports: Ports, connection: Connection) {
 
 function written(
   ports: Ports,
-  { connection: { tenant, id, lease } }: Claim,
+  { connection: { tenant, id, lease, sealed } }: Claim,
   { connection, facts }: Outcome,
 ): Promise<Connection> {
-  return settle(ports, { claimed: { tenant, id, lease }, next: connection, facts })
+  return settle(ports, { claimed: { tenant, id, lease }, exchanged: sealed?.refreshToken ?? null, next: connection, facts })
 }
 
 interface Outcome {

@@ -92,28 +92,43 @@ async function commit(ports: Ports, entry: JournalEntry, kept: boolean): Promise
 }
 
 /** The row moved on under us: revoked, reconnected, taken over, or written already. What we got must not stay alive behind a connection that is over. */
-async function overtaken(ports: Ports, { next }: JournalEntry): Promise<Connection | null> {
+async function overtaken(ports: Ports, entry: JournalEntry): Promise<Connection | null> {
   const { connections } = ports.store
+  const { next } = entry
   const works = next.health.state === 'connected' && next.health.trouble === null
   for (;;) {
     const current = await connections.find(next.tenant, next.id)
     const isOver = !current || current.health.state === 'revoked'
     if (works && isOver) await takeBackLate(ports, next)
-    if (!current || !works || !(await wasGivenUp(ports, current, next))) return current
+    if (!current || !works || !(await isGivenUp(ports, current, entry))) return current
+    if (current.lease && current.lease.until > ports.now()) {
+      // Writing would take it from whoever has it, and nobody would see what they do under it.
+      await ports.pause(25)
+      continue
+    }
     const recovered = { at: ports.now(), actor: 'broker', action: 'connection.recovered', reason: null } as const
-    if (await connections.save(current, next, [connectionFact(current, recovered)])) return next
+    const facts = current.health.state === 'connected' ? [] : [connectionFact(current, recovered)]
+    if (await connections.save(current, next, facts)) return next
   }
 }
 
 /**
- * Somebody found our lease past its end, could not ask again, and said that the answer was lost: it is here, and nothing else has happened
- * since. Where they could ask, they did, and what we got may be dead for it.
+ * Somebody found our lease past its end and could not ask again. So they said that the answer was lost, or only noted it: here it is, and the
+ * refresh token that it was given for still is the row's. Where they could ask, they did, and what we got may be dead for it.
  */
-async function wasGivenUp(ports: Ports, current: Connection, next: Connection): Promise<boolean> {
-  if (current.health.state !== 'broken' || current.health.reason !== 'rotation_response_lost') return false
-  // Two writes, theirs: the lease that they took, and what they said.
-  if (current.version !== next.version + 2) return false
-  return (await ports.registry.provider(current.provider))?.rotation?.window === 'none'
+async function isGivenUp(
+  ports: Ports,
+  { health, sealed, provider }: Connection,
+  { next, exchanged }: JournalEntry,
+): Promise<boolean> {
+  if (health.state === 'revoked' || (health.state === 'broken' && health.reason !== 'rotation_response_lost')) return false
+  const [brought, stands] = [next.sealed?.refreshToken, sealed?.refreshToken]
+  if (!exchanged || !brought || !stands || isSame(brought, exchanged) || !isSame(stands, exchanged)) return false
+  return (await ports.registry.provider(provider))?.rotation?.window === 'none'
+}
+
+function isSame(a: Uint8Array, b: Uint8Array): boolean {
+  return Buffer.compare(a, b) === 0
 }
 
 /** Whether it is durable, or has become so just now. */

@@ -12,6 +12,7 @@ import type { Seen } from '../core/cut.ts'
 import { revokeUnused } from '../core/dormant.ts'
 import { LookingAfter } from '../core/look-after.ts'
 import type { Ports } from '../core/ports.ts'
+import { giveBackUnbegun } from '../core/renew.ts'
 import { settleJournal, settleStranded } from '../core/settle.ts'
 import { DAY_MS, noteSomeUsage } from '../core/usage.ts'
 import { Revoking } from './revoking.ts'
@@ -19,6 +20,7 @@ import { Revoking } from './revoking.ts'
 /** How long a change by another process, such as a disabled caller, can go unnoticed. */
 const NOTICE_MS = 1000
 const JOURNAL_MS = 1000
+const UNBEGUN_MS = 1000
 const AHEAD_MS = 1000
 const DUE_MS = 1000
 const REVOKING_MS = 1000
@@ -45,6 +47,7 @@ export function startJobs(ports: Ports, { ahead }: { ahead: boolean }): { stop()
     every(NOTICE_MS, ports, 'changes by other processes could not be looked for', () => ports.registry.refresh()),
     every(JOURNAL_MS, ports, 'what waits in the journal could not be written', () => settleJournal(ports)),
     every(JOURNAL_MS, ports, 'what could be written nowhere was not tried again', () => settleStranded(ports)),
+    every(UNBEGUN_MS, ports, 'leases that were never used could not be given back', () => giveBackUnbegun(ports)),
     every(HAND_OUTS_MS, ports, 'what was handed out could not be written', () => ports.handOuts.write(ports)),
     every(SEAL_MS, ports, 'the history could not be sealed', () => sealHistory(ports, seen)),
     ...(ahead

@@ -126,8 +126,44 @@ for (const store of ['sqlite', 'postgres'] as const) {
   })
 }
 
+/** The broker's ports, but that it is not heard what the store says of a lease that it gives. */
+function unheard({ broker: { ports } }: World): Ports {
+  const { connections } = ports.store
+  const claim: typeof connections.claim = async (...lease) => {
+    assert(await connections.claim(...lease))
+    throw new BrokerError('STORE_UNAVAILABLE', 'the server is gone')
+  }
+  return { ...ports, store: { ...ports.store, connections: { ...connections, claim } }, flights: new Flights() }
+}
+
+for (const store of ['sqlite', 'postgres'] as const) {
+  test(`F-39 and it is given back before another process can take it for one, on ${store}`, async (t) => {
+    const world = await opened(t, { store, sandbox: { replay_window: 'none' } })
+    const session = await world.connect()
+    world.pass(HOUR)
+    await assert.rejects(renew(unheard(world), await stored(world, session)), { code: 'STORE_UNAVAILABLE' })
+    while ((await stored(world, session)).lease) await world.broker.ports.pause(10)
+    const other = await openBroker(world.config, { now: () => world.now(), logTo: { write: () => {} } })
+    t.after(() => other.close())
+    assert.equal((await renew(other.ports, await stored(world, session))).health.state, 'connected')
+    assert.equal(renewals(world), 1)
+  })
+
+  test(`F-39 F-08 and an answer that was lost before it stays lost, on ${store}`, async (t) => {
+    const world = await opened(t, { store, sandbox: { replay_window: 'none' } })
+    const session = await world.connect()
+    world.pass(HOUR)
+    await crash(world, session, 'after the answer')
+    world.pass(31 * SECOND)
+    await assert.rejects(renew(unheard(world), await stored(world, session)), { code: 'STORE_UNAVAILABLE' })
+    world.pass(31 * SECOND)
+    assert.match((await world.token(session)).text, /rotation_response_lost/)
+    assert.equal(renewals(world), 1, 'the spent token is not sent again')
+  })
+}
+
 test('F-03 a process that stands still between its lease and its request sends nothing when it goes on', async (t) => {
-  const world = await opened(t, { provider: { rotation: undefined } })
+  const world = await opened(t, { store: 'sqlite', provider: { rotation: undefined } })
   const session = await world.connect()
   world.pass(HOUR)
   const { ports } = world.broker
@@ -146,7 +182,7 @@ test('F-03 a process that stands still between its lease and its request sends n
 })
 
 test('F-03 a lease that came too late is no lost answer', async (t) => {
-  const world = await opened(t, { sandbox: { replay_window: 'none' } })
+  const world = await opened(t, { store: 'sqlite', sandbox: { replay_window: 'none' } })
   const session = await world.connect()
   world.pass(HOUR)
   const { ports } = world.broker
@@ -156,10 +192,10 @@ test('F-03 a lease that came too late is no lost answer', async (t) => {
     world.pass(21 * SECOND)
     return claimed
   }
-  const slow = { ...ports, store: { ...ports.store, connections: { ...connections, claim } }, flights: new Flights() }
+  const slow: Ports = { ...ports, store: { ...ports.store, connections: { ...connections, claim } }, flights: new Flights() }
   await assert.rejects(renew(slow, await stored(world, session)), { code: 'STORE_UNAVAILABLE' })
   assert.equal(renewals(world), 0, 'its answer could come when the lease is over')
-  world.pass(10 * SECOND)
+  assert.equal((await stored(world, session)).lease, null, 'others would take it for the lease of one that died')
   assert.equal((await world.token(session)).status, 200)
 })
 
