@@ -99,14 +99,16 @@ export class CallerTokens {
   /** `jkt`: the key that it is bound to (RFC 9449 section 6.1). */
   async issue(clientId: string, scopes: readonly Scope[], jkt: string | null): Promise<string> {
     const now = this.#now()
-    const iat = Math.floor(now / 1000)
+    // A clock that was set back since the caller was made must not make its tokens those of another one before it.
+    const made = (await this.#registry.caller(clientId))?.createdAt ?? now
+    const iat = Math.floor(Math.max(now, made) / 1000)
     this.#callersSeen.note(clientId, now)
     const claims = {
       iss: this.#issuer,
       aud: [this.audience],
       azp: clientId,
       iat,
-      exp: iat + TOKEN_LIFE_S,
+      exp: Math.floor(now / 1000) + TOKEN_LIFE_S,
       jti: randomUUID(),
       scope: scopes.join(' '),
       scp: scopes,
