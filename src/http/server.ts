@@ -22,7 +22,8 @@ import { notFoundPage } from './pages.ts'
 import { RateLimit } from './rate-limit.ts'
 import { asBrokerError, errorBody, STATUS, sendError, sendJson, sendTokenError } from './reply.ts'
 import { ROUTES, type Route } from './routes.ts'
-import { isStorable, NoBody, STORABLE } from './schemas.ts'
+import { NoBody, STORABLE } from './schemas.ts'
+import { compilers } from './validation.ts'
 import { PUBLISHED_PATHS, wellKnown } from './well-known.ts'
 
 const TOKEN_ENDPOINT = '/oauth2/token'
@@ -77,15 +78,7 @@ export async function createServer(ports: Ports, options: ServerOptions): Promis
     // A host with a trailing slash makes clients ask for //api/v1/…
     routerOptions: { ignoreDuplicateSlashes: true, ignoreTrailingSlash: true, maxParamLength: 512 },
     http: { maxHeaderSize: HEADER_BYTES_MAX, headersTimeout: headersWithinMs, connectionsCheckingInterval: headersWithinMs / 3 },
-    ajv: {
-      customOptions: {
-        coerceTypes: false,
-        removeAdditional: false,
-        useDefaults: false,
-        code: { optimize: false },
-        formats: { [STORABLE]: isStorable },
-      },
-    },
+    schemaController: { compilersFactory: compilers },
     schemaErrorFormatter: (errors, part) => new BrokerError('INVALID_REQUEST', mistakeOf(errors[0], part)),
     clientErrorHandler,
     // An address that cannot be read never becomes a request; it is answered in the form of all others.
