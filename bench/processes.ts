@@ -15,6 +15,9 @@ export interface Measured {
   stop(): Promise<void>
 }
 
+/** As `bin/latchstring` has it. */
+export const NURSERY = ['--min-semi-space-size=4', '--max-semi-space-size=4']
+
 export async function startProcess(
   file: string,
   args: readonly string[],
@@ -23,7 +26,7 @@ export async function startProcess(
   // By the launcher, as users start it.
   const child = fork(join(import.meta.dirname, '..', 'scripts', 'run.mjs'), [join(import.meta.dirname, file), ...args], {
     env: { ...process.env, ...environment },
-    execArgv: ['--max-semi-space-size=4'],
+    execArgv: NURSERY,
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   })
   const ask = async <T>(question: Question): Promise<T> => {

@@ -12,7 +12,7 @@ import { freePort } from '../cli/port.ts'
 import type { State } from './answering.ts'
 import { type PostgresServer, startPostgres } from './postgres-server.ts'
 import { treeState } from './process-tree.ts'
-import { type Measured, startProcess } from './processes.ts'
+import { type Measured, NURSERY, startProcess } from './processes.ts'
 
 export type Kind = 'SQLite' | 'PostgreSQL'
 
@@ -27,8 +27,8 @@ export interface Served extends Pick<Measured, 'address' | 'state' | 'stop'> {
 }
 
 export interface ServedByCommand extends Served {
-  /** When `/readyz` had answered, on the clock of `performance`. */
-  readonly readyAt: number
+  /** Milliseconds from starting the command to the answer of `/readyz`. */
+  readonly startMs: number
 }
 
 const ROOT = join(import.meta.dirname, '..')
@@ -98,8 +98,10 @@ export class Stage {
   /** By the command, which may start several processes; null: it does not know of `--workers` yet. */
   async command({ url }: Filled, workers: number): Promise<ServedByCommand | null> {
     const several = workers === 1 ? [] : ['--workers', String(workers)]
-    const child = spawn(process.execPath, ['--max-semi-space-size=4', ...LAUNCHER, 'serve', '--json', ...several], {
-      env: { ...process.env, ...this.#environment(url, await freePort('127.0.0.1')) },
+    const environment = this.#environment(url, await freePort('127.0.0.1'))
+    const begin = performance.now()
+    const child = spawn(process.execPath, [...NURSERY, ...LAUNCHER, 'serve', '--json', ...several], {
+      env: { ...process.env, ...environment },
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     let said = ''
@@ -111,7 +113,7 @@ export class Stage {
       await fetch(`${address}/readyz`)
       return {
         address,
-        readyAt: performance.now(),
+        startMs: performance.now() - begin,
         bearer: await callerToken(address),
         state: async () => treeState(pid),
         async stop() {
