@@ -470,10 +470,12 @@ test('after close nothing goes out any more', async (t) => {
     t,
     listening((_, response) => response.end('ok')),
   )
-  const net = createNet()
-  await net.request(get(server.url))
-  await net.close()
-  await refusedAs('unreachable', false, net.request(get(server.url)))
+  const [used, unused] = [createNet(), createNet()]
+  await used.request(get(server.url))
+  for (const net of [used, unused]) {
+    await net.close()
+    await refusedAs('unreachable', false, net.request(get(server.url)))
+  }
   assert.equal(server.requests(), 1)
 })
 

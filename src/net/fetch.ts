@@ -9,9 +9,13 @@ import type * as undici from 'undici'
 import { type Net, type NetAnswer, NetError, type NetRequest } from '../core/ports.ts'
 import { literalAddress, type Reach, reachOf } from './address.ts'
 
-// By its file: the package's entry brings a fetch, WebSockets, a cache and mocks along, which are 15 MB in every process.
-const Agent = createRequire(import.meta.url)('undici/lib/dispatcher/agent.js') as typeof undici.Agent
 type Agent = undici.Agent
+const load = createRequire(import.meta.url)
+
+/** By its file: the package's entry brings a fetch, WebSockets, a cache and mocks along, which are 15 MB in every process. */
+function agentClass(): typeof undici.Agent {
+  return load('undici/lib/dispatcher/agent.js') as typeof undici.Agent
+}
 
 export interface NetOptions {
   /** Resolves a name to all of its addresses. Default: the operating system's resolver. */
@@ -53,10 +57,16 @@ const REACHES: Readonly<Record<Way, readonly Reach[]>> = {
 
 export function createNet(options: NetOptions = {}): ClosableNet {
   const limits: Limits = { timeoutMs: options.timeoutMs ?? TIMEOUT_MS, bodyBytesMax: options.bodyBytesMax ?? BODY_BYTES_MAX }
-  const agents: Readonly<Record<Way, Agent>> = {
-    public: agentFor('public', options),
-    anywhere: agentFor('anywhere', options),
-    private: agentFor('private', options),
+  // Made when a way is first gone: few go all of them, and nobody waits for it at the start.
+  const agents = new Map<Way, Agent>()
+  let closed = false
+  const agentOf = (way: Way): Agent => {
+    const known = agents.get(way)
+    if (known) return known
+    const agent = agentFor(way, options)
+    agents.set(way, agent)
+    if (closed) void agent.close()
+    return agent
   }
   return {
     async request(request) {
@@ -67,15 +77,17 @@ export function createNet(options: NetOptions = {}): ClosableNet {
       if (address !== null && !isReached(address, way, options))
         throw new NetError('address_refused', refusal(url.hostname), false)
       const timeoutMs = request.timeoutMs ?? limits.timeoutMs
-      return exchange(agents[way], url, request, { ...limits, timeoutMs })
+      return exchange(agentOf(way), url, request, { ...limits, timeoutMs })
     },
     async close() {
-      await Promise.all(Object.values(agents).map((agent) => agent.close()))
+      closed = true
+      await Promise.all([...agents.values()].map((agent) => agent.close()))
     },
   }
 }
 
 function agentFor(way: Way, options: NetOptions): Agent {
+  const Agent = agentClass()
   return new Agent({
     connections: options.connectionsPerOriginMax ?? CONNECTIONS_MAX,
     keepAliveTimeout: IDLE_MS_MAX,
