@@ -2,8 +2,7 @@
 
 import type { App, Registration } from './app.ts'
 import type { Attempt } from './attempt.ts'
-import type { Account, Connection } from './connection.ts'
-import { missingScopes, scopesOf } from './connection.ts'
+import { type Account, type Connection, missingScopes, scopesOf } from './connection.ts'
 import type { Cursor, Grant, Ports } from './ports.ts'
 import type { Provider } from './provider.ts'
 import { openCredentials } from './vault.ts'
