@@ -17,6 +17,8 @@ import { anyOf, tokenPath } from './token-path.ts'
 
 const PARTS = ['token', 'flows', 'renewals', 'minute', 'scale', 'start', 'size'] as const
 type Part = (typeof PARTS)[number]
+/** HTTP connections at once, each with one request under way. */
+const CONNECTIONS = [1, 16, 64]
 
 const HELP = `npm run bench -- [options]
 
@@ -96,7 +98,7 @@ async function measured(part: Part, stage: Stage, stores: readonly Filled[]): Pr
   const { rounds, seconds } = options
   switch (part) {
     case 'token':
-      return tokenPath(stage, stores, { connections: [1, 16, 64], rounds, seconds, warmSeconds: quick ? 2 : 10, progress })
+      return tokenPath(stage, stores, { connections: CONNECTIONS, rounds, seconds, warmSeconds: quick ? 2 : 10, progress })
     case 'flows':
       return each(stores, (store) => flows(stage, store))
     case 'renewals':
@@ -104,7 +106,9 @@ async function measured(part: Part, stage: Stage, stores: readonly Filled[]): Pr
     case 'minute':
       return each(kinds, async (kind) => [await sameMinute(stage, kind, options.minute)])
     case 'scale':
-      return each(kinds, (kind) => scale(stage, kind, { small: options.small, large: options.scale, rounds, seconds }))
+      return each(kinds, (kind) =>
+        scale(stage, kind, { small: options.small, large: options.scale, connections: CONNECTIONS, rounds, seconds }),
+      )
     case 'start':
       return each(stores, (store) => startAndIdle(stage, store, rounds))
     case 'size':

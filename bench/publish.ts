@@ -45,8 +45,12 @@ function readme(): string {
     row('token.postgresql.64', 'token path, one process, PostgreSQL, 64 connections'),
     row('ratio.postgresql.sqlite.64', 'of SQLite, 64 connections'),
     row('ratio.sqlite-2.sqlite.64', 'two workers to one, SQLite, 64 connections'),
-    row('scale.sqlite', 'p50 at a million connections to that at 10,000, SQLite'),
-    row('scale.postgresql', 'the same, PostgreSQL'),
+    row('scale.sqlite.1', 'p50 at a million connections to that at 10,000, one request at a time, SQLite'),
+    row('scale.sqlite.16', 'the same, 16 at once: the broker has no rest'),
+    row('scale.postgresql.1', 'p50 at a million connections to that at 10,000, one request at a time, PostgreSQL'),
+    row('scale.postgresql.16', 'the same, 16 at once'),
+    row('large.sqlite', 'memory with a million connections, SQLite'),
+    row('large.postgresql', 'the same, PostgreSQL'),
     row('renewals.sqlite', 'renewals of ended tokens, 64 at once, SQLite'),
     row('renewals.postgresql', 'the same, PostgreSQL'),
     row('minute.sqlite', '100,000 tokens that ended at once, all fresh again, SQLite'),
@@ -68,7 +72,8 @@ function row(id: string, what: string): string | null {
 }
 
 function beside({ more = {}, note = '' }: Figure): string {
-  const { p50Ms, p99Ms, processorMicros, byProcessorRatio, freshMeanwhileP99Ms, peakMb, smallStartMs, largeStartMs } = more
+  const { p50Ms, p99Ms, processorMicros, byProcessorRatio, freshMeanwhileP99Ms, peakMb } = more
+  const { smallP50Ms, largeP50Ms, smallResidentMb, smallStartMs, largeStartMs } = more
   return [
     p50Ms !== undefined && `p50 ${plain(p50Ms)} ms`,
     p99Ms !== undefined && `p99 ${plain(p99Ms)} ms`,
@@ -76,6 +81,8 @@ function beside({ more = {}, note = '' }: Figure): string {
     byProcessorRatio !== undefined && `${plain(byProcessorRatio)} by processor time`,
     freshMeanwhileP99Ms !== undefined && `p99 of a fresh token meanwhile ${plain(freshMeanwhileP99Ms)} ms`,
     peakMb !== undefined && `at most ${plain(peakMb)} MB`,
+    smallP50Ms !== undefined && `${plain(largeP50Ms ?? Number.NaN)} and ${plain(smallP50Ms)} ms`,
+    smallResidentMb !== undefined && `${plain(smallResidentMb)} MB with 10,000`,
     smallStartMs !== undefined && `started in ${plain(smallStartMs)} and ${plain(largeStartMs ?? Number.NaN)} ms`,
     note,
   ]
