@@ -151,6 +151,11 @@ export function judge(
   return left <= ageingSpan(issuedAt, expiresAt) ? 'ageing' : 'fresh'
 }
 
+/** Somebody is spending its refresh token just now. */
+export function isHeld({ lease }: Pick<Connection, 'lease'>, now: number): boolean {
+  return lease !== null && lease.until > now
+}
+
 /** How long before its end a token is renewed. */
 export function ageingSpan(issuedAt: number, expiresAt: number): number {
   return Math.min(MARGIN_MS_MAX, Math.max(expiresAt - issuedAt, 0) / 4)

@@ -3,17 +3,19 @@
 import { accepted, askLater, discard, type Objection } from './account.ts'
 import type { App, Registration } from './app.ts'
 import { type Attempt, attemptFact, attemptRow, emptied } from './attempt.ts'
-import { type Connection, type Credentials, scopesOf } from './connection.ts'
+import { type Connection, type Credentials, isHeld, scopesOf } from './connection.ts'
 import { dueAt } from './due.ts'
 import { BrokerError } from './errors.ts'
 import { connectionFact } from './event.ts'
 import { grantHosts, leadsElsewhere } from './grant-hosts.ts'
+import { askingAgain, lostBefore } from './lost-answer.ts'
 import { mintId } from './one-time.ts'
 import type { Exchanged, Grant, Ports, RowSeal } from './ports.ts'
 import type { Provider } from './provider.ts'
 import { registrationOf } from './registration.ts'
 import { supersede } from './revoke.ts'
 import type { Secret } from './secret.ts'
+import { settleWaiting, waiting } from './settle.ts'
 import { connectionRow, openCredentials, sealCredentials } from './vault.ts'
 
 export type Redeemed =
@@ -49,6 +51,7 @@ export async function redeem(
     throw error
   })
   if (made === 'overtaken') {
+    // Somebody revoked it: so is what came for it.
     await mode.revoke(registration, exchanged.grant.credentials)
     return refused(ports, attempt, 'revoked_meanwhile', REVOKED)
   }
@@ -75,6 +78,9 @@ async function reconnected(ports: Ports, { tenant, reconnects }: Attempt): Promi
 interface Place {
   readonly id: string
   readonly row: RowSeal
+  /** The connection whose consent is renewed. */
+  readonly earlier: Connection | null
+  readonly provider: Provider
 }
 
 /** The connection as it is written now. `overtaken`: the attempt, or the connection it renews, was ended by somebody else meanwhile. */
@@ -83,7 +89,7 @@ async function kept(
   { app, registration }: { readonly app: App; readonly registration: Registration },
   attempt: Attempt,
   granted: Grant,
-  place: Place,
+  place: Pick<Place, 'id' | 'row'>,
 ): Promise<Connection | 'overtaken' | { readonly objection: Objection }> {
   const verdict = await accepted(ports, { app, registration }, attempt, granted)
   if ('objection' in verdict) return verdict
@@ -91,6 +97,15 @@ async function kept(
     // Looked at anew each time: whoever revoked it while the provider was asked is not overruled by the answer.
     const earlier = await reconnected(ports, attempt)
     if (earlier === 'revoked' || (before && earlier?.version === before.version)) return 'overtaken'
+    if (earlier && livesOn(verdict.grant, earlier)) {
+      // What a renewal under way brings, or what one brought that is not written yet, is what will live on.
+      const answered = await waiting(ports, earlier)
+      if (answered) await settleWaiting(ports, answered)
+      else if (isHeld(earlier, ports.now())) {
+        await ports.pause(25)
+        continue
+      }
+    }
     const made = await stored(ports, attempt, verdict.grant, { ...place, earlier, provider: registration.provider })
     if (made) return made
     if (earlier === null) return 'overtaken'
@@ -103,10 +118,10 @@ async function stored(
   ports: Ports,
   attempt: Attempt,
   grant: Grant,
-  { id, row, earlier, provider }: Place & { readonly earlier: Connection | null; readonly provider: Provider },
+  { id, row, earlier, provider }: Place,
 ): Promise<Connection | null> {
   const now = ports.now()
-  const credentials = await withoutLoss(ports, grant, earlier)
+  const credentials = await withoutLoss(ports, grant, { earlier, provider })
   const connection: Connection = {
     ...fresh(now, attempt, grant, id, earlier),
     sealed: sealCredentials(row, credentials),
@@ -124,11 +139,22 @@ async function stored(
   }
 }
 
-/** Some providers give a refresh token with an account's first consent only. The one that is there goes on, if nobody is spending it. */
-async function withoutLoss(ports: Ports, { credentials, account }: Grant, earlier: Connection | null): Promise<Credentials> {
-  const isSame = account !== null && account.id === earlier?.account?.id
-  const works = earlier?.health.state === 'connected' || earlier?.health.state === 'failing'
-  if (credentials.refreshToken || !isSame || !works || earlier.lease) return credentials
+/** Some providers give a refresh token with an account's first consent only: then the one that is there lives on. */
+function livesOn({ credentials, account }: Grant, earlier: Connection): boolean {
+  const works = earlier.health.state === 'connected' || earlier.health.state === 'failing'
+  return !credentials.refreshToken && account !== null && account.id === earlier.account?.id && works
+}
+
+/** With the refresh token that lives on, unless it may be spent: what is written here has no memory of that. */
+async function withoutLoss(
+  ports: Ports,
+  grant: Grant,
+  { earlier, provider }: Pick<Place, 'earlier' | 'provider'>,
+): Promise<Credentials> {
+  const { credentials } = grant
+  if (!earlier || !livesOn(grant, earlier)) return credentials
+  const lost = lostBefore(earlier, ports.unbegun.serious(earlier, earlier.lease))
+  if (askingAgain(provider, lost, ports.now()) !== 'freely') return credentials
   try {
     const { refreshToken } = (await openCredentials(ports, earlier)).credentials
     return { ...credentials, refreshToken }

@@ -8,7 +8,7 @@
 
 import type { App } from './app.ts'
 import { backoff, RETRY_AFTER_MS_MAX } from './backoff.ts'
-import { type Connection, judge, type Trouble } from './connection.ts'
+import { type Connection, isHeld, judge, type Trouble } from './connection.ts'
 import { dueAt } from './due.ts'
 import { BrokerError } from './errors.ts'
 import { connectionFact, type EventType } from './event.ts'
@@ -162,10 +162,6 @@ async function lookAgain(ports: Ports, { tenant, id }: Connection): Promise<Conn
     if (!isHeld(current, ports.now()) || (await waiting(ports, current))) return current
     await ports.pause(25)
   }
-}
-
-function isHeld({ lease }: Connection, now: number): boolean {
-  return lease !== null && lease.until > now
 }
 
 type Prepared = Awaited<ReturnType<typeof prepared>>

@@ -6,7 +6,7 @@
  */
 
 import { backoff } from './backoff.ts'
-import type { Connection, Health, Revocation, Upstream } from './connection.ts'
+import { type Connection, type Health, isHeld, type Revocation, type Upstream } from './connection.ts'
 import { BrokerError } from './errors.ts'
 import { connectionFact } from './event.ts'
 import { hasLife, withLivingToken } from './living-token.ts'
@@ -248,8 +248,4 @@ function fact({ now }: Ports, connection: Judged['connection'], ended: Revocatio
 
 function revocationOf({ health }: Connection): Revocation | null {
   return (health.state === 'revoked' && health.revocation) || null
-}
-
-function isHeld({ lease }: Connection, now: number): boolean {
-  return lease !== null && lease.until > now
 }

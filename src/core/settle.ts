@@ -3,7 +3,7 @@
  * answered, that is the only copy there is of a refresh token: where neither takes it, this process does not let go of it, but hands out nothing.
  */
 
-import type { Connection } from './connection.ts'
+import { type Connection, isHeld } from './connection.ts'
 import { BrokerError } from './errors.ts'
 import { connectionFact } from './event.ts'
 import type { Claimed, JournalEntry, Ports } from './ports.ts'
@@ -101,7 +101,7 @@ async function overtaken(ports: Ports, entry: JournalEntry): Promise<Connection 
     const isOver = !current || current.health.state === 'revoked'
     if (works && isOver) await takeBackLate(ports, next)
     if (!current || !works || !(await isGivenUp(ports, current, entry))) return current
-    if (current.lease && current.lease.until > ports.now()) {
+    if (isHeld(current, ports.now())) {
       // Writing would take it from whoever has it, and nobody would see what they do under it.
       await ports.pause(25)
       continue

@@ -191,6 +191,40 @@ describe('connecting again', () => {
     await accessToken(session)
   })
 
+  /** The user consents again, and the provider gives no refresh token with it: the one that is there lives on. */
+  async function consentsOnceMore(back: URL): Promise<void> {
+    world.sandbox.control.script('token', 'no_refresh_token')
+    assert.equal(new URL((await new Browser().visit(back)).headers.get('location')!).searchParams.get('error'), null)
+  }
+
+  test('F-01 a renewal that is under way when a new consent comes loses no refresh token', async () => {
+    const session = await world.connect('none', 'under-way')
+    world.pass(MINUTE)
+    const back = await leaving(session, 'under-way')
+    const nth = world.sandbox.control.count('refresh') + 1
+    world.sandbox.control.script('refresh', { delay: 300 })
+    const renewing = world.ask('GET', '/api/v1/connected_apps/token', { query: { session_id: session, force_refresh: 'true' } })
+    await world.sandbox.control.waitFor((request) => request.endpoint === 'refresh' && request.nth === nth)
+    await consentsOnceMore(back)
+    assert.equal((await renewing).status, 200)
+    world.pass(2 * HOUR)
+    await accessToken(session)
+  })
+
+  test('F-05 a refresh token that was spent, its successor lost, is not taken over into a new consent', async () => {
+    const session = await world.connect('none', 'spent')
+    world.pass(MINUTE)
+    world.sandbox.control.script('refresh', 'truncated')
+    await world.ask('GET', '/api/v1/connected_apps/token', { query: { session_id: session, force_refresh: 'true' } })
+    const spent = world.sandbox.control.count('refresh')
+    await consentsOnceMore(await leaving(session, 'spent'))
+    await accessToken(session)
+    world.pass(2 * HOUR)
+    const answer = await world.token(session)
+    assert.equal(answer.code, 'RECONNECT_REQUIRED', answer.text)
+    assert.equal(world.sandbox.control.count('refresh'), spent, 'it was not sent a second time')
+  })
+
   const REFUSED: readonly (readonly [string, Readonly<Record<string, string>>, CallerName])[] = [
     ['of another user', { key_code_ref: 'confirm', user_id: 'mallory', org_code: 'acme' }, 'backend'],
     ['of another organisation', { key_code_ref: 'confirm', user_id: 'ada', org_code: 'evil' }, 'backend'],
