@@ -118,7 +118,7 @@ function operation(route: Route): JsonObject {
     ...(parameters.length > 0 && { parameters }),
     ...(route.body && {
       requestBody: {
-        required: true,
+        required: !schemas.mayBeLeftOut(route.body),
         content: { 'application/json': { schema: schemaOf(route.body), ...(body && { example: body }) } },
       },
     }),

@@ -248,7 +248,12 @@ export const CallerBody = Type.Object(
 export const CallerChangeBody = Type.Object({ disabled: Type.Boolean() }, strict)
 
 /** For operations whose request says everything in its address: no body, or an empty one, as some clients send it. */
-export const NoBody = Type.Unsafe<unknown>({ type: 'object', nullable: true, ...strict })
+export const NoBody = Type.Unsafe<unknown>({ type: 'object', ...strict })
+
+/** Whether a request with this body may come without. */
+export function mayBeLeftOut(body: TSchema): boolean {
+  return !('required' in body)
+}
 
 // ── Answers ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -3,6 +3,7 @@
 import type { Socket } from 'node:net'
 import cookie from '@fastify/cookie'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, LogController } from 'fastify'
+import type { TSchema } from 'typebox'
 import type { Caller } from '../core/caller.ts'
 import { BrokerError, type ErrorCode } from '../core/errors.ts'
 import { isWithin, listOf } from '../core/pins.ts'
@@ -22,7 +23,7 @@ import { notFoundPage } from './pages.ts'
 import { RateLimit } from './rate-limit.ts'
 import { asBrokerError, errorBody, STATUS, sendError, sendJson, sendTokenError } from './reply.ts'
 import { ROUTES, type Route } from './routes.ts'
-import { NoBody, STORABLE } from './schemas.ts'
+import { mayBeLeftOut, NoBody, STORABLE } from './schemas.ts'
 import { compilers } from './validation.ts'
 import { PUBLISHED_PATHS, wellKnown } from './well-known.ts'
 
@@ -156,7 +157,7 @@ function add(app: FastifyInstance, ports: Ports, route: Route, identify: Identif
     url: route.path,
     schema: {
       ...(route.query && { querystring: route.query }),
-      ...(route.method !== 'GET' && { body: route.body ?? NoBody }),
+      ...(route.method !== 'GET' && { body: bodyOf(route) }),
     },
     // Before anything is read or judged: who is unknown here learns nothing of what would be right.
     onRequest: (request, reply, done) => {
@@ -174,7 +175,8 @@ function add(app: FastifyInstance, ports: Ports, route: Route, identify: Identif
       }
     },
     handler: (request, reply) => {
-      const { query, body, params } = request
+      const { query, params } = request
+      const body = request.body ?? (route.body && {})
       const answer = route.handle(ports, request.caller!, { query, body, params } as Input)
       return answer instanceof Promise ? answer.then((waited) => send(request, reply, waited)) : send(request, reply, answer)
     },
@@ -185,6 +187,12 @@ function add(app: FastifyInstance, ports: Ports, route: Route, identify: Identif
       answered(STATUS[error.code], (performance.now() - request.begun) / 1000)
     },
   })
+}
+
+/** Where nothing has to be said, the body may be left out. */
+function bodyOf(route: Route): TSchema {
+  const body: TSchema = route.body ?? NoBody
+  return mayBeLeftOut(body) ? { ...body, nullable: true } : body
 }
 
 const NOT_UTF8 = 'the query is not well-formed: write % as %25, and everything else as UTF-8'
