@@ -79,16 +79,19 @@ export class Calls {
   ): Promise<Result> {
     const { host, credentials } = this.#settings
     const { method, path, search, body } = prepared
+    const url = `${host}${path}${search}`
+    const prove = credentials.kind === 'client' ? credentials.prove : null
     const outgoing: Outgoing = {
       method,
-      url: `${host}${path}${search}`,
+      url,
       title: `${method} ${operation.path}`,
       repeatable: method === 'GET',
       headers: {
         accept: options.accept,
-        authorization: `Bearer ${token}`,
+        authorization: `${prove ? 'DPoP' : 'Bearer'} ${token}`,
         ...(body !== undefined && { 'content-type': 'application/json' }),
       },
+      ...(prove && { proof: () => prove({ method, url, token }) }),
       ...(body !== undefined && { body }),
     }
     const watch: Watch = { title: outgoing.title, leash, silence: options.limits.silence }

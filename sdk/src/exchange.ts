@@ -20,6 +20,8 @@ export interface Outgoing {
   /** To send it twice does no more than to send it once. */
   readonly repeatable: boolean
   readonly headers: Readonly<Record<string, string>>
+  /** The header `DPoP`, which is good once: made anew for each try. */
+  readonly proof?: () => Promise<string>
   readonly body?: string
 }
 
@@ -56,14 +58,15 @@ export function backoff(tried: number, chance: number): number {
 
 async function head(
   fetch: Fetch,
-  { method, url, title, headers, body }: Outgoing,
+  { method, url, title, headers, proof, body }: Outgoing,
   leash: Leash,
   limits: Limits,
 ): Promise<Response> {
   leash.limitPhase(limits.head, `${title}: no answer within`)
+  const proving = proof && { dpop: await leash.hold(proof()) }
   const init: RequestInit = {
     method,
-    headers: { ...headers },
+    headers: { ...headers, ...proving },
     signal: leash.signal,
     redirect: 'manual',
     ...(body !== undefined && { body }),

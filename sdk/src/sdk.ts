@@ -4,6 +4,7 @@ export type { ApiResponse, ApiResponseWithoutDeserialization } from './answer.ts
 export { ArgumentError } from './arguments.ts'
 export { readCallback } from './callback.ts'
 export { type Answer, ConnectedAppsApi, type PagingOptions } from './client.ts'
+export type { ProvingPair } from './dpop.ts'
 export { ApiException, ConnectionError, TimeoutError } from './errors.ts'
 export type { Fetch } from './exchange.ts'
 export type { AuthUrlArguments, CompleteArguments, ConnectionListArguments, EventListArguments, UserId } from './operations.ts'

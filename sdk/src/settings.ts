@@ -1,6 +1,7 @@
 /** What a client is made with: where the broker is, and who is asking. Checked once, so that a mistake shows at the start. */
 
 import { ArgumentError, type Checked, check, field, text } from './arguments.ts'
+import { isProvingPair, type Prove, type ProvingPair, prover } from './dpop.ts'
 import type { Fetch } from './exchange.ts'
 import { TIMEOUT_MS, type Timeout, timeout } from './options.ts'
 import { runtimeFetch } from './runtime-fetch.ts'
@@ -22,6 +23,7 @@ interface WithToken {
   readonly clientSecret?: undefined
   readonly scopes?: undefined
   readonly audience?: undefined
+  readonly dpop?: undefined
 }
 
 /** With credentials of its own: the client fetches its bearer token from `/oauth2/token` and renews it. */
@@ -32,6 +34,11 @@ interface WithClientCredentials {
   readonly scopes?: readonly string[] | undefined
   /** `<issuer>/api`. A Latchstring broker needs none. */
   readonly audience?: string | undefined
+  /**
+   * Binds the bearer token to a key, so that whoever copies it cannot use it (RFC 9449); a caller with `dpop: required` must. `true`: to one that this client
+   * makes and nobody can take out of it; or an ECDSA pair on P-256 of your own. Default: false.
+   */
+  readonly dpop?: boolean | ProvingPair | undefined
   readonly accessToken?: undefined
 }
 
@@ -55,6 +62,8 @@ export interface ClientCredentials {
   /** Separated by spaces. */
   readonly scope: string | undefined
   readonly audience: string | undefined
+  /** null: the token is not bound to a key. */
+  readonly prove: Prove | null
 }
 
 export interface Settings {
@@ -83,6 +92,10 @@ const SHAPE = {
     (v): v is readonly string[] => Array.isArray(v) && v.every((s) => typeof s === 'string' && /^[!#-[\]-~]+$/.test(s)),
   ),
   audience: text,
+  dpop: field(
+    'true, or a key pair of ECDSA on P-256',
+    (v): v is boolean | ProvingPair => typeof v === 'boolean' || isProvingPair(v),
+  ),
   timeout,
   retries: field('a whole number from 0 to 10', (v): v is number => Number.isInteger(v) && Number(v) >= 0 && Number(v) <= 10),
   fetch: field('a function like fetch', (v): v is Fetch => typeof v === 'function'),
@@ -116,16 +129,17 @@ function hostOf(host: string | undefined, businessName: string | undefined): str
   return `${url.origin}${url.pathname}`.replace(/\/+$/, '')
 }
 
-function credentialsOf({ accessToken, clientId, clientSecret, scopes, audience }: Checked<typeof SHAPE>): Credentials {
+function credentialsOf({ accessToken, clientId, clientSecret, scopes, audience, dpop }: Checked<typeof SHAPE>): Credentials {
   if (accessToken !== undefined) {
-    const mixed = [clientId, clientSecret, scopes, audience].some((value) => value !== undefined)
+    const mixed = [clientId, clientSecret, scopes, audience, dpop].some((value) => value !== undefined)
     if (mixed)
       throw new ArgumentError(
-        'ConnectedAppsApi takes accessToken or clientId and clientSecret (with scopes and audience), not both',
+        'ConnectedAppsApi takes accessToken or clientId and clientSecret (with scopes, audience and dpop), not both',
       )
     return { kind: 'token', token: accessToken }
   }
   if (clientId === undefined || clientSecret === undefined)
     throw new ArgumentError('ConnectedAppsApi needs accessToken, or clientId and clientSecret')
-  return { kind: 'client', id: clientId, secret: clientSecret, scope: scopes?.join(' '), audience }
+  const prove = dpop ? prover(dpop === true ? null : dpop, Date.now) : null
+  return { kind: 'client', id: clientId, secret: clientSecret, scope: scopes?.join(' '), audience, prove }
 }

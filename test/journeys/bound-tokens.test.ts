@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { createHash, generateKeyPairSync, type KeyObject, randomUUID } from 'node:crypto'
 import { after, before, describe, test } from 'node:test'
 import { decodeJwt, SignJWT } from 'jose'
+import { ConnectedAppsApi } from '../../sdk/src/sdk.ts'
 import { Proofs, UsedProofs } from '../../src/http/dpop.ts'
 import { type Answer, answerOf, MINUTE, SECOND, startWorld, type World } from '../world.ts'
 
@@ -65,6 +66,17 @@ async function boundToken(client = 'bound'): Promise<string> {
 const APPS = '/api/v1/apps'
 const asking = (headers: Readonly<Record<string, string>>, path = APPS) => world.ask('GET', path, { as: null, headers })
 const showing = (token: string, dpop: string, path = APPS) => asking({ authorization: `DPoP ${token}`, dpop }, path)
+
+test('S-64 our own client proves its key with each request', async (t) => {
+  const scopes = ['read:connections']
+  const json = { client_id: 'ours', client_secret: secret, scopes, owner: 'o', expires: '2100-01-01', dpop: 'required' }
+  assert.equal((await world.ask('POST', '/api/v1/callers', { json })).status, 200)
+  const configuration = { host: world.url, clientId: 'ours', clientSecret: secret }
+  const [with_, without] = [new ConnectedAppsApi({ ...configuration, dpop: true }), new ConnectedAppsApi(configuration)]
+  t.after(() => [with_, without].forEach((api) => api.close()))
+  for (let i = 0; i < 3; i++) assert.deepEqual((await with_.listConnections({ user_id: 'nobody' })).body.connections, [])
+  await assert.rejects(without.listConnections({ user_id: 'nobody' }), /invalid_dpop_proof|DPoP/)
+})
 
 describe('S-64 a caller that must prove a key', () => {
   test('gets a token that is bound to it, and uses it with a proof for each request', async () => {
