@@ -13,6 +13,7 @@ import { addDemo } from './demo.ts'
 import { addDoctor } from './doctor.ts'
 import { addEvents } from './events.ts'
 import { withExamples, withVariables } from './help.ts'
+import { addImport } from './import.ts'
 import { addIncident } from './incident.ts'
 import { addIssuers } from './issuers.ts'
 import { addKeys } from './keys.ts'
@@ -48,6 +49,7 @@ export function createProgram(): Command {
     addProviders,
     addApps,
     addConnections,
+    addImport,
     addEvents,
     addWebhooks,
     addCallers,

@@ -37,7 +37,7 @@ export async function seed({ store, seal }: Pick<Ports, 'store' | 'seal'>, seedi
   for (let begin = 0; begin < connections; begin += BATCH) {
     const end = Math.min(begin + BATCH, connections)
     const last = await store.connections.find(tenant, seededSession(app, end - 1))
-    if (!last) made += await store.connections.addAll(await sealedBatch(seal, seeding, begin, end), [])
+    if (!last) made += (await store.connections.addAll(await sealedBatch(seal, seeding, begin, end), () => [])).length
     progress(end)
   }
   return made

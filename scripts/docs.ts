@@ -8,6 +8,7 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createProgram } from '../cli/program.ts'
+import { importSchema } from '../src/catalog/import-file.ts'
 import { VARIABLES } from '../src/config.ts'
 import { FACT_ACTIONS } from '../src/core/audit.ts'
 import { PAGE_ROUTES } from '../src/http/connect-pages.ts'
@@ -55,6 +56,12 @@ export async function problems(): Promise<string[]> {
     ),
     ...outOfStep('README.md', 'variable', tableRows(read('README.md'), /^LATCHSTRING_/).keys(), variables),
     ...outOfStep('docs/decisions/', 'dependency', decided, Object.keys(manifest.dependencies)),
+    ...outOfStep(
+      'docs/importing.md',
+      'field',
+      tableRows(read('docs/importing.md'), /^/).keys(),
+      Object.keys(importSchema.properties),
+    ),
     ...errors(),
     ...outOfStep('docs/audit.md', 'action', tableRows(section(read('docs/audit.md'), 'What is in it'), /^/).keys(), FACT_ACTIONS),
     ...(await operating()),

@@ -91,6 +91,8 @@ export interface Message {
   }
 }
 
+const WAS_THERE = /^(reconnected|imported)/
+
 export function messageOf({ seq, at, action, subject, reason, about: { app, provider, owner } }: ConnectionEvent): Message {
   return {
     id: eventId(seq),
@@ -102,8 +104,8 @@ export function messageOf({ seq, at, action, subject, reason, about: { app, prov
       provider,
       user_id: owner.userId,
       org_code: owner.orgCode,
-      // How sure we were of the browser is for the audit; whether it is new or was there before is for the application.
-      reason: action === 'connection.connected' && !reason?.startsWith('reconnected') ? null : reason,
+      // How sure we were of the browser is for the audit; whether it is new or was there before, here or elsewhere, is for the application.
+      reason: action === 'connection.connected' && !WAS_THERE.test(reason ?? '') ? null : reason,
     },
   }
 }

@@ -258,10 +258,13 @@ export interface ConnectionStore {
    */
   noteUsed(used: readonly Pick<Connection, 'tenant' | 'id'>[], day: number): Promise<void>
   /**
-   * For whoever brings many: writes those whose ids are not there yet, in one transaction, and leaves those that are as they are. Resolves to how many
-   * were new; only if any was, the facts are written.
+   * For whoever brings many: writes those whose ids are not there yet, in one transaction with what is to be told of them, and leaves those that
+   * are as they are. Resolves to those that were new.
    */
-  addAll(connections: readonly Connection[], facts: readonly Fact[]): Promise<number>
+  addAll(
+    connections: readonly Connection[],
+    factsOf: (fresh: readonly Connection[]) => readonly Fact[],
+  ): Promise<readonly Connection[]>
   /** How many there are of each state: what keeps an app from being removed, or sent elsewhere. */
   count(filter: { tenant?: string; app?: string; provider?: string }): Promise<Readonly<Record<Health['state'], number>>>
 }

@@ -14,6 +14,7 @@ import {
 import { untilDone } from '../../test/until-done.ts'
 import type { Credentials } from '../core/connection.ts'
 import type { Provider } from '../core/provider.ts'
+import { Secret } from '../core/secret.ts'
 
 interface Revocation {
   readonly title: string
@@ -61,6 +62,14 @@ const REVOCATIONS: readonly Revocation[] = [
     answers: [{}],
     result: 'confirmed',
     sent: ['canary-access null'],
+  },
+  {
+    title: 'both, and it was imported without an access token',
+    provider: { revoke: { token: 'both' } },
+    holds: { accessToken: new Secret('') },
+    answers: [{}],
+    result: 'confirmed',
+    sent: ['canary-refresh null'],
   },
   {
     title: 'both, of which the first went before',

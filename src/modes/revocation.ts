@@ -45,7 +45,8 @@ async function revokeGrant(means: Means, registration: Registration, credentials
   let said: Revoked = KNOWS_NO_SUCH_TOKEN
   for (const kind of kindsToTry(registration, credentials)) {
     const token = kind === 'refresh' ? credentials.refreshToken : credentials.accessToken
-    if (!token) continue
+    // Imported without one, a connection has an empty access token.
+    if (!token?.reveal()) continue
     const answer = await net.request(await revocationRequest(registration, endpoints, url, credentials, token, kind, now()))
     const fields = readFields(answer)
     const refusal = refusalOf(registration.provider, answer, fields, secrets)

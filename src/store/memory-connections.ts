@@ -120,17 +120,17 @@ export class Connections implements ConnectionStore {
     }
   }
 
-  async addAll(connections: readonly Connection[], facts: readonly Fact[]) {
-    const told = copy(facts)
-    const fresh = new Map(
-      copy(connections)
-        .toReversed()
-        .map((one) => [key(one.tenant, one.id), one]),
-    )
-    for (const known of this.#rows.keys()) fresh.delete(known)
-    for (const one of fresh.values()) this.replace(one)
-    if (fresh.size > 0) this.#tell(told)
-    return fresh.size
+  async addAll(connections: readonly Connection[], factsOf: (fresh: readonly Connection[]) => readonly Fact[]) {
+    const seen = new Set(this.#rows.keys())
+    const fresh = connections.filter((one) => {
+      const isNew = !seen.has(key(one.tenant, one.id))
+      seen.add(key(one.tenant, one.id))
+      return isNew
+    })
+    const told = fresh.length > 0 ? copy(factsOf(fresh)) : []
+    for (const one of copy(fresh)) this.replace(one)
+    this.#tell(told)
+    return fresh
   }
 
   async count({ tenant, app, provider }: { tenant?: string; app?: string; provider?: string }) {

@@ -71,7 +71,8 @@ const ARRAYS = WRITTEN_COLUMNS.map((column) => {
 const ADD_ALL = `insert into connections (${WRITTEN_COLUMNS.join(', ')}, version, fence)
   select ${WRITTEN_COLUMNS.join(', ')}, :version, :fence
   from unnest(${ARRAYS.join(', ')}) as added (${WRITTEN_COLUMNS.join(', ')})
-  on conflict (tenant, id) do nothing`
+  on conflict (tenant, id) do nothing
+  returning tenant, id`
 
 export function postgresConnections(database: PostgresDatabase): ConnectionStore {
   return {
@@ -153,16 +154,19 @@ export function postgresConnections(database: PostgresDatabase): ConnectionStore
       }
     },
 
-    async addAll(connections, facts) {
+    async addAll(connections, factsOf) {
       const rows = connections.map((one): Values => ({ ...connectionIdentity(one), ...connectionContents(one) }))
       const columns = Object.fromEntries(
         WRITTEN_COLUMNS.map((column) => [column, rows.map((row) => row[column] as string | number | Uint8Array | null)]),
       )
       return database.transaction(async (ask) => {
         const removed = await countsOfRemoved(ask)
-        const { count } = await ask(ADD_ALL, { ...columns, version: removed + 1, fence: removed })
-        if (count > 0) await writeFacts(ask, facts)
-        return count
+        const added = (await ask(ADD_ALL, { ...columns, version: removed + 1, fence: removed })).rows
+        const keys = new Set(added.map(({ tenant, id }) => JSON.stringify([tenant, id])))
+        // Of two with one id it was the first.
+        const fresh = connections.filter(({ tenant, id }) => keys.delete(JSON.stringify([tenant, id])))
+        if (fresh.length > 0) await writeFacts(ask, factsOf(fresh))
+        return fresh
       })
     },
 

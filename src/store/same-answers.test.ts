@@ -176,7 +176,7 @@ const steps: fc.Arbitrary<Step>[] = [
   fc.tuple(fc.array(connection, { maxLength: 3 }), facts).map(
     ([many, told]) =>
       (store) =>
-        store.connections.addAll(many, told),
+        store.connections.addAll(many, () => told),
   ),
   fc.tuple(tenant, filter, page).map(
     ([t, asked, at]) =>

@@ -144,12 +144,11 @@ export function sqliteConnections(file: SqliteFile): ConnectionStore {
       })
     },
 
-    async addAll(connections, facts) {
+    async addAll(connections, factsOf) {
       return file.transaction(() => {
-        let added = 0
-        for (const connection of connections) added += Number(add.run(written(connection)).changes)
-        if (added > 0) writeFacts(file, facts)
-        return added
+        const fresh = connections.filter((connection) => add.run(written(connection)).changes > 0)
+        if (fresh.length > 0) writeFacts(file, factsOf(fresh))
+        return fresh
       })
     },
 
