@@ -90,7 +90,7 @@ test('what is imported twice is there once, and what it became meanwhile stays',
     ...{ key_code_ref: 'drive', user_id: `u${i}`, refresh_token: `rt-${i}` },
   }))
   const some = here.write('some.jsonl', lines(...many.slice(0, 1200)))
-  const all = here.write('all.jsonl', `\n${lines(...many)}\n`)
+  const all = here.write('all.jsonl', `\uFEFF\n${lines(...many).replaceAll('\n', '\r\n')}\n`)
   assert.deepEqual(await here.json('import', some), { dry_run: false, lines: 1200, imported: 1200, present: 0, taken: [] })
   const [first] = (await here.json<{ connections: ConnectionItem[] }>('connections', 'list', '--user', 'u7')).connections
   await here.run('connections', 'revoke', first!.session_id)
@@ -146,6 +146,15 @@ test('an app with one connection for each owner keeps the newest, wherever it wa
   await here.json('import', file)
   const states = new Map((await listed(here)).map(({ label, state }) => [label, state]))
   assert.deepEqual([states.get('newer'), states.get('older')], ['connected', 'revoked'])
+})
+
+test('what is brought counts as used on that day, however long ago its user consented', async (t) => {
+  const { here } = await set(t, { revoke_when_unused: '30d' })
+  const one = { key_code_ref: 'drive', user_id: 'ada', refresh_token: 'rt-1', connected_at: '2020-01-01T00:00:00Z' }
+  await here.json('import', here.write('old.jsonl', lines(one)))
+  assert.match((await listed(here))[0]?.last_used_on ?? '', /^20\d\d-/)
+  const { connections } = await here.json<{ connections: ConnectionItem[] }>('connections', 'list', '--dormant', '30d')
+  assert.deepEqual(connections, [])
 })
 
 test('every mistake is told with its line, no token is quoted, and nothing is written', async (t) => {

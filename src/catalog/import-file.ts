@@ -76,9 +76,11 @@ export async function* readImport(
   let number = 0
   for await (const line of lines) {
     number += 1
-    if (line.trim() === '') continue
+    // That takes a byte order mark off, too.
+    const object = line.trim()
+    if (object === '') continue
     const source = lineOf(name, number)
-    const found = read(line, number, source, apps)
+    const found = read(object, number, source, apps)
     if ('mistakes' in found) mistakes.push(...found.mistakes)
     else mistakes.push(...repeated(found.imported, source, lineOfToken))
     if ('imported' in found && mistakes.length === 0) yield found.imported

@@ -71,7 +71,7 @@ export function checkConnections(check: Check): void {
     const many = [
       sampleConnection({ id: 'there', label: 'theirs' }),
       ...HEALTHS.map((health, i) => sampleConnection({ id: `c${i}`, health, label: ODD_TEXT, renewedAt: i })),
-      sampleConnection({ id: 'bare', account: null, grantedScopes: null, sealed: null, expiresAt: null }),
+      sampleConnection({ id: 'bare', account: null, grantedScopes: null, sealed: null, expiresAt: null, usedAt: 86_400_000 }),
       sampleConnection({ id: 'c0', label: 'the second of its id' }),
       sampleConnection({ id: 'there', tenant: 'other', sealed: { ...there.sealed!, accessToken: ODD_BYTES, extra: ODD_BYTES } }),
     ]

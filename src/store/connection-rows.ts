@@ -88,6 +88,8 @@ export const CONTENTS_COLUMNS = [
   ],
 ]
 export const WRITTEN_COLUMNS = [...IDENTITY_COLUMNS, ...CONTENTS_COLUMNS]
+/** When it was last used is said where a row begins, and from then on only by who notes that. */
+export const INSERTED_COLUMNS = [...WRITTEN_COLUMNS, 'used_at']
 export const CONNECTION_COLUMNS = [
   ...WRITTEN_COLUMNS,
   'version',
@@ -158,7 +160,7 @@ export function connectionFrom(row: ConnectionRow): Connection {
   }
 }
 
-export function connectionIdentity({ tenant, id, app, provider, owner, createdAt }: Connection): ConnectionIdentity {
+function connectionIdentity({ tenant, id, app, provider, owner, createdAt }: Connection): ConnectionIdentity {
   return { tenant, id, app, provider, user_id: owner.userId, org_code: owner.orgCode, created_at: createdAt }
 }
 
@@ -187,6 +189,10 @@ export function connectionContents(connection: Connection): ConnectionContents {
     due_at: connection.dueAt,
     ...revocationColumns(health),
   }
+}
+
+export function insertedValues(connection: Connection) {
+  return { ...connectionIdentity(connection), ...connectionContents(connection), used_at: connection.usedAt }
 }
 
 function revocationColumns(health: Health): Pick<ConnectionContents, 'revocation' | 'revoke_at'> {

@@ -147,7 +147,7 @@ export class Connections implements ConnectionStore {
   replace(connection: Connection): void {
     const row = this.#rows.get(key(connection.tenant, connection.id))
     const version = (row?.connection.version ?? this.#removed) + 1
-    const usedAt = row?.connection.usedAt ?? null
+    const usedAt = row ? row.connection.usedAt : connection.usedAt
     this.#put({ ...connection, version, lease: null, usedAt }, row ? row.fence + 1 : this.#removed)
   }
 

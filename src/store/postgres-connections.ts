@@ -8,12 +8,13 @@ import {
   type ConnectionRow,
   connectionContents,
   connectionFrom,
-  connectionIdentity,
   dueSql,
   GIVE_BACK,
   GLANCE_COLUMNS,
   type GlanceRow,
   glanceFrom,
+  INSERTED_COLUMNS,
+  insertedValues,
   TO_TAKE_BACK,
   WRITTEN_COLUMNS,
 } from './connection-rows.ts'
@@ -57,20 +58,20 @@ const REMOVE = 'delete from connections where tenant = :tenant and id = :id retu
 const REMEMBER = `update counters set value = greatest(value, :version) where name = 'removed'`
 /** Before anything else is locked, by all who write to the same rows: nobody waits for somebody who waits for them. */
 const REMOVED = `select value from counters where name = 'removed'`
-const REPLACE = `insert into connections (${WRITTEN_COLUMNS.join(', ')}, version, fence)
-  values (:${WRITTEN_COLUMNS.join(', :')}, :version, :fence)
+const REPLACE = `insert into connections (${INSERTED_COLUMNS.join(', ')}, version, fence)
+  values (:${INSERTED_COLUMNS.join(', :')}, :version, :fence)
   on conflict (tenant, id) do update set
     ${WRITTEN_COLUMNS.map((column) => `${column} = excluded.${column}`).join(', ')},
     version = connections.version + 1, fence = connections.fence + 1, ${GIVE_BACK}`
 
 const BYTES = new Set(['data_key', 'access_token', 'refresh_token', 'extra'])
-const ARRAYS = WRITTEN_COLUMNS.map((column) => {
+const ARRAYS = INSERTED_COLUMNS.map((column) => {
   const type = BYTES.has(column) ? 'bytea' : column.endsWith('_at') ? 'bigint' : 'text'
   return `cast(:${column} as ${type}[])`
 })
-const ADD_ALL = `insert into connections (${WRITTEN_COLUMNS.join(', ')}, version, fence)
-  select ${WRITTEN_COLUMNS.join(', ')}, :version, :fence
-  from unnest(${ARRAYS.join(', ')}) as added (${WRITTEN_COLUMNS.join(', ')})
+const ADD_ALL = `insert into connections (${INSERTED_COLUMNS.join(', ')}, version, fence)
+  select ${INSERTED_COLUMNS.join(', ')}, :version, :fence
+  from unnest(${ARRAYS.join(', ')}) as added (${INSERTED_COLUMNS.join(', ')})
   on conflict (tenant, id) do nothing
   returning tenant, id`
 
@@ -155,9 +156,9 @@ export function postgresConnections(database: PostgresDatabase): ConnectionStore
     },
 
     async addAll(connections, factsOf) {
-      const rows = connections.map((one): Values => ({ ...connectionIdentity(one), ...connectionContents(one) }))
+      const rows = connections.map((one): Values => insertedValues(one))
       const columns = Object.fromEntries(
-        WRITTEN_COLUMNS.map((column) => [column, rows.map((row) => row[column] as string | number | Uint8Array | null)]),
+        INSERTED_COLUMNS.map((column) => [column, rows.map((row) => row[column] as string | number | Uint8Array | null)]),
       )
       return database.transaction(async (ask) => {
         const removed = await countsOfRemoved(ask)
@@ -201,8 +202,7 @@ export async function isAsSeen(ask: Ask, { tenant, id, version }: Connection): P
 
 /** Writes a connection over the one with its id, or anew. */
 export async function replaceConnection(ask: Ask, connection: Connection, removed: number): Promise<void> {
-  const values = { ...connectionIdentity(connection), ...connectionContents(connection) }
-  await ask(REPLACE, { ...values, version: removed + 1, fence: removed })
+  await ask(REPLACE, { ...insertedValues(connection), version: removed + 1, fence: removed })
 }
 
 function byTenant(used: readonly Pick<Connection, 'tenant' | 'id'>[]): Map<string, string[]> {

@@ -9,12 +9,13 @@ import {
   type ConnectionRow,
   connectionContents,
   connectionFrom,
-  connectionIdentity,
   dueSql,
   GIVE_BACK,
   GLANCE_COLUMNS,
   type GlanceRow,
   glanceFrom,
+  INSERTED_COLUMNS,
+  insertedValues,
   TO_TAKE_BACK,
   WRITTEN_COLUMNS,
 } from './connection-rows.ts'
@@ -166,11 +167,11 @@ export function sqliteConnections(file: SqliteFile): ConnectionStore {
   }
 }
 
-const INSERT = `insert into connections (${WRITTEN_COLUMNS.join(', ')}, version, fence)
-  select :${WRITTEN_COLUMNS.join(', :')}, value + 1, value from counters where name = 'removed'`
+const INSERT = `insert into connections (${INSERTED_COLUMNS.join(', ')}, version, fence)
+  select :${INSERTED_COLUMNS.join(', :')}, value + 1, value from counters where name = 'removed'`
 
 function written(connection: Connection): Record<string, SQLInputValue> {
-  return storable({ ...connectionIdentity(connection), ...connectionContents(connection) })
+  return storable(insertedValues(connection))
 }
 
 /**
