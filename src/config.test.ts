@@ -50,6 +50,7 @@ test('with a key and nothing else it is what the documentation says', () => {
     requestsPerMinute: null,
     trustedProxies: [],
     allowedHosts: [],
+    httpsProxy: null,
   })
   assert.equal(masterKeys.reveal(), KEY)
   assert.equal(environment['LATCHSTRING_MASTER_KEY'], KEY)
@@ -69,6 +70,7 @@ test('every variable has its say', () => {
     LATCHSTRING_REQUESTS_PER_MINUTE: '600',
     LATCHSTRING_TRUSTED_PROXIES: '10.0.0.0/8, ::1',
     LATCHSTRING_ALLOWED_HOSTS: 'latchstring.internal',
+    LATCHSTRING_HTTPS_PROXY: 'http://me:p%40ss@proxy.internal:3128',
   })
   const { masterKeys: _, environment: __, ...rest } = config
   assert.deepEqual(rest, {
@@ -86,8 +88,9 @@ test('every variable has its say', () => {
     requestsPerMinute: 600,
     trustedProxies: ['10.0.0.0/8', '::1'],
     allowedHosts: ['latchstring.internal'],
+    httpsProxy: 'http://me:p%40ss@proxy.internal:3128',
   })
-  assert.equal(VARIABLES.length, 14, 'and there are no others')
+  assert.equal(VARIABLES.length, 15, 'and there are no others')
 })
 
 test('there is no more than one worker on a store that each process has of its own', () => {
@@ -179,6 +182,7 @@ for (const [name, wrong] of [
   ['LATCHSTRING_REQUESTS_PER_MINUTE', ['0', 'many']],
   ['LATCHSTRING_TRUSTED_PROXIES', ['all', '10.0.0.1/8', 'proxy.internal', 'true']],
   ['LATCHSTRING_ALLOWED_HOSTS', ['*', '*.example.com', 'a.example:4400', 'https://a.example']],
+  ['LATCHSTRING_HTTPS_PROXY', ['proxy:3128', 'proxy', 'socks5://proxy:1080', 'http://proxy:3128/path', 'http://me@proxy:3128']],
   ['LATCHSTRING_FAILED_GUESSES_PER_MINUTE', ['0', '-5', '1000001', 'none']],
   ['LATCHSTRING_LOG_LEVEL', ['verbose', 'INFO', 'trace']],
 ] as const) {

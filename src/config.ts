@@ -32,6 +32,8 @@ export interface Config {
   readonly trustedProxies: readonly string[]
   /** Names that requests may be meant for, besides the public URL's. */
   readonly allowedHosts: readonly string[]
+  /** Through which providers on the internet are reached; null: directly. */
+  readonly httpsProxy: string | null
   /** What `${env:NAME}` in the setup file may name. */
   readonly environment: Readonly<Record<string, string | undefined>>
 }
@@ -77,6 +79,11 @@ export const VARIABLES = [
     name: 'LATCHSTRING_ALLOWED_HOSTS',
     fallback: 'none',
     meaning: 'host names that requests may name beside that of the public URL, with commas between',
+  },
+  {
+    name: 'LATCHSTRING_HTTPS_PROXY',
+    fallback: 'none',
+    meaning: '`http://user:password@proxy:3128`, through which providers on the internet are reached',
   },
 ] as const
 
@@ -150,6 +157,7 @@ export function readConfig(flags: Flags = {}, environment: Environment = process
     requestsPerMinute: checked('LATCHSTRING_REQUESTS_PER_MINUTE', null, (value) => wholeNumber(value, 1, 100_000_000)),
     trustedProxies: checked('LATCHSTRING_TRUSTED_PROXIES', [], rangesOf),
     allowedHosts: checked('LATCHSTRING_ALLOWED_HOSTS', [], hostsOf),
+    httpsProxy: checked('LATCHSTRING_HTTPS_PROXY', null, proxyOf),
     environment,
   }
   if (config.workers > 1 && config.database.kind === 'memory')
@@ -194,6 +202,15 @@ function hostsOf(value: string): readonly string[] {
   const wrong = hosts.find((host) => !/^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/.test(host))
   if (wrong !== undefined) throw new Error(`must be host names without ports, with commas between: not ${wrong}`)
   return hosts
+}
+
+/** Never named back: there may be a password in it. */
+function proxyOf(value: string): string {
+  const url = URL.canParse(value) ? new URL(value) : null
+  const plain = url && /^https?:$/.test(url.protocol) && url.pathname === '/' && !url.search && !url.hash
+  if (!plain || (url.username === '') !== (url.password === ''))
+    throw new Error('must be http://proxy:3128, with user:password@ before the host where it asks for them')
+  return value
 }
 
 function listed(value: string): string[] {

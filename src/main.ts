@@ -103,7 +103,7 @@ export async function openBroker(
       () => store.connections.countToTakeBack(),
     )
     const later = laterOn(log)
-    const net = createNet()
+    const net = createNet(config.httpsProxy === null ? {} : { proxy: config.httpsProxy })
     const oauth2 = createOAuth2Mode({ net, now })
     const modes = new Map<string, Mode>()
     const journal = openJournalFor(config, keys.installation, log)

@@ -108,6 +108,7 @@ function configOn({ folder, masterKey, clientSecret }: Ground, port: number): Co
     logLevel: 'error',
     workers: 1,
     requestsPerMinute: null,
+    httpsProxy: null,
     trustedProxies: [],
     allowedHosts: [],
     failedGuessesPerMinute: 60,

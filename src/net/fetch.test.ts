@@ -5,9 +5,9 @@ import type { LookupAddress } from 'node:dns'
 import { once } from 'node:events'
 import { createServer, type RequestListener, type Server } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
-import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net'
+import { type AddressInfo, connect, createServer as createTcpServer, type Socket } from 'node:net'
 import { text as consumed } from 'node:stream/consumers'
-import { test } from 'node:test'
+import { describe, test } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { brotliCompressSync, gzipSync } from 'node:zlib'
@@ -332,6 +332,122 @@ test('a valid certificate of a trusted authority is accepted', async (t) => {
   assert.equal((await net.request(get(`https://tls.example:${server.port}/`))).status, 200)
 })
 
+describe('through a proxy', () => {
+  const NAME = 'tls.example'
+  const certificate = selfSigned(NAME)
+  const outside = (port: number, path = '/'): NetRequest => ({
+    ...get(`https://${NAME}:${port}${path}`),
+    allowPrivateNetwork: false,
+  })
+
+  test('what is on the internet is asked for by its name, which is the proxy’s to resolve, and one tunnel serves several requests', async (t) => {
+    const server = await untilDone(t, tlsListening(certificate))
+    const proxy = await untilDone(t, proxying(server.port))
+    const net = await untilDone(
+      t,
+      opened({ proxy: proxy.url, ca: certificate.cert, lookup: () => assert.fail('it was looked up') }),
+    )
+    for (let i = 0; i < 3; i++) {
+      assert.equal(String((await net.request(outside(server.port))).body), 'ok')
+      await turn() // and then the connection is free
+    }
+    assert.deepEqual(proxy.asked, [{ for: `${NAME}:${server.port}`, as: undefined }])
+    assert.deepEqual([server.requests(), server.connections()], [3, 1])
+  })
+
+  test('it is told a user and a password, and nobody else is', async (t) => {
+    const told: unknown[] = []
+    const server = await untilDone(
+      t,
+      started(
+        createTlsServer(certificate, ({ headers }, response) => {
+          told.push(headers['proxy-authorization'], headers.authorization)
+          response.end('ok')
+        }) as Server,
+      ),
+    )
+    const proxy = await untilDone(t, proxying(server.port))
+    const withUser = proxy.url.replace('//', '//me:p%40ss@')
+    const net = await untilDone(t, opened({ proxy: withUser, ca: certificate.cert }))
+    await net.request(outside(server.port))
+    assert.equal(proxy.asked[0]?.as, `Basic ${Buffer.from('me:p@ss').toString('base64')}`)
+    assert.deepEqual(told, [undefined, undefined])
+  })
+
+  test('it may be spoken to over TLS, with a certificate that is checked', async (t) => {
+    const server = await untilDone(t, tlsListening(certificate))
+    const own = selfSigned('localhost')
+    const proxy = await untilDone(t, proxying(server.port, { tls: own }))
+    const trusting = await untilDone(t, opened({ proxy: proxy.url, ca: `${certificate.cert}\n${own.cert}` }))
+    assert.equal((await trusting.request(outside(server.port))).status, 200)
+    const wary = await untilDone(t, opened({ proxy: proxy.url, ca: certificate.cert }))
+    await refusedAs('unreachable', false, wary.request(outside(server.port)))
+  })
+
+  test('S-44 the provider’s certificate is checked all the same, and nothing is sent', async (t) => {
+    const server = await untilDone(t, tlsListening(selfSigned('other.example')))
+    const proxy = await untilDone(t, proxying(server.port))
+    for (const ca of [undefined, certificate.cert]) {
+      const net = await untilDone(t, opened({ proxy: proxy.url, ...(ca !== undefined && { ca }) }))
+      await refusedAs('unreachable', false, net.request(outside(server.port)))
+    }
+    assert.equal(server.requests(), 0)
+  })
+
+  test('S-39 addresses that are refused, and names of the proxy’s own machine, are refused before it is asked', async (t) => {
+    const proxy = await untilDone(t, proxying(1))
+    const net = await untilDone(t, opened({ proxy: proxy.url }))
+    for (const host of [
+      '127.0.0.1',
+      '[::1]',
+      '10.0.0.1',
+      '169.254.169.254',
+      '2130706433',
+      'localhost',
+      'localhost.',
+      'a.LOCALHOST',
+    ])
+      await refusedAs('address_refused', false, net.request({ ...get(`https://${host}/`), allowPrivateNetwork: false }))
+    assert.deepEqual(proxy.asked, [])
+  })
+
+  test('what may be on a private network is reached directly', async (t) => {
+    const [plain, tls] = [
+      await untilDone(
+        t,
+        listening((_, response) => response.end('ok')),
+      ),
+      await untilDone(t, tlsListening(certificate)),
+    ]
+    const proxy = await untilDone(t, proxying(1))
+    const net = await untilDone(t, opened({ proxy: proxy.url, ca: certificate.cert, lookup: async () => LOOPBACK }))
+    assert.equal((await net.request(get(plain.url))).status, 200)
+    assert.equal((await net.request(get(`https://${NAME}:${tls.port}/`))).status, 200)
+    assert.deepEqual(proxy.asked, [])
+  })
+
+  test('F-50 a proxy that refuses, is not there or says nothing: nothing was sent, and that is known', async (t) => {
+    for (const status of [403, 407, 502]) {
+      const proxy = await untilDone(t, proxying(1, { status }))
+      const net = await untilDone(t, opened({ proxy: proxy.url }))
+      const { message } = await refusedAs('unreachable', false, net.request(outside(443)))
+      assert.match(message, new RegExp(`^tls\\.example:?\\d* could not be reached \\(the proxy answered ${status}\\)$`))
+    }
+    const gone = await untilDone(t, opened({ proxy: 'http://127.0.0.1:1' }))
+    await refusedAs('unreachable', false, gone.request(outside(443)))
+    const silent = await untilDone(t, proxying(1, { status: null }))
+    const patient = await untilDone(t, opened({ proxy: silent.url, timeoutMs: 200, connectTimeoutMs: 400 }))
+    await refusedAs('timeout', false, patient.request(outside(443)))
+  })
+
+  test('F-04 a tunnel that breaks after the request was written: it was sent, and that is known', async (t) => {
+    const server = await untilDone(t, started(createTlsServer(certificate, () => proxy.cut()) as Server))
+    const proxy = await untilDone(t, proxying(server.port))
+    const net = await untilDone(t, opened({ proxy: proxy.url, ca: certificate.cert }))
+    await refusedAs('reset', true, net.request(outside(server.port)))
+  })
+})
+
 test('plain http goes to private addresses only, and only where they are allowed', async (t) => {
   const net = await untilDone(t, opened({ lookup: async () => [{ address: '93.184.215.14', family: 4 }] }))
   const plain = net.request({ ...get('http://public.example/'), allowPrivateNetwork: false })
@@ -507,6 +623,45 @@ interface Listening extends AsyncDisposable {
 
 function listening(answer: RequestListener): Promise<Listening> {
   return started(createServer(answer))
+}
+
+interface Proxying extends AsyncDisposable {
+  readonly url: string
+  readonly asked: readonly { readonly for: string | undefined; readonly as: string | undefined }[]
+  /** Breaks all tunnels. */
+  readonly cut: () => void
+}
+
+/** A proxy to one port here, whatever it is asked for. `status` null: it never answers. */
+async function proxying(
+  port: number,
+  { status = 200, tls }: { status?: number | null; tls?: { cert: string; key: string } } = {},
+): Promise<Proxying> {
+  const asked: { for: string | undefined; as: string | undefined }[] = []
+  const sockets = new Set<Socket>()
+  const server = (tls ? createTlsServer(tls) : createServer()) as Server
+  server.on('connection', (socket: Socket) => void sockets.add(socket))
+  server.on('connect', (request, client: Socket) => {
+    asked.push({ for: request.url, as: request.headers['proxy-authorization'] })
+    client.on('error', () => {})
+    if (status === null) return
+    if (status !== 200) return void client.end(`HTTP/1.1 ${status} No\r\n\r\n`)
+    const target = connect(port, '127.0.0.1', () => {
+      client.write('HTTP/1.1 200 OK\r\n\r\n')
+      target.pipe(client).pipe(target)
+    })
+    sockets.add(target)
+    target.on('error', () => client.destroy())
+  })
+  const cut = (): void => {
+    for (const socket of sockets) socket.destroy()
+  }
+  const { url, port: own } = await started(server)
+  const close = (): Promise<void> => {
+    cut()
+    return new Promise((resolve) => server.close(() => resolve()))
+  }
+  return { url: tls ? `https://localhost:${own}` : url, asked, cut, [Symbol.asyncDispose]: close }
 }
 
 function tlsListening({ cert, key }: { cert: string; key: string }): Promise<Listening> {

@@ -1,4 +1,4 @@
-/** The one way out: bounded requests, without redirects or decoding, to addresses that were checked and are then connected to as checked. */
+/** The one way out: bounded requests, without redirects or decoding, to addresses that were checked and are then connected to as checked, or through the operator's proxy. */
 
 import { promises as dns, type LookupAddress } from 'node:dns'
 import type { IncomingHttpHeaders } from 'node:http'
@@ -9,7 +9,7 @@ import type * as undici from 'undici'
 import { type Net, type NetAnswer, NetError, type NetRequest } from '../core/ports.ts'
 import { literalAddress, type Reach, reachOf } from './address.ts'
 
-type Agent = undici.Agent
+type Agent = undici.Agent | undici.ProxyAgent
 const load = createRequire(import.meta.url)
 
 /** By its file: the package's entry brings a fetch, WebSockets, a cache and mocks along, which are 15 MB in every process. */
@@ -28,6 +28,8 @@ export interface NetOptions {
   readonly connectionsPerOriginMax?: number
   /** Addresses to be reached over plain http although they are refused: for what is the operator's own, never for what a provider names. */
   readonly beyond?: readonly string[]
+  /** `http://user:password@proxy:3128`: what is on the internet is reached through it, and it resolves the names; all else is reached directly. */
+  readonly proxy?: string
   /** A certificate authority (PEM) to trust besides the usual ones. Nothing switches the check of certificates off. */
   readonly ca?: string
 }
@@ -74,7 +76,7 @@ export function createNet(options: NetOptions = {}): ClosableNet {
       const way = wayFor(url, request.allowPrivateNetwork)
       const address = literalAddress(url.hostname)
       // Names are checked where they are resolved; a literal address never gets there.
-      if (address !== null && !isReached(address, way, options))
+      if (address === null ? isProxied(way, options) && isOwnName(url.hostname) : !isReached(address, way, options))
         throw new NetError('address_refused', refusal(url.hostname), false)
       const timeoutMs = request.timeoutMs ?? limits.timeoutMs
       return exchange(agentOf(way), url, request, { ...limits, timeoutMs })
@@ -87,8 +89,7 @@ export function createNet(options: NetOptions = {}): ClosableNet {
 }
 
 function agentFor(way: Way, options: NetOptions): Agent {
-  const Agent = agentClass()
-  return new Agent({
+  const pooled = {
     connections: options.connectionsPerOriginMax ?? CONNECTIONS_MAX,
     keepAliveTimeout: IDLE_MS_MAX,
     keepAliveMaxTimeout: IDLE_MS_MAX,
@@ -96,14 +97,36 @@ function agentFor(way: Way, options: NetOptions): Agent {
     // The limit on the whole request is ours, and exact; these two would only add timers.
     headersTimeout: 0,
     bodyTimeout: 0,
-    connect: {
-      timeout: options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
-      lookup: pinnedLookup(way, options.lookup ?? ((hostname) => dns.lookup(hostname, { all: true }))),
-      // Said aloud, because an environment variable can change the default.
-      rejectUnauthorized: true,
-      ...(options.ca === undefined ? {} : { ca: [...getCACertificates('default'), options.ca] }),
-    },
-  })
+  }
+  const timeout = options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS
+  const trust = {
+    // Said aloud, because an environment variable can change the default.
+    rejectUnauthorized: true,
+    ...(options.ca === undefined ? {} : { ca: [...getCACertificates('default'), options.ca] }),
+  }
+  if (isProxied(way, options)) {
+    // Only the entry puts together what a tunnel needs.
+    const { ProxyAgent, Pool } = load('undici') as typeof undici
+    return new ProxyAgent({
+      ...pooled,
+      uri: options.proxy!,
+      clientFactory: (origin, given: object) => new Pool(origin, { ...given, headersTimeout: timeout }),
+      proxyTls: { timeout, ...trust },
+      requestTls: { timeout, ...trust },
+    })
+  }
+  const lookup = pinnedLookup(way, options.lookup ?? ((hostname) => dns.lookup(hostname, { all: true })))
+  return new (agentClass())({ ...pooled, connect: { timeout, lookup, ...trust } })
+}
+
+/** A proxy is the way out of a network, and not the way around in it. */
+function isProxied(way: Way, { proxy }: NetOptions): boolean {
+  return way === 'public' && proxy !== undefined
+}
+
+/** To a proxy that is the proxy itself. */
+function isOwnName(hostname: string): boolean {
+  return /(^|\.)localhost\.?$/i.test(hostname)
 }
 
 /** What is checked here is what the socket connects to: the name is not resolved a second time, so an answer that changes gains nothing. */
@@ -281,7 +304,9 @@ class Exchange implements undici.Dispatcher.DispatchHandler {
     if (code === 'UND_ERR_CONNECT_TIMEOUT')
       return new NetError('timeout', `${this.#host} could not be connected to in time`, false)
     if (code === 'UND_ERR_INVALID_ARG') return new NetError('invalid_url', `the request to ${this.#host} is malformed`, false)
-    return new NetError('unreachable', `${this.#host} could not be reached (${code})`, false, { cause })
+    const why = /Proxy response \((\d+)\)/.exec(cause.message)?.[1]
+    const told = why === undefined ? code : `the proxy answered ${why}`
+    return new NetError('unreachable', `${this.#host} could not be reached (${told})`, false, { cause })
   }
 }
 
