@@ -9,6 +9,7 @@ import { type TestContext, test } from 'node:test'
 import { readConfig } from '../src/config.ts'
 import type { Caller } from '../src/core/caller.ts'
 import { token } from '../src/core/token.ts'
+import { dayOf } from '../src/core/usage.ts'
 import { type Broker, openBroker } from '../src/main.ts'
 import { type Seeding, seed, seededSession } from './seed.ts'
 import { shell } from './shell.ts'
@@ -23,6 +24,7 @@ test('seeding goes on where it was stopped, twice is once, and every token opens
     provider: 'bench',
     expiresAt: Date.now() + 3_600_000,
     lifeMs: 3_600_000,
+    usedAt: dayOf(Date.now()),
   }
   const stopped = new Error('stopped')
   const stop = (): void => {
@@ -43,6 +45,7 @@ test('seeding goes on where it was stopped, twice is once, and every token opens
   for (const index of [0, 999, 1000, 2499, 2599]) {
     const { accessToken } = await token(ports, CALLER, seededSession('bench', index))
     assert.match(accessToken.reveal(), new RegExp(`^at-${index}-x+$`))
+    assert.equal(ports.usage.size, 0, 'that it is used today is known')
   }
 })
 

@@ -5,6 +5,7 @@ import { apply } from '../src/core/apply.ts'
 import type { Ports } from '../src/core/ports.ts'
 import type { Provider } from '../src/core/provider.ts'
 import type { AppSetup } from '../src/core/setup.ts'
+import { dayOf } from '../src/core/usage.ts'
 import { countOf } from './count.ts'
 import { UsageError } from './failure.ts'
 import { withExamples } from './help.ts'
@@ -53,7 +54,7 @@ async function run({ json, connections, app, life, expired = false, ...options }
     const progress = (there: number): void => {
       if (there % TOLD_EVERY === 0 || there === connections) remark(`${there} of ${connections}`)
     }
-    return seed(ports, { tenant, app, provider, connections, expiresAt, lifeMs, progress })
+    return seed(ports, { tenant, app, provider, connections, expiresAt, lifeMs, usedAt: dayOf(ports.now()), progress })
   })
   const [first, last] = [seededSession(app, 0), seededSession(app, connections - 1)]
   if (json) return printJson({ connections, made, first_session_id: first, last_session_id: last })

@@ -21,6 +21,8 @@ export interface Seeding {
   readonly expiresAt: number
   /** How long their tokens live in all. */
   readonly lifeMs: number
+  /** On this day, as those in use mostly are: only the first token of a day has to be noted. */
+  readonly usedAt: number
   /** Called after each batch with how many there are. */
   readonly progress: (there: number) => void
 }
@@ -50,7 +52,7 @@ async function sealedBatch(seal: Ports['seal'], seeding: Seeding, begin: number,
 }
 
 async function sealedConnection(seal: Ports['seal'], seeding: Seeding, index: number): Promise<Connection> {
-  const { tenant, app, provider, expiresAt, lifeMs } = seeding
+  const { tenant, app, provider, expiresAt, lifeMs, usedAt } = seeding
   const id = seededSession(app, index)
   const issuedAt = expiresAt - lifeMs
   const row = await seal.create(connectionRow({ tenant, id }))
@@ -82,6 +84,6 @@ async function sealedConnection(seal: Ports['seal'], seeding: Seeding, index: nu
     connectedAt: issuedAt + index,
     renewedAt: null,
     dueAt: null,
-    usedAt: null,
+    usedAt,
   }
 }

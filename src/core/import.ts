@@ -10,7 +10,7 @@ import type { Ports } from './ports.ts'
 import type { Provider } from './provider.ts'
 import { supersede } from './revoke.ts'
 import { Secret } from './secret.ts'
-import { DAY_MS } from './usage.ts'
+import { dayOf } from './usage.ts'
 import { connectionRow, sealCredentials } from './vault.ts'
 
 /** What is known of one. A token at least there is; all moments are milliseconds since the epoch. */
@@ -120,7 +120,7 @@ async function connectionOf(ports: Ports, tenant: string, given: Imported): Prom
     renewedAt: given.renewedAt,
     dueAt: refreshToken && dueAt(provider, { usedAt: given.renewedAt ?? now, lost: null, retryAt: now }, ports.chance()),
     // Nobody wants those of an app that revokes what is not used to end on the day they were brought.
-    usedAt: Math.floor(now / DAY_MS) * DAY_MS,
+    usedAt: dayOf(now),
   }
 }
 

@@ -35,7 +35,7 @@ export class Usage {
     const now = this.#now()
     if (usedAt !== null && now < usedAt + DAY_MS) return
     if (this.#waiting.size >= this.#waitingMax || this.#waiting.has(id)) return
-    this.#waiting.set(id, { tenant, day: Math.floor(now / DAY_MS) * DAY_MS })
+    this.#waiting.set(id, { tenant, day: dayOf(now) })
   }
 
   /** Takes out those that wait for longest, of one day. */
@@ -74,6 +74,11 @@ export async function noteSomeUsage({ store }: Pick<Ports, 'store'>, usage: Usag
 /** All of it, before the process ends. */
 export async function noteUsage(ports: Pick<Ports, 'store'>, usage: Usage): Promise<void> {
   while (usage.size > 0) await noteSomeUsage(ports, usage)
+}
+
+/** The day's beginning, UTC. */
+export function dayOf(now: number): number {
+  return Math.floor(now / DAY_MS) * DAY_MS
 }
 
 /** When it was last of use: consenting counts. */
