@@ -241,8 +241,11 @@ test('S-42 a server that takes the connection and never answers is left, and so 
     t,
     listening(() => {}),
   )
-  const net = await untilDone(t, opened({ timeoutMs: 120, connectionsPerOriginMax: 1 }))
-  const [first, second] = await Promise.allSettled([net.request(get(server.url)), net.request(get(server.url))])
+  const net = await untilDone(t, opened({ timeoutMs: 300, connectionsPerOriginMax: 1 }))
+  const given = net.request(get(server.url))
+  // Its time is over well before the first one's, which would give it the connection.
+  const queued = net.request({ ...get(server.url), timeoutMs: 60 })
+  const [first, second] = await Promise.allSettled([given, queued])
   assert(first.status === 'rejected' && second.status === 'rejected')
   assert.deepEqual([first.reason.reason, first.reason.sent], ['timeout', true])
   assert.deepEqual([second.reason.reason, second.reason.sent], ['timeout', false])
