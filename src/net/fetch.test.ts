@@ -518,12 +518,12 @@ test('F-03 a request whose time is over before there is a connection is never wr
   )
   // As after SIGCONT: what happened on sockets is handled before the timers are.
   t.mock.timers.enable({ apis: ['setTimeout'] })
-  const over = performance.now() + 20
   const net = await untilDone(
     t,
     opened({
       timeoutMs: 20,
       async lookup() {
+        const over = performance.now() + 20
         while (performance.now() <= over) await turn()
         return LOOPBACK
       },
