@@ -52,3 +52,8 @@ export interface Registration {
   readonly privateKey: Secret | null
   readonly config: Readonly<Record<string, string>>
 }
+
+/** What users are asked for: what the app names, or else what the provider's file does. */
+export function scopesAskedFor({ scopes }: Pick<App, 'scopes'>, provider: Provider): readonly string[] {
+  return scopes.length > 0 ? scopes : (provider.scopes?.default ?? [])
+}

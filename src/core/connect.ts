@@ -1,6 +1,6 @@
 /** Making a connection: from `auth_url`, by way of the provider, to the browser's return. Only the browser that was meant to finish can. */
 
-import type { App } from './app.ts'
+import { type App, scopesAskedFor } from './app.ts'
 import { ATTEMPT_LIFE_MS, type Attempt, attemptFact, attemptRow, emptied, type SealedAttempt } from './attempt.ts'
 import { allow, type Caller } from './caller.ts'
 import type { Account, Connection, Owner } from './connection.ts'
@@ -61,7 +61,7 @@ export async function authUrl(ports: Ports, caller: Caller, input: AuthUrlInput)
     accountOf: app.allowAccountChange || input.allowAccountChange ? null : input.reconnects,
     callbackUrl,
     redirectUri: redirectUri(ports, app),
-    scopes: app.scopes.length > 0 ? app.scopes : (registration.provider.scopes?.default ?? []),
+    scopes: scopesAskedFor(app, registration.provider),
     hosts: grantHosts(registration),
     issuer: null,
     issuerRequired: false,

@@ -1,6 +1,6 @@
 /** Takes over connections that were made elsewhere: sealed and stored as if their users had just connected, without asking them again. */
 
-import type { App } from './app.ts'
+import { type App, scopesAskedFor } from './app.ts'
 import { allow, type Caller } from './caller.ts'
 import { type Account, type Connection, type Owner, sameOwner } from './connection.ts'
 import { dueAt } from './due.ts'
@@ -8,7 +8,7 @@ import { BrokerError } from './errors.ts'
 import { connectionFact } from './event.ts'
 import type { Ports } from './ports.ts'
 import type { Provider } from './provider.ts'
-import { supersede } from './revoke.ts'
+import { keepNewest } from './revoke.ts'
 import { Secret } from './secret.ts'
 import { dayOf } from './usage.ts'
 import { connectionRow, sealCredentials } from './vault.ts'
@@ -76,16 +76,13 @@ async function importBatch(ports: Ports, caller: Caller, batch: readonly Importe
     )
   const told = { at: ports.now(), actor: caller.name, action: 'connection.connected', reason: 'imported' } as const
   const added = await ports.store.connections.addAll(connections, (fresh) => fresh.map((one) => connectionFact(one, told)))
-  for (const one of added) {
-    const { onePerOwner, onePerAccount } = (await appOf(ports, one.tenant, one.app)).app
-    if (onePerOwner) await supersede(ports, one)
-    else if (onePerAccount && one.account) await supersede(ports, one, one.account.id)
-  }
   const fresh = new Set(added)
   const taken: number[] = []
   for (const [i, one] of connections.entries()) {
     const there = fresh.has(one) ? null : await ports.store.connections.find(one.tenant, one.id)
     if (there && (there.app !== one.app || !sameOwner(there.owner, one.owner))) taken.push(batch[i]!.line)
+    // Of what was there before, too: it may have been stopped between the two.
+    else await keepNewest(ports, (await appOf(ports, one.tenant, one.app)).app, one)
   }
   return { imported: added.length, present: batch.length - added.length - taken.length, taken }
 }
@@ -106,7 +103,7 @@ async function connectionOf(ports: Ports, tenant: string, given: Imported): Prom
     owner,
     label: given.label,
     account: given.account,
-    requestedScopes: app.scopes.length > 0 ? app.scopes : (provider.scopes?.default ?? []),
+    requestedScopes: scopesAskedFor(app, provider),
     grantedScopes: given.grantedScopes,
     sealed: sealCredentials(row, { kind: 'oauth2', accessToken: accessToken ?? NONE, refreshToken, also: {}, kept }),
     tokenType: given.tokenType,

@@ -13,7 +13,7 @@ import { mintId } from './one-time.ts'
 import type { Exchanged, Grant, Ports, RowSeal } from './ports.ts'
 import type { Provider } from './provider.ts'
 import { registrationOf } from './registration.ts'
-import { supersede } from './revoke.ts'
+import { keepNewest } from './revoke.ts'
 import type { Secret } from './secret.ts'
 import { settleWaiting, waiting } from './settle.ts'
 import { connectionRow, openCredentials, sealCredentials } from './vault.ts'
@@ -59,8 +59,7 @@ export async function redeem(
     await discard(ports, registration, attempt, exchanged.grant)
     return refused(ports, attempt, made.objection.reason, made.objection.detail)
   }
-  if (app.onePerOwner) await supersede(ports, made)
-  else if (app.onePerAccount && made.account) await supersede(ports, made, made.account.id)
+  await keepNewest(ports, app, made)
   askLater(ports, registration, made)
   return { outcome: 'connected', connection: made }
 }

@@ -1,5 +1,6 @@
 /** Ends a connection: here at once, then at the provider, refresh token first. */
 
+import type { App } from './app.ts'
 import { attemptFact, emptied, PENDING_STAGES, type Stage } from './attempt.ts'
 import { allow, allowApp, type Caller } from './caller.ts'
 import { type Connection, type Health, sameOwner, type Upstream } from './connection.ts'
@@ -65,6 +66,16 @@ export async function supersede(
       current = await ports.store.connections.find(current.tenant, current.id)
     }
   }
+}
+
+/** The same for whatever the app is set to. */
+export async function keepNewest(
+  ports: Ports,
+  { onePerOwner, onePerAccount }: Pick<App, 'onePerOwner' | 'onePerAccount'>,
+  made: Connection,
+): Promise<void> {
+  if (onePerOwner) await supersede(ports, made)
+  else if (onePerAccount && made.account) await supersede(ports, made, made.account.id)
 }
 
 function isNewer(a: Connection, b: Connection): boolean {
