@@ -67,6 +67,35 @@ test('delay: processed at once, answered later, and a closing sandbox does not w
   await lost
 })
 
+test('hold: processed at once, answered when it is let go, also by whoever saw no more than the request', async (t) => {
+  const sandbox = await opened(t)
+  const { refresh } = await connected(sandbox)
+  sandbox.control.script('refresh', { hold: true })
+  const held = renew(sandbox, refresh)
+  await sandbox.control.waitFor(({ endpoint }) => endpoint === 'refresh')
+  assert.equal(sandbox.control.held, 1)
+  assert.equal(sandbox.control.release(), 1)
+  assert.equal(sandbox.control.alive(tokensIn(await held).refresh), true)
+  assert.deepEqual([sandbox.control.held, sandbox.control.release()], [0, 0])
+})
+
+test('hold: what is held is not answered by itself, and neither a reset nor a closing sandbox leaves it waiting', async (t) => {
+  const sandbox = await opened(t)
+  const arrived = (nth: number) => sandbox.control.waitFor((one) => one.endpoint === 'me' && one.nth === nth)
+  sandbox.control.script('me', { hold: true, status: 418, times: 2 })
+  const first = ask(sandbox, '/api/me')
+  await arrived(1)
+  await ask(sandbox, '/jwks')
+  assert.equal(sandbox.control.requests.find(({ endpoint }) => endpoint === 'me')?.answered, null)
+  sandbox.control.reset()
+  assert.equal((await first).status, 418)
+  sandbox.control.script('me', { hold: true })
+  const second = assert.rejects(ask(sandbox, '/api/me'))
+  await arrived(1)
+  await sandbox.close()
+  await second
+})
+
 test('a delayed answer arrives whole', async (t) => {
   const sandbox = await opened(t)
   sandbox.control.script('me', { delay: 20, status: 418, body: 'late' })

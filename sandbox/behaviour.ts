@@ -3,6 +3,7 @@
 import type { ServerResponse } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Answer, type Rendered, render } from './answer.ts'
+import type { Gate } from './gate.ts'
 
 /**
  * With `status`, `body` or `body_base64` the answer is a made-up one and the request is *not* processed, unless `process`
@@ -22,6 +23,8 @@ export interface Behaviour {
   readonly process?: boolean
   /** Milliseconds between processing and answering. */
   readonly delay?: number
+  /** Answer only when `control.release()` says so; what is processed is processed before. */
+  readonly hold?: boolean
   /** Milliseconds between the bytes of the body. */
   readonly drip?: number
   /** `before`: the connection is reset and nothing was processed. `after`: processed, and the answer is lost. */
@@ -47,16 +50,23 @@ export interface Edit {
 /** What became of the request, for the record. */
 export type Ending = number | 'dropped' | 'hanging'
 
-export async function misbehave(
-  how: Behaviour,
-  response: ServerResponse,
-  closing: AbortSignal,
-  process: () => Promise<Answer>,
-  ended: (ending: Ending) => void,
-): Promise<void> {
+export interface Scene {
+  readonly response: ServerResponse
+  /** Fires when the sandbox closes, so that nothing is left waiting. */
+  readonly closing: AbortSignal
+  readonly gate: Gate
+  readonly process: () => Promise<Answer>
+  readonly ended: (ending: Ending) => void
+}
+
+export async function misbehave(how: Behaviour, { response, closing, gate, process, ended }: Scene): Promise<void> {
+  // Before anything is waited for: whoever saw the request arrive may let its answer go.
+  const released = how.hold ? gate.hold() : undefined
   const madeUp = how.status !== undefined || how.body !== undefined || how.body_base64 !== undefined
   const unprocessed = (madeUp || how.hang === true || how.drop === 'before') && how.process !== true
   const real = unprocessed ? null : await process()
+  await released
+  closing.throwIfAborted()
   if (how.delay) await sleep(how.delay, undefined, { signal: closing })
   if (how.hang) return ended('hanging')
   if (how.drop) {

@@ -10,6 +10,7 @@ import { turned } from './switches.ts'
 const DEEDS: Readonly<Record<string, (control: Control) => void>> = {
   revoke_everything: (control) => control.revokeEverything(),
   expire_access_tokens: (control) => control.expireAccessTokens(),
+  release: (control) => control.release(),
 }
 
 export async function controlEndpoint(realm: Realm, control: Control, request: Request): Promise<Answer> {
@@ -39,8 +40,8 @@ function keepOut(realm: Realm, { remote, headers }: Request): void {
 }
 
 function shown(control: Control): Record<string, unknown> {
-  const { switches, scripted, counters, grants, requests } = control
-  return { switches, script: scripted, counters, grants, requests }
+  const { switches, scripted, counters, grants, held, requests } = control
+  return { switches, script: scripted, counters, grants, held, requests }
 }
 
 /** `?wait_for=refresh&nth=2&timeout_ms=5000` answers once the second renewal has been answered. */

@@ -163,6 +163,16 @@ test('over HTTP: time moves, access tokens expire, everything is revoked', async
   assert.equal(sandbox.control.alive(refresh), false)
 })
 
+test('over HTTP: an answer is held, and let go', async (t) => {
+  const sandbox = await opened(t)
+  await control(sandbox, 'POST', { script: { jwks: [{ hold: true }] } })
+  const held = ask(sandbox, '/jwks')
+  await sandbox.control.waitFor(({ endpoint }) => endpoint === 'jwks')
+  assert.equal((await control(sandbox, 'GET')).json['held'], 1)
+  assert.equal((await control(sandbox, 'POST', { do: ['release'] })).json['held'], 0)
+  assert.equal((await held).status, 200)
+})
+
 test('over HTTP: one can wait for the n-th request to an endpoint', async (t) => {
   const sandbox = await opened(t)
   const waiting = control(sandbox, 'GET', undefined, {}, '?wait_for=jwks&nth=2')

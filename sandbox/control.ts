@@ -1,5 +1,6 @@
 /** The strings behind the stage: what a test may order, turn, look up and wait for, in process. */
 
+import type { Gate } from './gate.ts'
 import type { Journal, RequestRecord } from './journal.ts'
 import type { PresetName } from './presets.ts'
 import type { Client, Realm } from './realm.ts'
@@ -14,6 +15,10 @@ export interface Control {
   script(endpoint: Endpoint, ...answers: (PresetName | Scripted)[]): void
   /** The answers still to come. */
   readonly scripted: Readonly<Partial<Record<Endpoint, readonly Scripted[]>>>
+  /** Lets go of every answer that waits with `hold`, and says how many those were. */
+  release(): number
+  /** The answers that wait so. */
+  readonly held: number
   /** Registers an app, or changes one: its secret, its callbacks. */
   register(client: Client): void
 
@@ -43,10 +48,11 @@ interface Backstage {
   readonly realm: Realm
   readonly script: Script
   readonly journal: Journal
+  readonly gate: Gate
   readonly advance: (seconds: number) => void
 }
 
-export function createControl({ realm, script, journal, advance }: Backstage): Control {
+export function createControl({ realm, script, journal, gate, advance }: Backstage): Control {
   const started = { switches: realm.switches, clients: [...realm.clients.values()] }
   return {
     get switches() {
@@ -68,6 +74,10 @@ export function createControl({ realm, script, journal, advance }: Backstage): C
       realm.switches = turned(realm.switches, changes)
     },
     script: (endpoint, ...answers) => script.order(endpoint, answers),
+    release: () => gate.open(),
+    get held() {
+      return gate.held
+    },
     register: (client) => void realm.clients.set(client.client_id, client),
     count: (endpoint) => journal.count(endpoint),
     waitFor: (wants, { timeout_ms = 5000 } = {}) => journal.waitFor(wants, timeout_ms),
@@ -77,6 +87,7 @@ export function createControl({ realm, script, journal, advance }: Backstage): C
     advance,
     reset() {
       script.clear()
+      gate.open()
       journal.clear()
       realm.switches = started.switches
       realm.clients.clear()

@@ -3,10 +3,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { type Answer, json, OAuthError, refusal, render } from './answer.ts'
 import { authorize, consent, login } from './authorize.ts'
-import { type Behaviour, misbehave } from './behaviour.ts'
+import { type Behaviour, type Ending, misbehave } from './behaviour.ts'
 import type { Control } from './control.ts'
 import { controlEndpoint } from './control-endpoint.ts'
 import { discovery, jwks } from './discovery.ts'
+import type { Gate } from './gate.ts'
 import type { Journal, RequestRecord } from './journal.ts'
 import { frontPage, page } from './pages.ts'
 import { par } from './par.ts'
@@ -47,6 +48,7 @@ export interface Stage {
   readonly realm: Realm
   readonly script: Script
   readonly journal: Journal
+  readonly gate: Gate
   readonly control: Control
   /** Fires when the sandbox closes, so that nothing is left waiting. */
   readonly closing: AbortSignal
@@ -67,7 +69,7 @@ export async function dispatch(stage: Stage, message: IncomingMessage, response:
 }
 
 async function perform(
-  { realm, script, journal, closing }: Stage,
+  { realm, script, journal, gate, closing }: Stage,
   route: Route,
   request: Request,
   response: ServerResponse,
@@ -76,7 +78,10 @@ async function perform(
   const behaviour = script.take(endpoint)
   const record = journal.arrived({ endpoint, at: realm.now(), ...who, scripted: behaviour !== null })
   const process = (): Promise<Answer> => settled(() => route.answer(realm, request, behaviour))
-  if (behaviour) return misbehave(behaviour, response, closing, process, (ending) => journal.answered(record, ending))
+  if (behaviour) {
+    const ended = (ending: Ending): void => journal.answered(record, ending)
+    return misbehave(behaviour, { response, closing, gate, process, ended })
+  }
   const answer = await process()
   journal.answered(record, answer.status)
   send(response, answer)

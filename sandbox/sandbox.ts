@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { Bounded } from './bounded.ts'
 import { type Control, createControl } from './control.ts'
 import { dispatch } from './dispatch.ts'
+import { Gate } from './gate.ts'
 import { Grants } from './grants.ts'
 import { Journal } from './journal.ts'
 import { type AppEntry, appEntry, type ProviderEntry, providerEntry } from './latchstring-entries.ts'
@@ -85,14 +86,16 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
   }
   const script = new Script()
   const journal = new Journal()
+  const gate = new Gate()
   const advance = (seconds: number): void => void (ahead += seconds * 1000)
-  const control = createControl({ realm, script, journal, advance })
+  const control = createControl({ realm, script, journal, gate, advance })
   const closing = new AbortController()
-  const stage = { realm, script, journal, control, closing: closing.signal }
+  const stage = { realm, script, journal, gate, control, closing: closing.signal }
   server.on('request', (message, response) => void dispatch(stage, message, response))
 
   const close = async (): Promise<void> => {
     closing.abort()
+    gate.open()
     journal.close()
     await closed(server)
   }

@@ -41,6 +41,7 @@ const KEYS: Readonly<Record<keyof Scripted, (value: unknown) => boolean>> = {
   access_token_lifetime: (v) => typeof v === 'number',
   process: (v) => typeof v === 'boolean',
   delay: (v) => typeof v === 'number' && v >= 0,
+  hold: (v) => typeof v === 'boolean',
   drip: (v) => typeof v === 'number' && v >= 0,
   drop: (v) => v === 'before' || v === 'after',
   hang: (v) => typeof v === 'boolean',

@@ -17,11 +17,12 @@ test('F-06 F-40 a broker whose file is moved hands out what is fresh, begins no 
   world.pass(HOUR)
   const fresh = await world.connect('none', 'linus')
   const { control } = world.sandbox
-  control.script('refresh', { delay: 2000 })
+  control.script('refresh', { hold: true })
   const underway = world.token(renewing)
   await control.waitFor(({ endpoint }) => endpoint === 'refresh')
 
   await transfer({ from: join(world.folder, 'latchstring.db'), to: url, progress: () => {} })
+  control.release()
   const handed = await underway
   assert.deepEqual([handed.status, (await world.token(fresh)).status], [200, 200])
   assert.equal((await world.token(expired)).code, 'STORE_UNAVAILABLE')

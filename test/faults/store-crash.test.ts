@@ -21,10 +21,11 @@ test('F-06 F-39 PostgreSQL is killed between the question and the answer: the an
   world.pass(HOUR)
   await world.bearer()
   // Answered only once the server is gone.
-  world.sandbox.control.script('refresh', { delay: 1500 })
+  world.sandbox.control.script('refresh', { hold: true })
   const asking = world.token(session)
   await world.sandbox.control.waitFor(({ endpoint }) => endpoint === 'refresh')
   await server.crash()
+  world.sandbox.control.release()
   let gone = true
   try {
     const { status, body } = await asking

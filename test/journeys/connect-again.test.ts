@@ -134,11 +134,11 @@ describe('connecting again', () => {
       const session = String(body['session_id'])
       const back = await world.consent(String(body['url']), new Browser())
       const [nth, grants] = [world.redeemed + 1, world.sandbox.control.grants]
-      world.sandbox.control.script('token', { delay: 200 })
+      world.sandbox.control.script('token', { hold: true })
       const visit = new Browser().visit(back)
       await world.sandbox.control.waitFor((request) => request.endpoint === 'token' && request.nth === nth)
       assert.equal((await world.revoke(session)).status, 200)
-
+      world.sandbox.control.release()
       const arrived = new URL((await visit).headers.get('location')!)
       assert.equal(arrived.searchParams.get('error'), 'revoked_meanwhile')
       assert.notEqual((await world.token(session)).status, 200)

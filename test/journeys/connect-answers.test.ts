@@ -46,10 +46,11 @@ describe('answers along the way', () => {
     const { url, session } = await started('none')
     const back = await world.consent(url, new Browser())
     const nth = world.redeemed + 1
-    world.sandbox.control.script('token', { delay: 200 })
+    world.sandbox.control.script('token', { hold: true })
     const visit = new Browser().visit(back)
     await world.sandbox.control.waitFor((request) => request.endpoint === 'token' && request.nth === nth)
     await assertToken(session, 400, 'SESSION_PENDING')
+    world.sandbox.control.release()
     await visit
     await assertToken(session, 200, null)
   })

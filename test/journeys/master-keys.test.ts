@@ -89,7 +89,7 @@ test('F-42 a renewal that is under way while everything is put under another key
   const { world, older, sessions } = await rotating(t, 'sqlite', 2)
   const [slow = '', quick = ''] = sessions
   world.pass(HOUR)
-  world.sandbox.control.script('refresh', { delay: 1500 })
+  world.sandbox.control.script('refresh', { hold: true })
   const answer = world.token(slow)
   await world.sandbox.control.waitFor(({ endpoint }) => endpoint === 'refresh')
   let waited = 0
@@ -100,6 +100,7 @@ test('F-42 a renewal that is under way while everything is put under another key
   }
   const { rows, left } = await reseal(parts, quietly)
   assert(rows > 0 && left === 1 && waited > 0, JSON.stringify({ rows, left, waited }))
+  world.sandbox.control.release()
   assert.equal((await answer).status, 200)
   assert.equal((await under(world.broker.ports, older)).total, 1)
   assert.deepEqual((await reseal(world.broker.ports, quietly)).left, 0)

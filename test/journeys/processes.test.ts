@@ -88,10 +88,11 @@ for (const store of SHARED) {
   test(`F-03 a process that is stopped past its lease and goes on writes over nothing, on ${store}`, async (t) => {
     const { world, session, pass, processes } = await opened(t, store, 'until_next_use', 2)
     const [sleeper, other] = processes
-    world.sandbox.control.script('refresh', { delay: 200 })
+    world.sandbox.control.script('refresh', { hold: true })
     const late = asked(sleeper, session)
     const first = await arrived(world)
     sleeper?.kill('SIGSTOP')
+    world.sandbox.control.release()
     await world.sandbox.control.waitFor(
       ({ endpoint, nth, answered }) => endpoint === 'refresh' && nth === first.nth && answered !== null,
     )
@@ -114,12 +115,13 @@ for (const store of SHARED) {
     test(`F-04 F-08 when the one that renews is killed, another takes over at the end of its lease; replay window: ${replay_window}, on ${store}`, async (t) => {
       const { world, session, pass, processes } = await opened(t, store, replay_window, 3)
       const [victim, ...others] = processes
-      world.sandbox.control.script('refresh', { delay: 100 })
+      world.sandbox.control.script('refresh', { hold: true })
       victim?.send({ session, callers: 1 })
       await arrived(world)
       victim?.kill('SIGKILL')
       assert(victim)
       await once(victim, 'exit')
+      world.sandbox.control.release()
       const told = Promise.all(others.map((child) => asked(child, session)))
       pass(31 * SECOND)
       for (const { token, message } of await told) {

@@ -52,12 +52,11 @@ for (const store of STORES) {
       const session = await world.connect()
       const old = await tokenOf(session)
       world.pass(HOUR - 30 * SECOND)
-      world.sandbox.control.script('refresh', { delay: 150 })
+      world.sandbox.control.script('refresh', { hold: true })
       assert.equal(await tokenOf(session), old)
-      assert(
-        !world.sandbox.control.requests.some(({ endpoint, answered }) => endpoint === 'refresh' && answered !== null),
-        'not waited for',
-      )
+      const { answered } = await world.sandbox.control.waitFor(({ endpoint }) => endpoint === 'refresh')
+      assert.equal(answered, null, 'not waited for')
+      world.sandbox.control.release()
       await landed()
       assert.notEqual(await tokenOf(session), old)
       assert.equal(renewals(), 1)

@@ -234,12 +234,13 @@ test('S-77 F-50 what a late renewal brought is taken back by the clock, too, whe
   const session = await world.connect()
   const grants = world.sandbox.control.grants
   world.pass(HOUR)
-  world.sandbox.control.script('refresh', { delay: 200 })
+  world.sandbox.control.script('refresh', { hold: true })
   // The provider says yes to the spent token, which ends nothing, and is down when the new one comes.
   world.sandbox.control.script('revoke', { status: 200, body: '' }, 'outage')
   const waiting = world.token(session)
   await world.sandbox.control.waitFor(({ endpoint }) => endpoint === 'refresh')
   assert.equal((await world.revoke(session)).body['result'], 'revoked; upstream: confirmed')
+  world.sandbox.control.release()
   assert.equal((await waiting).code, 'INVALID_SESSION')
   assert.equal(world.sandbox.control.grants, grants)
   assert.equal((await shown(world, session)).upstream, 'failed', 'and it is known by then')

@@ -53,11 +53,12 @@ for (const store of STORES) {
 
     test('S-76 it ends here at once, although the provider is slow', async () => {
       const session = await world.connect()
-      world.sandbox.control.script('revoke', { delay: 200 })
+      world.sandbox.control.script('revoke', { hold: true })
       const revoking = world.revoke(session)
       await world.sandbox.control.waitFor(({ endpoint }) => endpoint === 'revoke')
       assert.equal((await world.token(session)).code, 'INVALID_SESSION')
       assert.equal((await world.connection(session)).body['reason'], 'upstream: pending')
+      world.sandbox.control.release()
       assert.equal((await revoking).body['result'], 'revoked; upstream: confirmed')
     })
 
@@ -82,12 +83,13 @@ for (const store of STORES) {
       const session = await world.connect()
       const grants = world.sandbox.control.grants
       world.pass(HOUR)
-      world.sandbox.control.script('refresh', { delay: 200 })
+      world.sandbox.control.script('refresh', { hold: true })
       // The refresh token is spent, so only the new one, which nobody has seen yet, can end the grant.
       world.sandbox.control.script('revoke', 'outage')
       const waiting = world.token(session)
       await world.sandbox.control.waitFor(({ endpoint }) => endpoint === 'refresh')
       assert.equal((await world.revoke(session)).body['result'], 'revoked; upstream: failed')
+      world.sandbox.control.release()
       const refused = await waiting
       assert.deepEqual([refused.status, refused.code], [400, 'INVALID_SESSION'])
       assert.equal(world.sandbox.control.grants, grants - 1)
@@ -99,11 +101,12 @@ for (const store of STORES) {
       const session = await world.connect()
       const grants = world.sandbox.control.grants
       world.pass(HOUR)
-      world.sandbox.control.script('refresh', { delay: 200 })
+      world.sandbox.control.script('refresh', { hold: true })
       world.sandbox.control.script('revoke', 'outage')
       const waiting = world.token(session)
       await world.sandbox.control.waitFor(({ endpoint }) => endpoint === 'refresh')
       assert.equal((await world.ask('DELETE', `/api/v1/connections/${session}`)).status, 200)
+      world.sandbox.control.release()
       assert.equal((await waiting).code, 'INVALID_SESSION')
       assert.equal(world.sandbox.control.grants, grants - 1)
       assert.equal(await stored(session), null)
@@ -166,10 +169,11 @@ for (const store of STORES) {
       const grants = world.sandbox.control.grants
       const browser = new Browser()
       const back = await world.consent(String(body['url']), browser)
-      world.sandbox.control.script('token', { delay: 200 })
+      world.sandbox.control.script('token', { hold: true })
       const returning = browser.visit(back)
       await world.sandbox.control.waitFor(({ endpoint }) => endpoint === 'token')
       assert.equal((await world.revoke(session)).status, 200)
+      world.sandbox.control.release()
       assert(!(await returning).headers.get('location')?.includes('completion_code'))
       assert.equal((await world.token(session)).code, 'CONNECT_FAILED')
       assert.equal(world.sandbox.control.grants, grants)
@@ -244,10 +248,11 @@ describe('one connection per owner', () => {
     world.sandbox.control.reset()
     const first = await world.connect('none', 'joan')
     world.pass(HOUR)
-    world.sandbox.control.script('refresh', { delay: 200 })
+    world.sandbox.control.script('refresh', { hold: true })
     const waiting = world.token(first)
     await world.sandbox.control.waitFor(({ endpoint }) => endpoint === 'refresh')
     const second = await world.connect('none', 'joan')
+    world.sandbox.control.release()
     assert.equal((await waiting).code, 'INVALID_SESSION')
     assert.equal((await world.token(second)).status, 200)
     assert.equal(world.sandbox.control.count('revoke'), 0)

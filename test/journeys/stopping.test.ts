@@ -27,7 +27,7 @@ test('F-48 stopping during a renewal: readiness flips, the caller gets the new t
   const session = await world.connect()
   world.pass(HOUR)
   const bearer = await world.bearer()
-  world.sandbox.control.script('refresh', { delay: 250 })
+  world.sandbox.control.script('refresh', { hold: true })
   const { hostname, port } = new URL(world.url)
   const socket = connect(Number(port), hostname)
   const said = text(socket)
@@ -39,6 +39,7 @@ test('F-48 stopping during a renewal: readiness flips, the caller gets the new t
   // On the connection that is open still: nobody gets a new one.
   ask(socket, '/readyz')
   await assert.rejects(fetch(`${world.url}/readyz`))
+  world.sandbox.control.release()
   const answers = (await said).split(/(?=HTTP\/1\.1 )/)
   assert.deepEqual(
     answers.map((answer) => answer.slice(9, 12)),
@@ -59,10 +60,12 @@ test('F-48 a renewal that nobody waits for is finished too before the store is c
   const session = await world.connect()
   const { body } = await world.token(session)
   world.pass(HOUR - 30 * SECOND)
-  world.sandbox.control.script('refresh', { delay: 250 })
+  world.sandbox.control.script('refresh', { hold: true })
   assert.deepEqual((await world.token(session)).body, body)
   await renewalArrived(world)
-  await world.restart()
+  const restarted = world.restart()
+  world.sandbox.control.release()
+  await restarted
   const after = await world.token(session)
   assert.notEqual(after.body['access_token'], body['access_token'])
   assert(world.sandbox.control.alive(String(after.body['access_token'])))
