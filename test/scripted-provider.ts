@@ -29,6 +29,8 @@ export const TOKENS = { access_token: 'new-access', token_type: 'Bearer', expire
 export type Answer =
   | 'break'
   | {
+      /** Comes before the answer. */
+      readonly after?: Promise<unknown>
       readonly status?: number
       readonly json?: unknown
       readonly text?: string
@@ -52,6 +54,8 @@ export interface Wishes {
   /** Nothing is known but the issuer, at this path. */
   readonly discovering?: string
   readonly clock?: { now: number }
+  /** How long a request that does not say otherwise waits for its answer. */
+  readonly timeoutMs?: number
 }
 
 /** The provider, and the mode that speaks to it. */
@@ -65,7 +69,7 @@ export async function worldWith(wishes: Wishes = {}) {
     config: wishes.config ?? {},
   }
   const { clock = { now: NOW } } = wishes
-  const net = createNet({ timeoutMs: 5000 })
+  const net = createNet({ timeoutMs: wishes.timeoutMs ?? 5000 })
   const mode: Mode = createOAuth2Mode({ net, now: () => clock.now })
   return {
     ...server,
@@ -86,7 +90,7 @@ async function startScripted(answers: NonNullable<Wishes['answers']>) {
     void text(request).then((body) => {
       const url = new URL(request.url ?? '', 'http://scripted')
       asked.push({ method: request.method ?? '', url, headers: request.headers, body })
-      reply(response, script.get(url.pathname)?.() ?? { status: 404 })
+      void reply(response, script.get(url.pathname)?.() ?? { status: 404 })
     })
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
@@ -101,11 +105,12 @@ async function startScripted(answers: NonNullable<Wishes['answers']>) {
   }
 }
 
-function reply(response: ServerResponse, answer: Answer): void {
+async function reply(response: ServerResponse, answer: Answer): Promise<void> {
   if (answer === 'break') {
     response.destroy()
     return
   }
+  await answer.after
   const { status = 200, json, text: raw = json === undefined ? '' : JSON.stringify(json), headers } = answer
   response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(raw)
 }

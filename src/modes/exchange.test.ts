@@ -125,6 +125,8 @@ for (const { title, provider, secret, expect } of REQUESTS) {
 }
 
 test('S-32 without an issuer the audience of an assertion is the token endpoint, as one string', async (t) => {
+  // The machine's own clock, which the library goes by, stands still as well: else a second may end in between.
+  t.mock.timers.enable({ apis: ['Date'], now: NOW + 12_345 })
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const world = await untilDone(
     t,
@@ -222,6 +224,16 @@ for (const { title, answer, outcome, reason } of FAILED_EXCHANGES) {
     assert.equal(world.asked('/stolen').length, 0)
   })
 }
+
+test('F-34 a slow provider is given the time that it needs: a code that was sent is spent', async (t) => {
+  const world = await untilDone(t, worldWith({ timeoutMs: 50 }))
+  world.answer('/never', () => ({ after: new Promise(() => {}) }))
+  // Asked for after the code was, and given up: so had the code been, if it waited no longer than others do.
+  const givenUp = () =>
+    assert.rejects(world.net.request({ method: 'GET', url: `${world.origin}/never`, headers: {}, allowPrivateNetwork: true }))
+  world.answer('/token', () => ({ after: givenUp(), json: TOKENS }))
+  assert.equal((await world.mode.exchange(world.registration, answered())).outcome, 'granted')
+})
 
 test('F-34 a provider that cannot be reached got no code', async (t) => {
   const world = await untilDone(t, worldWith({ provider: { token_url: 'http://127.0.0.1:1/token' } }))

@@ -12,6 +12,9 @@ import { unverifiedClaims } from './jwt-claims.ts'
 import { judgeTokenAnswer, type TokenAnswer, type Tokens } from './oauth2-answer.ts'
 import { authenticatedRequest, grantOf, type Means, present } from './token-endpoint.ts'
 
+/** Whoever hangs up on a provider that is slow has spent the code all the same, and leaves a grant behind that is in nobody's hands. */
+const ANSWER_MS = 20_000
+
 export async function exchangeCode(means: Means, registration: Registration, answer: AuthorizationAnswer): Promise<Exchanged> {
   try {
     return await exchange(means, registration, answer)
@@ -45,7 +48,7 @@ async function exchange(means: Means, registration: Registration, answer: Author
     params,
     provider.token_params,
   )
-  const reply = await means.net.request(request)
+  const reply = await means.net.request({ ...request, timeoutMs: ANSWER_MS })
   const secrets = present(answer.code, answer.codeVerifier, registration.clientSecret)
   const judged = judgeTokenAnswer(provider, reply, means.now(), secrets)
   if (judged.outcome === 'refusal') return refused(judged, reply.status)
