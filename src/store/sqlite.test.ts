@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { after, test } from 'node:test'
+import { setImmediate as turn } from 'node:timers/promises'
 import { conformance } from './conformance.ts'
 import { connect } from './samples.ts'
 import { openSqliteStore } from './sqlite.ts'
@@ -27,6 +28,24 @@ test('F-39 a file that cannot be written says so and is still read: somebody els
   other.exec('rollback')
   other.close()
   assert.equal(await store.connections.save(connection, connection, []), true)
+  await store.close()
+})
+
+test('others have their turn while it is noted which of many connections were used', async () => {
+  const store = await openSqliteStore(join(folder, 'used.db'))
+  const used: { tenant: string; id: string }[] = []
+  for (let i = 0; i < 110; i++) used.push(await connect(store, { id: `session-${i}` }))
+  let noting = true
+  const done = store.connections.noteUsed(used, 86_400_000).finally(() => (noting = false))
+  const noted = async () => {
+    const read = await Promise.all(used.map(({ tenant, id }) => store.connections.find(tenant, id)))
+    return read.filter((connection) => connection?.usedAt !== null).length
+  }
+  const seen = new Set<number>()
+  for (; noting; await turn()) seen.add(await noted())
+  await done
+  assert(seen.size > 4, `${[...seen].join(', ')} were noted when somebody looked`)
+  assert.equal(await noted(), 110)
   await store.close()
 })
 
