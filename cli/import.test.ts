@@ -33,6 +33,10 @@ function lines(...objects: readonly object[]): string {
   return objects.map((one) => `${JSON.stringify(one)}\n`).join('')
 }
 
+function tokens({ access, refresh }: { access: string; refresh: string }): object {
+  return { access_token: access, refresh_token: refresh }
+}
+
 const listed = async (here: Shell): Promise<readonly ConnectionItem[]> =>
   (await here.json<{ connections: ConnectionItem[] }>('connections', 'list')).connections
 
@@ -82,6 +86,28 @@ test('what users consented to elsewhere works here: handed out, renewed, revoked
     events.filter(({ data }) => data.reason === 'imported').map(({ data }) => data.session_id),
     ['old-id-of-ada', ofBob.session_id],
   )
+})
+
+test('of what is brought one may want a token with life in it at once, however much the one has that was brought', async (t) => {
+  const { here, sandbox } = await set(t)
+  const [ada, bob] = [await connected(sandbox), await connected(sandbox)]
+  const soon = new Date(Date.now() + 600_000).toISOString()
+  const file = here.write(
+    'old.jsonl',
+    lines(
+      { ...{ key_code_ref: 'drive', user_id: 'ada', session_id: 'token-that-ends-soon' }, ...tokens(ada), expires_at: soon },
+      { ...{ key_code_ref: 'drive', user_id: 'bob', session_id: 'token-that-ended' }, refresh_token: bob.refresh },
+    ),
+  )
+  assert.match((await here.run('import', file)).stdout, /^2 imported/)
+  const [, host = ''] = await here.start('serve').waitFor(/listening on (http:\S+)/)
+  const api = new ConnectedAppsApi({ host, clientId: 'backend', clientSecret: SECRET })
+  t.after(() => api.close())
+  for (const session_id of ['token-that-ends-soon', 'token-that-ended']) {
+    const { body } = await api.getConnectedAppToken({ session_id, min_ttl: 1800 })
+    assert.equal(await probe(sandbox, body.access_token), 200)
+  }
+  assert.equal(sandbox.control.count('refresh'), 2)
 })
 
 test('what is imported twice is there once, and what it became meanwhile stays', async (t) => {

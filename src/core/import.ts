@@ -107,7 +107,7 @@ async function connectionOf(ports: Ports, tenant: string, given: Imported): Prom
     grantedScopes: given.grantedScopes,
     sealed: sealCredentials(row, { kind: 'oauth2', accessToken: accessToken ?? NONE, refreshToken, also: {}, kept }),
     tokenType: given.tokenType,
-    issuedAt: expiresAt === null ? now : Math.min(now, expiresAt),
+    issuedAt: expiresAt === null ? now : Math.max(0, Math.min(now, expiresAt - LIFE_MS)),
     expiresAt,
     health: { state: 'connected', trouble: null },
     version: 0,
@@ -120,6 +120,9 @@ async function connectionOf(ports: Ports, tenant: string, given: Imported): Prom
     usedAt: dayOf(now),
   }
 }
+
+/** How long a token lives that does not say since when: as most do, so that who wants half an hour of it has it renewed (`min_ttl`). */
+const LIFE_MS = 3_600_000
 
 /** Stands for the access token that was not given. It has ended long ago, so nobody is ever handed it. */
 const NONE = new Secret('')

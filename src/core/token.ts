@@ -101,7 +101,8 @@ async function usable(ports: Ports, found: Connection, wanted: Wanted): Promise<
     if (freshness === 'ageing') renewBehind(ports, found)
     return found
   }
-  assertPossible(found, wanted)
+  // One that has ended is renewed for whoever asks: how long the next one lives is seen then.
+  if (freshness !== 'expired') assertPossible(found, wanted)
   const connection =
     freshness === 'dead' ? found : await renew(ports, found, wanted).catch((error: unknown) => stillUsable(ports, found, error))
   assertAlive(connection, ports.now(), wanted)

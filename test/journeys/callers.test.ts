@@ -141,6 +141,13 @@ describe('a caller is refused', () => {
   for (const [mistake, [form, code]] of Object.entries(MISTAKES))
     test(`for ${mistake}, with ${code}`, async () => refusedAs(await grant(form), 400, code))
 
+  test('without keeping everybody waiting, when it has very many parameters', async (t) => {
+    const { mock } = t.mock.method(URLSearchParams.prototype, 'getAll')
+    const names = Array.from({ length: 5000 }, (_, i) => [`p${i}`, ''])
+    refusedAs(await grant([...Object.entries({ ...CREDENTIALS, ...GRANT }), ...names, ['p4999', '']]), 400, 'invalid_request')
+    assert(mock.callCount() < 100, 'looking for one more looks through all')
+  })
+
   const posted = async (type: string, body: string) =>
     answerOf(await fetch(`${world.url}/oauth2/token`, { method: 'POST', body, headers: { 'content-type': type } }))
 

@@ -65,6 +65,19 @@ test('F-18 a provider that gives new tokens of little life is not asked over and
   assert.equal(renewals(world), 1)
 })
 
+test('F-18 one token of little life is no reason to ask for no other once it has ended', async (t) => {
+  const world = await opened(t)
+  const session = await world.connect()
+  world.pass(40 * MINUTE)
+  world.sandbox.control.script('refresh', { access_token_lifetime: 60 })
+  assert.equal((await tokenWith(world, session, { min_ttl: '1800' })).code, 'MIN_TTL_NOT_MET')
+  assert.equal((await tokenWith(world, session, { min_ttl: '1800' })).code, 'MIN_TTL_NOT_MET')
+  assert.equal(renewals(world), 1)
+  world.pass(MINUTE)
+  const renewed = await tokenWith(world, session, { min_ttl: '1800' })
+  assert.deepEqual([renewed.status, renewals(world)], [200, 2])
+})
+
 test('F-19 a caller that wants new tokens all the time gets one every half minute', async (t) => {
   const world = await opened(t)
   const session = await world.connect()
