@@ -1,5 +1,6 @@
 /** What must be true of apps and callers beyond their shape. */
 
+import { isManaging } from '../core/caller.ts'
 import { momentOf } from '../core/moment.ts'
 import { rangeProblem } from '../core/pins.ts'
 import type { Provider } from '../core/provider.ts'
@@ -57,7 +58,7 @@ function issuerUrlProblem(text: string, near: boolean): string | null {
 
 function endRules(caller: Partial<CallerDefinition>, source: Source, base: Path): Mistake[] {
   if (caller.expires === undefined) {
-    const operator = caller.scopes?.find((scope) => !scope.endsWith(':connected_apps'))
+    const operator = caller.scopes?.find(isManaging)
     return operator
       ? [mistakeAt(source, [...base, 'expires'], `is missing: a caller with the scope ${operator} must expire some day`)]
       : []

@@ -21,6 +21,11 @@ export const SCOPES = [
 
 export type Scope = (typeof SCOPES)[number]
 
+/** More than connecting and fetching tokens: who has it must have an end. */
+export function isManaging(scope: string): boolean {
+  return !scope.endsWith(':connected_apps')
+}
+
 /** Somebody with credentials of ours, as stored. */
 export interface CallerRecord {
   readonly clientId: string
@@ -46,6 +51,8 @@ export interface Caller {
   readonly name: string
   readonly tenant: string
   readonly scopes: ReadonlySet<Scope>
+  /** When its credentials end; null: they do not, or that is not ours to know. */
+  readonly expiresAt?: number | null
   /** None: not pinned. */
   readonly bounds?: Bounds | null
   /** Where a caller that is pinned to addresses asks from. */

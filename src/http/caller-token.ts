@@ -204,6 +204,7 @@ export class CallerTokens {
       name: record.clientId,
       tenant: record.tenant,
       scopes: new Set(record.scopes.filter((scope) => granted.has(scope))),
+      expiresAt: record.expiresAt,
       bounds: boundsOf(record.pins),
       jkt: verified.jkt,
       rateLimit: record.rateLimit,

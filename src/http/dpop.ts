@@ -86,10 +86,12 @@ export class UsedProofs {
   /** Without a wait between looking and noting: of any number at once one is first. */
   isFirst(proof: string): boolean {
     const now = this.#now()
-    if (now >= this.#turnAt) {
-      const both = now - this.#turnAt > AGE_MAX_MS + AHEAD_MAX_MS
+    const age = AGE_MAX_MS + AHEAD_MAX_MS
+    // A clock that was set back: what is remembered is of no moment that is near.
+    if (now >= this.#turnAt || now < this.#turnAt - age) {
+      const both = now - this.#turnAt > age
       ;[this.#older, this.#seen] = [both ? new Set() : this.#seen, new Set()]
-      this.#turnAt = now + AGE_MAX_MS + AHEAD_MAX_MS
+      this.#turnAt = now + age
     }
     if (this.#seen.has(proof) || this.#older.has(proof) || this.#seen.size + this.#older.size >= this.#max) return false
     this.#seen.add(proof)

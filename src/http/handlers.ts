@@ -5,7 +5,7 @@ import type * as wire from '../../sdk/src/wire.ts'
 import { apply } from '../core/apply.ts'
 import { listAudit, type Place } from '../core/audit.ts'
 import { deleteConnection, listConnections, PAGE_SIZE, PAGE_SIZE_MAX, readConnection, relabel } from '../core/browse.ts'
-import { allow, type Caller } from '../core/caller.ts'
+import { allow, type Caller, isManaging } from '../core/caller.ts'
 import { complete } from '../core/complete.ts'
 import { authUrl, type Link } from '../core/connect.ts'
 import { BrokerError } from '../core/errors.ts'
@@ -17,6 +17,7 @@ import type { Cursor, Ports } from '../core/ports.ts'
 import type { Wanted } from '../core/renew.ts'
 import { revoke } from '../core/revoke.ts'
 import { Secret } from '../core/secret.ts'
+import type { CallerSetup } from '../core/setup.ts'
 import type { HandedOut } from '../core/token.ts'
 import { openKept } from '../core/vault.ts'
 import {
@@ -329,6 +330,7 @@ export async function postCaller(
   const { expires, ...rest } = body
   const wanted = await ports.checkCaller({ ...rest, ...(expires && { expires }), tenant: caller.tenant })
   assertNoWider(caller, wanted.pins)
+  assertNoLonger(caller, wanted)
   const { generated } = await apply(ports, caller.name, { providers: [], apps: [], callers: [wanted] })
   const record = await ports.registry.caller(body.client_id)
   if (!record) throw new BrokerError('NOT_FOUND', `no caller ${body.client_id}`)
@@ -341,6 +343,13 @@ function assertNoWider({ bounds }: Caller, { ip }: Pins): void {
   const own = bounds?.ip
   if (!own || ip?.every((range) => own.includes(range))) return
   throw new BrokerError('OUTSIDE_PINS', `nobody can give what they do not have: pins.ip must be among ${own.join(' ')}`)
+}
+
+/** Else a key that manages, and got into other hands, would never run out. */
+function assertNoLonger({ expiresAt: own }: Caller, { scopes, expiresAt }: CallerSetup): void {
+  if (own == null || !scopes.some(isManaging) || (expiresAt !== null && expiresAt <= own)) return
+  const end = new Date(own).toISOString()
+  throw new BrokerError('INVALID_REQUEST', `nobody can give what they do not have: expires must not be later than ${end}`)
 }
 
 export async function patchCaller(

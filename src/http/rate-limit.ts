@@ -27,7 +27,8 @@ export class RateLimit {
   /** Counts one; what is left, where 0 with `spent` means that this one was too many. */
   take(name: string, limit: number): Allowance & { readonly spent: boolean } {
     const now = this.#now()
-    if (now >= this.#windowEnds) {
+    // A clock that is set back begins anew: nobody waits for as long as it was ahead.
+    if (now >= this.#windowEnds || now < this.#windowEnds - WINDOW_MS) {
       this.#counts.clear()
       this.#windowEnds = now + WINDOW_MS
     }

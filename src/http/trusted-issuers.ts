@@ -48,7 +48,7 @@ export class TrustedIssuers {
   /** Whether a token that was right by these keys needs no other look. */
   stillHas({ issuer }: TrustedIssuer, keys: unknown): boolean {
     const held = this.#held.get(issuer)
-    return held !== undefined && held.keys === keys && this.#now() - held.fetchedAt < FRESH_MS
+    return held !== undefined && held.keys === keys && this.#since(held.fetchedAt) < FRESH_MS
   }
 
   /** null: it is not to be believed, for whatever reason. Throws `ISSUER_UNAVAILABLE` when there are no keys to judge it by. */
@@ -80,16 +80,21 @@ export class TrustedIssuers {
   /** Newer ones than those that did not do, if it is time to ask. */
   async #keys(issuer: TrustedIssuer, insufficient: FindKey | null): Promise<FindKey> {
     const held = this.#heldOf(issuer)
-    const now = this.#now()
-    const wanted = held.keys === null || held.keys === insufficient || now - held.fetchedAt >= FRESH_MS
-    if (wanted && held.asking === null && now - held.askedAt >= ASKED_EVERY_MS) {
-      held.askedAt = now
+    const wanted = held.keys === null || held.keys === insufficient || this.#since(held.fetchedAt) >= FRESH_MS
+    if (wanted && held.asking === null && this.#since(held.askedAt) >= ASKED_EVERY_MS) {
+      held.askedAt = this.#now()
       held.asking = this.#ask(issuer, held).finally(() => (held.asking = null))
     }
     if (wanted && held.asking) await held.asking
-    if (held.keys !== null && this.#now() - held.fetchedAt < KEPT_MS) return held.keys
+    if (held.keys !== null && Math.abs(this.#now() - held.fetchedAt) < KEPT_MS) return held.keys
     const retryAfterMs = Math.max(held.askedAt + ASKED_EVERY_MS - this.#now(), 1000)
     throw new BrokerError('ISSUER_UNAVAILABLE', 'the keys of this issuer cannot be had just now', { retryAfterMs })
+  }
+
+  /** Of a moment that is to come, since the clock was set back, nothing is known: it was long ago. */
+  #since(moment: number): number {
+    const ms = this.#now() - moment
+    return ms < 0 ? Number.POSITIVE_INFINITY : ms
   }
 
   #heldOf(issuer: TrustedIssuer): Held {

@@ -6,7 +6,7 @@ import { after, before, describe, test } from 'node:test'
 import { decodeJwt, SignJWT } from 'jose'
 import { ConnectedAppsApi } from '../../sdk/src/sdk.ts'
 import { Proofs, UsedProofs } from '../../src/http/dpop.ts'
-import { type Answer, answerOf, MINUTE, SECOND, startWorld, type World } from '../world.ts'
+import { type Answer, answerOf, HOUR, MINUTE, SECOND, startWorld, type World } from '../world.ts'
 
 interface Key {
   readonly privateKey: KeyObject
@@ -200,6 +200,17 @@ test('S-64 proofs are remembered as long as they are good, and while no more can
   assert.equal(await used(), null)
   now += 3 * MINUTE
   assert.notEqual(await used(), null)
+})
+
+test('S-64 a clock that was ahead and is set right lets proofs be forgotten all the same, and none be used twice', () => {
+  let now = HOUR
+  const memory = new UsedProofs(() => now, 4)
+  assert(memory.isFirst('ahead'))
+  now = 0
+  for (let minute = 0; minute < 30; minute++, now += MINUTE) {
+    assert(memory.isFirst(`proof ${minute}`))
+    assert(!memory.isFirst(`proof ${minute}`))
+  }
 })
 
 test('S-64 discovery names what proofs may be signed with', async () => {

@@ -143,7 +143,7 @@ describe('a caller is refused', () => {
 
   test('without keeping everybody waiting, when it has very many parameters', async (t) => {
     const { mock } = t.mock.method(URLSearchParams.prototype, 'getAll')
-    const names = Array.from({ length: 5000 }, (_, i) => [`p${i}`, ''])
+    const names = Array.from({ length: 5000 }, (_, i): [string, string] => [`p${i}`, ''])
     refusedAs(await grant([...Object.entries({ ...CREDENTIALS, ...GRANT }), ...names, ['p4999', '']]), 400, 'invalid_request')
     assert(mock.callCount() < 100, 'looking for one more looks through all')
   })

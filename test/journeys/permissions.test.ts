@@ -107,6 +107,10 @@ async function bearerWith(scopes: readonly string[]): Promise<Record<string, str
   const client_id = `with-${scopes.join('.').replaceAll(':', '_').slice(-55)}`
   const { status, text } = await world.ask('POST', '/api/v1/callers', { json: { client_id, scopes, ...made } })
   assert.equal(status, 200, text)
+  return bearerOf(client_id)
+}
+
+async function bearerOf(client_id: string): Promise<Record<string, string>> {
   const form = { grant_type: 'client_credentials', client_id, client_secret: made.client_secret }
   const { body } = await answerOf(await fetch(`${world.url}/oauth2/token`, { method: 'POST', body: new URLSearchParams(form) }))
   return { authorization: `Bearer ${String(body['access_token'])}` }
@@ -152,6 +156,21 @@ describe('scopes', () => {
     assert.deepEqual([refused.status, refused.code], [403, 'INSUFFICIENT_SCOPE'])
     assert.match(refused.text, /write:apps/)
     assert(!(await world.ask('GET', '/api/v1/callers')).text.includes('"more"'))
+  })
+
+  test('S-82 nobody can give a scope that manages for longer than they have theirs, themselves included', async () => {
+    const ask = (headers: Readonly<Record<string, string>>, json: object) =>
+      world.ask('POST', '/api/v1/callers', { as: null, headers, json: { ...made, ...json } })
+    const passing = { client_id: 'passing', scopes: ['write:callers', 'read:connected_apps'], expires: '2099-01-01' }
+    assert.equal((await world.ask('POST', '/api/v1/callers', { json: { ...made, ...passing } })).status, 200)
+    const headers = await bearerOf('passing')
+    for (const given of [passing, { ...passing, client_id: 'twin' }]) {
+      const refused = await ask(headers, { ...given, expires: '2099-01-02' })
+      assert.deepEqual([refused.status, refused.code], [400, 'INVALID_REQUEST'])
+      assert.match(refused.text, /later than 2099-01-01T/)
+      assert.equal((await ask(headers, given)).status, 200)
+    }
+    assert.equal((await ask(headers, { client_id: 'app', scopes: ['read:connected_apps'], expires: '2100-01-01' })).status, 200)
   })
 
   test('S-68 an unknown field in any body is refused, and nothing is written', async () => {

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { Guesses, networkOf } from '../../src/http/guesses.ts'
 import { RateLimit } from '../../src/http/rate-limit.ts'
-import { type Answer, answerOf, CALLERS, MINUTE, SECOND, startWorld, type World } from '../world.ts'
+import { type Answer, answerOf, CALLERS, HOUR, MINUTE, SECOND, startWorld, type World } from '../world.ts'
 
 const secret = 'l'.repeat(44)
 
@@ -110,6 +110,15 @@ describe('S-75 a limit of requests', () => {
     assert.equal(guesses.failed('192.0.2.1'), null)
     assert.equal(guesses.failed('192.0.2.2'), MINUTE)
   })
+})
+
+test('a clock that was ahead and is set right locks nobody out for as long as it was', () => {
+  let now = HOUR
+  const limit = new RateLimit(() => now)
+  limit.take('a', 2)
+  now = 0
+  for (let minute = 0; minute < 10; minute++, now += MINUTE)
+    for (let time = 0; time < 2; time++) assert.equal(limit.take('a', 2).spent, false)
 })
 
 describe('S-75 guesses', () => {

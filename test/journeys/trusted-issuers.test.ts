@@ -7,6 +7,8 @@ import type { AddressInfo } from 'node:net'
 import { after, before, describe, test } from 'node:test'
 import { calculateJwkThumbprint, SignJWT, UnsecuredJWT } from 'jose'
 import { removeIssuer } from '../../src/core/manage.ts'
+import { TrustedIssuers } from '../../src/http/trusted-issuers.ts'
+import { createNet } from '../../src/net/fetch.ts'
 import { startOidcProvider } from '../oidc-provider.ts'
 import { type Answer, HOUR, MINUTE, SECOND, startWorld, type World } from '../world.ts'
 
@@ -297,6 +299,21 @@ test('S-65 while the issuer does not answer its keys are good for a day; then, a
   issuer.named = null
   await world.restart()
   assert.equal((await ask(await signed())).status, 200)
+})
+
+test('S-65 an issuer that could not be had is asked again, although the clock was ahead then', async (t) => {
+  let now = world.now() + HOUR
+  const net = createNet()
+  t.after(() => net.close())
+  const trusted = new TrustedIssuers({ net, now: () => now, log: world.broker.ports.log })
+  const theirs = await world.broker.ports.registry.trustedIssuer(issuer.url)
+  assert(theirs)
+  const token = await signed({ jti: 'clock' })
+  issuer.failing = 500
+  await assert.rejects(trusted.verify(token, theirs), { code: 'ISSUER_UNAVAILABLE' })
+  issuer.failing = null
+  now = world.now()
+  assert.notEqual(await trusted.verify(token, theirs), null)
 })
 
 test('S-65 an issuer that is trusted no more is refused at once, remembered tokens too', async () => {
