@@ -1,6 +1,7 @@
 /** Making a connection: from `auth_url`, by way of the provider, to the browser's return. Only the browser that was meant to finish can. */
 
 import { type App, scopesAskedFor } from './app.ts'
+import { asBegun } from './as-begun.ts'
 import { ATTEMPT_LIFE_MS, type Attempt, attemptFact, attemptRow, emptied, type SealedAttempt } from './attempt.ts'
 import { allow, type Caller } from './caller.ts'
 import type { Account, Connection, Owner } from './connection.ts'
@@ -14,7 +15,7 @@ import { registrationOf } from './registration.ts'
 import { Secret } from './secret.ts'
 
 /** The longest that a provider is waited for: to redeem the code, to say whose it is, and to take back what is not wanted. */
-const REDEEMED_WITHIN_MS = 30_000
+const REDEEMED_WITHIN_MS = 40_000
 
 export interface AuthUrlInput {
   readonly keyCodeRef: string
@@ -183,7 +184,9 @@ export async function comeBack(ports: Ports, answer: ProviderAnswer): Promise<En
   if (answer.error !== null) {
     return ended(ports, 'away', attempt, { code: errorCode(answer.error), description: answer.errorDescription })
   }
-  const { registration } = await registrationOf(ports, attempt.tenant, attempt.app)
+  const begun = await asBegun(ports, attempt)
+  if ('reason' in begun) return ended(ports, 'away', attempt, { code: begun.reason, description: begun.detail })
+  const { registration } = begun
   const code = answer.code ?? codeByItsName(registration.provider, answer.query)
   if (code === null) {
     return ended(ports, 'away', attempt, {

@@ -2,17 +2,16 @@
 
 import { accepted, askLater, discard, type Objection } from './account.ts'
 import type { App, Registration } from './app.ts'
+import { asBegun, type Changed } from './as-begun.ts'
 import { type Attempt, attemptFact, attemptRow, emptied } from './attempt.ts'
 import { type Connection, type Credentials, isHeld, scopesOf } from './connection.ts'
 import { dueAt } from './due.ts'
 import { BrokerError } from './errors.ts'
 import { connectionFact } from './event.ts'
-import { grantHosts, leadsElsewhere } from './grant-hosts.ts'
 import { askingAgain, lostBefore } from './lost-answer.ts'
 import { mintId } from './one-time.ts'
 import type { Exchanged, Grant, Ports, RowSeal } from './ports.ts'
 import type { Provider } from './provider.ts'
-import { registrationOf } from './registration.ts'
 import { keepNewest } from './revoke.ts'
 import type { Secret } from './secret.ts'
 import { settleWaiting, waiting } from './settle.ts'
@@ -28,12 +27,12 @@ export async function redeem(
   attempt: Attempt,
   answer: { readonly code: Secret; readonly kept: Readonly<Record<string, string>> },
 ): Promise<Redeemed> {
-  const { app, registration } = await registrationOf(ports, attempt.tenant, attempt.app)
+  const begun = await asBegun(ports, attempt)
+  if ('reason' in begun) return refused(ports, attempt, begun)
+  const { app, registration } = begun
   const mode = ports.modeOf(registration.provider)
   const secrets = await opened(ports, attempt)
-  if ((await reconnected(ports, attempt)) === 'revoked') return refused(ports, attempt, 'revoked_meanwhile', REVOKED)
-  // Set up anew while the user was away: a code of the one server is nothing for another.
-  if (leadsElsewhere(attempt.hosts, grantHosts(registration))) return refused(ports, attempt, 'provider_changed', CHANGED)
+  if ((await reconnected(ports, attempt)) === 'revoked') return refused(ports, attempt, REVOKED)
   // In `callback` binding the id that `auth_url` gave never becomes usable: the one that does travels with this browser only.
   const id = attempt.binding === 'callback' ? mintId() : attempt.session
   const row = await ports.seal.create(connectionRow({ tenant: attempt.tenant, id }))
@@ -53,19 +52,18 @@ export async function redeem(
   if (made === 'overtaken') {
     // Somebody revoked it: so is what came for it.
     await mode.revoke(registration, exchanged.grant.credentials)
-    return refused(ports, attempt, 'revoked_meanwhile', REVOKED)
+    return refused(ports, attempt, REVOKED)
   }
   if ('objection' in made) {
     await discard(ports, registration, attempt, exchanged.grant)
-    return refused(ports, attempt, made.objection.reason, made.objection.detail)
+    return refused(ports, attempt, made.objection)
   }
   await keepNewest(ports, app, made)
   askLater(ports, registration, made)
   return { outcome: 'connected', connection: made }
 }
 
-const CHANGED = 'the provider was given another host while the user was away'
-const REVOKED = 'the session was revoked while it was being connected'
+const REVOKED = { reason: 'revoked_meanwhile', detail: 'the session was revoked while it was being connected' }
 
 /** The connection whose consent is renewed; null: a new one is made. */
 async function reconnected(ports: Ports, { tenant, reconnects }: Attempt): Promise<Connection | null | 'revoked'> {
@@ -89,9 +87,13 @@ async function kept(
   attempt: Attempt,
   granted: Grant,
   place: Pick<Place, 'id' | 'row'>,
-): Promise<Connection | 'overtaken' | { readonly objection: Objection }> {
+): Promise<Connection | 'overtaken' | { readonly objection: Objection | Changed }> {
   const verdict = await accepted(ports, { app, registration }, attempt, granted)
   if ('objection' in verdict) return verdict
+  // Nobody could renew or revoke what would be stored, or it would go where nobody agreed to: also where another process changed it.
+  await ports.registry.refresh()
+  const now = await asBegun(ports, attempt)
+  if ('reason' in now) return { objection: now }
   for (let before: Connection | null = null; ; ) {
     // Looked at anew each time: whoever revoked it while the provider was asked is not overruled by the answer.
     const earlier = await reconnected(ports, attempt)
@@ -184,10 +186,16 @@ async function notRedeemed(
 ): Promise<Redeemed> {
   const { tenant, session, app, provider } = attempt
   ports.log('warn', 'a code made no connection', { tenant, session, key_code_ref: app, provider, reason: answer.reason })
-  return refused(ports, attempt, answer.outcome === 'uncertain' ? 'exchange_uncertain' : answer.reason, answer.detail)
+  const { outcome, reason, detail } = answer
+  return refused(ports, attempt, { reason: outcome === 'uncertain' ? 'exchange_uncertain' : reason, detail })
 }
 
-async function refused(ports: Ports, attempt: Attempt, reason: string, detail: string | null): Promise<Redeemed> {
+interface Reason {
+  readonly reason: string
+  readonly detail: string | null
+}
+
+async function refused(ports: Ports, attempt: Attempt, { reason, detail }: Reason): Promise<Redeemed> {
   const failed = emptied({ ...attempt, stage: 'failed', reason })
   await ports.store.attempts.move('returned', failed, [attemptFact(ports, attempt, 'browser', 'attempt.failed', reason)])
   return { outcome: 'refused', reason, detail }

@@ -79,6 +79,48 @@ test('S-31 flows that are under way when a host is changed send no code there', 
   assert.equal(thief.received.length, 0)
 })
 
+for (const store of ['memory', 'sqlite', 'postgres'] as const) {
+  test(`S-31 what changes while the provider is asked makes no connection, and what was granted is taken back, on ${store}`, async (t) => {
+    const thief = await untilDone(t, startRecordingEndpoint())
+    const world = await untilDone(t, startWorld({ store }))
+    const { control } = world.sandbox
+    for (const [change, reason] of [
+      [() => edit(world, { revoke_url: thief.url }), 'provider_changed'],
+      [async () => assert.equal((await world.ask('DELETE', '/api/v1/apps/none')).status, 200), 'app_removed'],
+    ] as const) {
+      const { body } = await world.authUrl({ key_code_ref: 'none', user_id: 'ada' })
+      const back = await world.consent(String(body['url']), new Browser())
+      const { grants } = control
+      const nth = control.count('token') + 1
+      control.script('token', { hold: true })
+      const visit = new Browser().visit(back)
+      await control.waitFor((request) => request.endpoint === 'token' && request.nth === nth)
+      await change()
+      control.release()
+      const ended = await visit
+      assert.equal(new URL(ended.headers.get('location')!).searchParams.get('error'), reason)
+      assert.equal((await world.token(String(body['session_id']))).code, 'CONNECT_FAILED')
+      assert.equal(control.grants, grants - 1)
+      await edit(world, { revoke_url: `${world.sandbox.url}/revoke` })
+    }
+    assert.deepEqual((await world.ask('GET', '/api/v1/connections')).body['connections'], [])
+    assert.equal(thief.received.length, 0)
+  })
+}
+
+test('an app that was removed while its user was away is told as that', async (t) => {
+  const world = await untilDone(t, startWorld())
+  for (const app of ['none', 'complete']) {
+    const { body } = await world.authUrl({ key_code_ref: app, user_id: 'ada' })
+    const back = await world.consent(String(body['url']), new Browser())
+    assert.equal((await world.ask('DELETE', `/api/v1/apps/${app}`)).status, 200)
+    const ended = await new Browser().visit(back)
+    assert.equal(new URL(ended.headers.get('location')!).searchParams.get('error'), 'app_removed')
+    assert.equal((await world.token(String(body['session_id']))).code, 'CONNECT_FAILED')
+  }
+  assert.equal(world.redeemed, 0)
+})
+
 describe('apps that callers set up', () => {
   const HOSTED = 'hosted'
   const hosted = (world: { url: string }) => ({
