@@ -7,7 +7,7 @@ import { readdirSync } from 'node:fs'
 import { createServer, connect as dial, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { describe, test } from 'node:test'
+import { describe, type TestContext, test } from 'node:test'
 import { promisify } from 'node:util'
 import { inDatabase, postgres } from '../../test/postgres.ts'
 import { BrokerError } from '../core/errors.ts'
@@ -17,6 +17,7 @@ import { openPostgresStore } from './postgres.ts'
 import { connectTo, PostgresDatabase } from './postgres-database.ts'
 import { mayPass } from './postgres-failure.ts'
 import { migratePostgres } from './postgres-migrate.ts'
+import type { Ask } from './postgres-statement.ts'
 import { connect, sampleConnection } from './samples.ts'
 
 const NEWEST = readdirSync(join(import.meta.dirname, 'migrations/postgres')).length
@@ -228,6 +229,95 @@ describe('the PostgreSQL store', () => {
     for (let i = 0; i < 2; i++) await assert.rejects(store.connections.save(connection, connection, []), unavailable)
     assert.deepEqual(await store.connections.find('acme', 'session-1'), connection)
     await store.close()
+  })
+})
+
+describe('a failover of PostgreSQL', () => {
+  const PING = `update counters set value = value + 1 where name = 'pings'`
+
+  /** Who is connected is cut off, and who connects meets the primary of before, which is a standby by now. */
+  async function standby(url: string): Promise<void> {
+    const name = new URL(url).pathname.slice(1)
+    await inDatabase(url, (client) => client.query(`alter database ${name} set default_transaction_read_only = on`))
+    await inDatabase(url, (client) =>
+      client.query(
+        `select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()`,
+      ),
+    )
+  }
+
+  /** From now on who connects meets the new primary. */
+  async function primary(url: string): Promise<void> {
+    const name = new URL(url).pathname.slice(1)
+    await inDatabase(url, async (client) => {
+      await client.query('set default_transaction_read_only = off')
+      await client.query(`alter database ${name} reset default_transaction_read_only`)
+    })
+  }
+
+  async function opened(t: TestContext, options: { readOnlyMs?: number } = {}) {
+    const url = await fresh()
+    await (await openPostgresStore(url)).close()
+    const database = new PostgresDatabase(url, options)
+    t.after(() => database.close())
+    return { url, database }
+  }
+
+  async function first(ask: Ask, sql: string): Promise<unknown> {
+    const { rows } = await ask(sql)
+    return Object.values(rows[0] ?? {})[0]
+  }
+  const readOnly = (ask: Ask) => first(ask, 'show transaction_read_only')
+  const servedBy = (ask: Ask) => first(ask, 'select pg_backend_pid()')
+
+  async function patiently(is: () => Promise<boolean>): Promise<void> {
+    const deadline = Date.now() + 30_000
+    while (!(await is())) assert(Date.now() < deadline, 'it stays as it is')
+  }
+
+  test('F-39 who has connected to the primary of before comes to the new one, whether it writes or only reads', async (t) => {
+    const { url, database } = await opened(t, { readOnlyMs: 50 })
+    const asks = [database.ask, database.point]
+    for (const ask of asks) assert.equal(await readOnly(ask), 'off')
+    await standby(url)
+    const refused = () =>
+      database.ask(PING).then(
+        () => false,
+        (error: unknown) => mayPass(error) && (error as { code?: string }).code === '25006',
+      )
+    await patiently(refused)
+    for (const ask of asks) await patiently(async () => (await readOnly(ask)) === 'on')
+    await primary(url)
+    await patiently(async () => !(await refused()))
+    for (const ask of asks) await patiently(async () => (await readOnly(ask)) === 'off')
+  })
+
+  for (const kind of ['point', 'ask'] as const) {
+    test(`F-39 who connected to a standby does not stay with it where nobody writes (${kind})`, async (t) => {
+      const { url, database } = await opened(t, { readOnlyMs: 50 })
+      await standby(url)
+      assert.equal(await readOnly(database[kind]), 'on')
+      await primary(url)
+      await patiently(async () => (await readOnly(database[kind])) === 'off')
+    })
+  }
+
+  test('F-39 no write fails, and no read stays behind, because a server that took writes takes none any more', async (t) => {
+    const { database } = await opened(t)
+    const asks: Ask[] = [...Array.from({ length: 5 }, () => database.ask), database.point]
+    await Promise.all(asks.map((ask) => ask('set default_transaction_read_only = on')))
+    await Promise.all(asks.map((ask) => readOnly(ask).then((is) => assert.equal(is, 'on'))))
+    await Promise.all(Array.from({ length: 20 }, () => database.ask(PING)))
+    for (const ask of asks) assert.equal(await readOnly(ask), 'off')
+  })
+
+  test('F-39 where nobody takes writes, for hours, not every request makes a new connection', async (t) => {
+    const { url, database } = await opened(t, { readOnlyMs: 3_600_000 })
+    await standby(url)
+    const asks = [database.ask, database.point]
+    const before = await Promise.all(asks.map(servedBy))
+    for (let i = 0; i < 5; i++) await assert.rejects(database.ask(PING), { code: '25006' })
+    assert.deepEqual(await Promise.all(asks.map(servedBy)), before)
   })
 })
 

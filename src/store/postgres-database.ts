@@ -2,7 +2,7 @@
 
 import { Socket } from 'node:net'
 import { Client, type ClientBase, type ClientConfig, Pool, type PoolClient } from 'pg'
-import { isCollision, isLost, isSilent } from './postgres-failure.ts'
+import { isCollision, isLost, isReadOnly, isSilent } from './postgres-failure.ts'
 import { type Ask, type Asked, statement, TYPES, type Values } from './postgres-statement.ts'
 
 /** Each renewal holds one for about a millisecond, twice: more would wait for the same disk. */
@@ -13,7 +13,10 @@ const CONNECT_MS_MAX = 5_000
 const STATEMENT_MS_MAX = 8_000
 const ANSWER_MS_MAX = 10_000
 const LOCK_MS_MAX = 5_000
-const COLLISIONS_MAX = 10
+/** How often work is begun again that another transaction was in the way of, or a server that is the primary no more. */
+const TRIES_MAX = 10
+/** For how long a connection to a server that takes no writes is used: where none takes any, for hours, not every request makes a new one. */
+const READ_ONLY_MS = 2_000
 
 /**
  * For every connection of ours. A commit that is acknowledged before it is on the disk would lose refresh tokens that exist nowhere else:
@@ -24,7 +27,14 @@ const SETTINGS = `select
   set_config('default_transaction_isolation', 'read committed', false),
   set_config('statement_timeout', '${STATEMENT_MS_MAX}', false),
   set_config('lock_timeout', '${LOCK_MS_MAX}', false),
-  set_config('idle_in_transaction_session_timeout', '${ANSWER_MS_MAX}', false)`
+  set_config('idle_in_transaction_session_timeout', '${ANSWER_MS_MAX}', false),
+  current_setting('transaction_read_only') as read_only`
+
+/**
+ * Connections to servers that take no writes, with the moment that this was seen. After a failover the primary of before may be back, as a standby,
+ * while its name still leads to it. Who connects to it then is answered, is not cut off and is hardly ever idle: nothing takes them away by itself.
+ */
+const readOnlySince = new WeakMap<ClientBase, number>()
 
 /** A connection of its own, for what takes long; errors that come when nobody asks anything must not end the process. */
 export async function connectTo(url: string, options: ClientConfig = {}): Promise<Client> {
@@ -32,7 +42,7 @@ export async function connectTo(url: string, options: ClientConfig = {}): Promis
   client.on('error', ignore)
   try {
     await client.connect()
-    await client.query(SETTINGS)
+    await setUp(client)
     return client
   } catch (error) {
     await client.end()
@@ -40,18 +50,30 @@ export async function connectTo(url: string, options: ClientConfig = {}): Promis
   }
 }
 
+async function setUp(client: ClientBase): Promise<void> {
+  const { rows } = await client.query<{ read_only: string }>(SETTINGS)
+  if (rows[0]?.read_only === 'on') readOnlySince.set(client, performance.now())
+}
+
 export class PostgresDatabase {
   readonly #url: string
   readonly #answerMs: number
+  readonly #readOnlyMs: number
   readonly #pool: Pool
   #reader: Promise<Client> | null = null
   /** Of the reader, once it is there. Under TLS it is not what is written to, and holding it back does nothing. */
   #socket: Socket | null = null
+  /** From then on reads connect anew. */
+  #readerUntil = Infinity
   #closed = false
 
-  constructor(url: string, { answerMs = ANSWER_MS_MAX }: { readonly answerMs?: number } = {}) {
+  constructor(
+    url: string,
+    { answerMs = ANSWER_MS_MAX, readOnlyMs = READ_ONLY_MS }: { readonly answerMs?: number; readonly readOnlyMs?: number } = {},
+  ) {
     this.#url = url
     this.#answerMs = answerMs
+    this.#readOnlyMs = readOnlyMs
     this.#pool = new Pool({
       ...connection(url),
       query_timeout: answerMs,
@@ -59,7 +81,7 @@ export class PostgresDatabase {
       onConnect: (client) => {
         client.on('error', ignore) // the pool listens only while nobody uses it
         // The pool waits for this, although its types do not say so.
-        return client.query(SETTINGS) as unknown as void
+        return setUp(client) as unknown as void
       },
     })
     this.#pool.on('error', ignore)
@@ -114,17 +136,38 @@ export class PostgresDatabase {
   }
 
   async #withClient<T>(work: (client: PoolClient) => Promise<T>): Promise<T> {
-    for (let collisions = 0; ; collisions++) {
-      const client = await this.#pool.connect()
+    for (let tries = 0; ; tries++) {
+      const client = await this.#lend()
       try {
         const result = await work(client)
         client.release()
         return result
       } catch (error) {
+        const again = isCollision(error) || (isReadOnly(error) && this.#leave(client))
         await this.#giveBack(client, error)
-        if (!isCollision(error) || collisions === COLLISIONS_MAX) throw error
+        if (!again || tries === TRIES_MAX) throw error
       }
     }
+  }
+
+  async #lend(): Promise<PoolClient> {
+    for (;;) {
+      const client = await this.#pool.connect()
+      if (performance.now() < this.#usableUntil(client)) return client
+      client.release(true)
+    }
+  }
+
+  #usableUntil(client: ClientBase): number {
+    return (readOnlySince.get(client) ?? Infinity) + this.#readOnlyMs
+  }
+
+  /** It took writes when it was connected to, so that somebody else does by now; neither it nor the reader is used again. Says whether it did. */
+  #leave(client: ClientBase): boolean {
+    if (readOnlySince.has(client)) return false
+    readOnlySince.set(client, -Infinity)
+    this.#readerUntil = -Infinity
+    return true
   }
 
   /**
@@ -138,13 +181,20 @@ export class PostgresDatabase {
   }
 
   #reading(): Promise<Client> {
-    if (this.#reader) return this.#reader
+    const before = this.#reader
+    if (before && performance.now() < this.#readerUntil) return before
+    // What it was asked it still answers.
+    void before?.then((client) => client.end(), ignore)
     const socket = new Socket()
     const opening = connectTo(this.#url, { pipeline: true, query_timeout: this.#answerMs, stream: () => socket })
     this.#reader = opening
+    this.#socket = null
+    this.#readerUntil = Infinity
     opening.then(
       (client) => {
+        if (this.#reader !== opening) return
         this.#socket = socket
+        this.#readerUntil = this.#usableUntil(client)
         client.on('end', () => this.#forget(opening))
       },
       () => this.#forget(opening),

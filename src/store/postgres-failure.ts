@@ -30,6 +30,11 @@ export function isSilent(error: unknown): boolean {
   return error instanceof Error && error.message === SILENCE
 }
 
+/** Who answers takes no writes: a standby, or a server that was told to take none. Nothing was written. */
+export function isReadOnly(error: unknown): boolean {
+  return error instanceof DatabaseError && error.code === '25006'
+}
+
 /** Two transactions were in each other's way; the one that was sent back may begin again. */
 export function isCollision(error: unknown): boolean {
   return error instanceof DatabaseError && (error.code === '40001' || error.code === '40P01')
