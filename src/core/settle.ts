@@ -6,8 +6,10 @@
 import { type Connection, isHeld } from './connection.ts'
 import { BrokerError } from './errors.ts'
 import { connectionFact } from './event.ts'
+import { sameDigest } from './one-time.ts'
 import type { Claimed, JournalEntry, Ports } from './ports.ts'
 import { takeBackLate } from './revocation.ts'
+import { openRefreshToken } from './vault.ts'
 
 /** What is in the journal is safe, so its caller is not kept waiting for the store as long as one whose answer is nowhere yet. */
 const TRIES_WHEN_KEPT = 4
@@ -116,15 +118,21 @@ async function overtaken(ports: Ports, entry: JournalEntry): Promise<Connection 
  * Somebody found our lease past its end and could not ask again. So they said that the answer was lost, or only noted it: here it is, and the
  * refresh token that it was given for still is the row's. Where they could ask, they did, and what we got may be dead for it.
  */
-async function isGivenUp(
-  ports: Ports,
-  { health, sealed, provider }: Connection,
-  { next, exchanged }: JournalEntry,
-): Promise<boolean> {
+async function isGivenUp(ports: Ports, current: Connection, { next, exchanged }: JournalEntry): Promise<boolean> {
+  const { health, sealed, provider } = current
   if (health.state === 'revoked' || (health.state === 'broken' && health.reason !== 'rotation_response_lost')) return false
   const [brought, stands] = [next.sealed?.refreshToken, sealed?.refreshToken]
-  if (!exchanged || !brought || !stands || isSame(brought, exchanged) || !isSame(stands, exchanged)) return false
-  return (await ports.registry.provider(provider))?.rotation?.window === 'none'
+  if (!exchanged || !brought || !stands || isSame(brought, exchanged)) return false
+  if ((await ports.registry.provider(provider))?.rotation?.window !== 'none') return false
+  return (
+    isSame(stands, exchanged) || isSameSecret(ports, current, { ...next, sealed: { ...next.sealed!, refreshToken: exchanged } })
+  )
+}
+
+/** Other bytes may be the same secret, in a row that was put under another master key. What does not open just now ends nothing: it throws. */
+async function isSameSecret(ports: Ports, one: Connection, other: Connection): Promise<boolean> {
+  const [a, b] = [await openRefreshToken(ports, one), await openRefreshToken(ports, other)]
+  return sameDigest(a?.digest() ?? null, b?.digest() ?? null)
 }
 
 function isSame(a: Uint8Array, b: Uint8Array): boolean {

@@ -14,6 +14,11 @@ export function openAccessToken(ports: Ports, connection: Pick<Glance, 'tenant' 
   return opened(ports, connection, (row, sealed) => row.open('access_token', sealed.accessToken))
 }
 
+/** null: it has none. */
+export async function openRefreshToken(ports: Ports, connection: Connection): Promise<Secret | null> {
+  return opened(ports, connection, (row, { refreshToken }) => refreshToken && row.open('refresh_token', refreshToken))
+}
+
 /** Everything a connection holds, and the seal that its successors go back under. */
 export async function openCredentials(ports: Ports, connection: Connection): Promise<{ credentials: Credentials; row: RowSeal }> {
   return opened(ports, connection, (row, { accessToken, refreshToken, extra }) => {

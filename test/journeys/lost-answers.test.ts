@@ -1,12 +1,16 @@
 /** Renewals that were begun and whose end nobody saw: a process that died, an answer that was lost, another process that was faster. */
 
 import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
 import { type TestContext, test } from 'node:test'
 import type { Connection } from '../../src/core/connection.ts'
 import { BrokerError } from '../../src/core/errors.ts'
 import { Flights } from '../../src/core/flights.ts'
+import { reseal } from '../../src/core/master-keys.ts'
 import type { Ports } from '../../src/core/ports.ts'
 import { renew } from '../../src/core/renew.ts'
+import { Secret } from '../../src/core/secret.ts'
+import { settleJournal } from '../../src/core/settle.ts'
 import { token } from '../../src/core/token.ts'
 import { openCredentials } from '../../src/core/vault.ts'
 import { openBroker } from '../../src/main.ts'
@@ -392,8 +396,9 @@ async function standsStill(
   world: World,
   session: string,
   meanwhile: () => Promise<unknown> = async () => {},
+  parts: Partial<Ports> = {},
 ): Promise<Connection> {
-  const { ports } = world.broker
+  const ports = { ...world.broker.ports, ...parts }
   const { connections } = ports.store
   const settle: typeof connections.settle = async (...write) => {
     world.pass(31 * SECOND)
@@ -420,6 +425,58 @@ for (const store of ['sqlite', 'postgres'] as const) {
     assert.equal(renewals(world), 2)
   })
 }
+
+/** A broker whose rows are under a master key that is not the primary any more. */
+async function underOlderKey(t: TestContext) {
+  const [older, newer] = [randomBytes(32).toString('base64'), randomBytes(32).toString('base64')]
+  const world = await opened(t, { store: 'sqlite', sandbox: { replay_window: 'none' }, masterKeys: `${older} staged:${newer}` })
+  const session = await world.connect()
+  await world.restart({ masterKeys: new Secret(`${newer} ${older}`) })
+  world.pass(HOUR)
+  const resealed = async () => {
+    const { left, damaged } = await reseal(world.broker.ports, { actor: 'operator', rowsPerSecond: 10_000, progress: () => {} })
+    assert.deepEqual([left, damaged], [0, []])
+  }
+  return { world, session, resealed }
+}
+
+test('F-42 S-53 it is as welcome where the row was put under another master key by then', async (t) => {
+  const { world, session, resealed } = await underOlderKey(t)
+  assert.equal((await standsStill(world, session, resealed)).health.state, 'connected')
+  const { status, body } = await world.token(session)
+  assert.equal(status, 200)
+  assert(world.sandbox.control.alive(String(body['access_token'])))
+  world.pass(HOUR)
+  assert.equal((await world.token(session)).status, 200, 'and it goes on from there')
+})
+
+test('F-42 S-54 while the key service is away, and nobody can tell whether it is, it waits in the journal', async (t) => {
+  const { world, session, resealed } = await underOlderKey(t)
+  const { ports } = world.broker
+  let away = false
+  const load: Ports['seal']['load'] = (row, dataKey) => {
+    if (away) throw new BrokerError('KEY_SERVICE_UNAVAILABLE', 'it is away')
+    return ports.seal.load(row, dataKey)
+  }
+  const parts = { seal: { ...ports.seal, load }, pause: async () => {} }
+  await standsStill(
+    world,
+    session,
+    async () => {
+      if (!away) await resealed()
+      away = true
+    },
+    parts,
+  )
+  await assert.rejects(settleJournal({ ...ports, ...parts }), { code: 'KEY_SERVICE_UNAVAILABLE' })
+  assert.equal((await ports.journal.entries()).length, 1)
+  away = false
+  await settleJournal({ ...ports, ...parts })
+  assert.equal((await ports.journal.entries()).length, 0)
+  const { status, body } = await world.token(session)
+  assert.equal(status, 200)
+  assert(world.sandbox.control.alive(String(body['access_token'])))
+})
 
 test('F-03 but not where the user has connected again by then', async (t) => {
   const world = await opened(t, { store: 'sqlite', sandbox: { replay_window: 'none' } })
