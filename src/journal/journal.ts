@@ -108,7 +108,7 @@ function unusable(verb: 'create' | 'write', folder: string, cause: unknown): Err
 }
 
 /** Ids are not to be read from names of files. */
-function nameFor(id: string): string {
+export function nameFor(id: string): string {
   return createHash('sha256').update(id).digest('hex').slice(0, 32)
 }
 

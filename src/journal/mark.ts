@@ -1,11 +1,16 @@
-/** Until when this machine saw servers work on the store: a small file beside the journal, apart from the store. */
+/**
+ * Until when this machine saw servers work on the store: a small file beside the journal, apart from the store. Its name says for which store it is, as
+ * those of answers do: databases side by side have one folder.
+ */
 
 import { randomBytes } from 'node:crypto'
 import { open, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Mark } from '../core/ports.ts'
+import { nameFor } from './journal.ts'
 
-const NAME = 'store.mark'
+/** Earlier versions have this one for all stores, which holds the mark of whichever wrote last. */
+const SHARED = 'store.mark'
 const FORMAT = 'latchstring mark 1'
 
 export interface MarkOptions {
@@ -16,19 +21,24 @@ export interface MarkOptions {
 }
 
 export function markIn(folder: string, { store, proofOf }: MarkOptions): Mark {
-  const path = join(folder, NAME)
+  const path = join(folder, `${nameFor(store)}.mark`)
   const lineOf = (lived: number): string => {
     const text = `${FORMAT} ${store} ${lived}`
     return `${text} ${proofOf(text)}\n`
   }
+  const livedIn = async (file: string): Promise<number | null> => {
+    const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return null
+      throw error
+    })
+    const lived = Number(text?.split(' ').at(-2))
+    return text !== null && Number.isSafeInteger(lived) && text === lineOf(lived) ? lived : null
+  }
   return {
     async read() {
-      const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-        if (error.code === 'ENOENT') return null
-        throw error
-      })
-      const lived = Number(text?.split(' ').at(-2))
-      return text !== null && Number.isSafeInteger(lived) && text === lineOf(lived) ? lived : null
+      const moments = await Promise.all([livedIn(path), livedIn(join(folder, SHARED))])
+      const known = moments.filter((lived) => lived !== null)
+      return known.length > 0 ? Math.max(...known) : null
     },
 
     async write(lived) {

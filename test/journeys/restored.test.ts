@@ -1,9 +1,10 @@
 /** A database that was put back from a backup: it is noticed, and connections whose refresh tokens were spent since are told from others. */
 
 import assert from 'node:assert/strict'
-import { copyFileSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { copyFileSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { readConfig } from '../../src/config.ts'
 import { revokeUnused } from '../../src/core/dormant.ts'
 import { lookForRestore, noteLife } from '../../src/core/restored.ts'
 import { openBroker } from '../../src/main.ts'
@@ -51,6 +52,14 @@ function backupOf({ folder, config: { database } }: World): Backup {
       copyFileSync(copy, file)
     },
   }
+}
+
+function markOf({ folder }: World): string {
+  const [file = assert.fail('there is no mark'), ...more] = readdirSync(join(folder, 'journal')).filter((name) =>
+    name.endsWith('.mark'),
+  )
+  assert.deepEqual(more, [])
+  return join(folder, 'journal', file)
 }
 
 const told = async (world: World) => (await world.told('store')).filter((line) => line.startsWith('store.restored'))
@@ -142,16 +151,46 @@ test('F-49 a start or a command beside a server that is just noting that it live
   assert.deepEqual(await lookForRestore(slowStore, slowMark, world.now()), { at: null, newly: false })
 })
 
+test('F-49 a backup is noticed though another database beside it has the same journal folder', async (t) => {
+  const world = await opened(t, 'sqlite')
+  await beat(world)
+  const backup = backupOf(world)
+  await world.stop()
+  await backup.take()
+  await world.start()
+  world.pass(HOUR)
+  await beat(world)
+  await world.stop()
+  const environment = { ...world.config.environment, LATCHSTRING_DATABASE_URL: `sqlite:${join(world.folder, 'neighbour.db')}` }
+  const { ports, close } = await openBroker(readConfig({}, environment), { now: () => world.now(), logTo: { write: () => {} } })
+  await noteLife(ports.store, ports.mark, ports.now())
+  await close()
+  await backup.putBack()
+  await world.start()
+  assert.equal((await told(world)).length, 1)
+})
+
+test('F-49 the mark that an earlier version wrote counts', async (t) => {
+  const world = await opened(t, 'sqlite')
+  await beat(world)
+  const { mark } = world.broker.ports
+  const lived = await mark.read()
+  renameSync(markOf(world), join(world.folder, 'journal', 'store.mark'))
+  assert.equal(await mark.read(), lived)
+  await mark.write(lived! + HOUR)
+  assert.equal(await mark.read(), lived! + HOUR)
+})
+
 test('F-49 a mark that was changed, or is that of another database, says nothing', async (t) => {
   const [world, other] = [await opened(t, 'sqlite'), await opened(t, 'sqlite')]
-  const mark = join(world.folder, 'journal', 'store.mark')
+  const mark = markOf(world)
   assert.equal(statSync(mark).mode & 0o777, 0o600)
   const line = readFileSync(mark, 'utf8')
   const moment = line.split(' ').at(-2) ?? ''
   assert.equal(await world.broker.ports.mark.read(), Number(moment))
   other.pass(HOUR)
   await beat(other)
-  const foreign = readFileSync(join(other.folder, 'journal', 'store.mark'), 'utf8')
+  const foreign = readFileSync(markOf(other), 'utf8')
   for (const text of [line.replace(moment, String(Number(moment) + HOUR)), foreign, '', 'latchstring mark 1', line.trim()]) {
     writeFileSync(mark, text)
     assert.equal(await world.broker.ports.mark.read(), null, text)
