@@ -2,8 +2,8 @@
 
 import type { App, Registration } from './app.ts'
 import type { Attempt } from './attempt.ts'
-import { type Account, type Connection, missingScopes, scopesOf } from './connection.ts'
-import type { Cursor, Grant, Ports } from './ports.ts'
+import { type Account, type Connection, missingScopes, sameOwner, scopesOf } from './connection.ts'
+import type { ConnectionFilter, Cursor, Grant, Ports } from './ports.ts'
 import type { Provider } from './provider.ts'
 import { openCredentials } from './vault.ts'
 
@@ -82,19 +82,28 @@ async function isShared(
   { tenant, provider, ...attempt }: Attempt,
   account: Account | null,
 ): Promise<boolean> {
-  if (account === null) return renews(attempt)
+  if (account === null && renews(attempt)) return true
+  const { userId, orgCode } = attempt.owner
+  // Nobody knows whose it is: most likely that of the account which the same owner connected before.
+  const whose = account ? { account: account.id } : { ...(userId !== null && { userId }), ...(orgCode !== null && { orgCode }) }
+  const fits = (one: Connection) => one.health.state !== 'revoked' && (account !== null || sameOwner(one.owner, attempt.owner))
   for (const app of await ports.store.records.apps(tenant)) {
     // To the provider several of ours with one registration are one app.
     const isSame = app.provider === provider && app.clientId === clientId
-    if (isSame && (await isConnected(ports, app, account))) return true
+    if (isSame && (await isThere(ports, { ...whose, app: app.keyCodeRef }, tenant, fits))) return true
   }
   return false
 }
 
-async function isConnected({ store }: Ports, { tenant, keyCodeRef: app }: App, account: Account): Promise<boolean> {
+async function isThere(
+  { store }: Ports,
+  filter: ConnectionFilter,
+  tenant: string,
+  fits: (one: Connection) => boolean,
+): Promise<boolean> {
   for (let after: Cursor | null = null; ; ) {
-    const page: Connection[] = await store.connections.list(tenant, { app, account: account.id }, { after, limit: PAGE_ROWS })
-    if (page.some(({ health }) => health.state !== 'revoked')) return true
+    const page: Connection[] = await store.connections.list(tenant, filter, { after, limit: PAGE_ROWS })
+    if (page.some(fits)) return true
     const last = page.at(-1)
     if (page.length < PAGE_ROWS || !last) return false
     after = { createdAt: last.createdAt, id: last.id }

@@ -22,11 +22,22 @@ export type Redeemed =
   | { readonly outcome: 'refused'; readonly reason: string; readonly detail: string | null }
 
 /** `attempt` is at stage `returned`, which only one request can have brought it to. */
-export async function redeem(
-  ports: Ports,
-  attempt: Attempt,
-  answer: { readonly code: Secret; readonly kept: Readonly<Record<string, string>> },
-): Promise<Redeemed> {
+export async function redeem(ports: Ports, attempt: Attempt, answer: Answer): Promise<Redeemed> {
+  try {
+    return await redeemed(ports, attempt, answer)
+  } catch (error) {
+    // Whoever asks for its token is told so, and not for ten minutes that the user has not finished.
+    await refused(ports, attempt, FAILED).catch(() => {})
+    throw error
+  }
+}
+
+interface Answer {
+  readonly code: Secret
+  readonly kept: Readonly<Record<string, string>>
+}
+
+async function redeemed(ports: Ports, attempt: Attempt, answer: Answer): Promise<Redeemed> {
   const begun = await asBegun(ports, attempt)
   if ('reason' in begun) return refused(ports, attempt, begun)
   const { app, registration } = begun
@@ -45,24 +56,45 @@ export async function redeem(
   }
 
   const made = await kept(ports, { app, registration }, attempt, exchanged.grant, { id, row }).catch(async (error: unknown) => {
-    // The code is spent, and what came for it is in nobody's hands.
-    await discard(ports, registration, attempt, exchanged.grant)
+    const written = await wasWritten(ports, attempt, id).catch(() => 'unknown' as const)
+    if (typeof written === 'object' && written) return written
+    // The code is spent, and what came for it is in nobody's hands; unless it is in a row that nobody can read just now.
+    if (written === null) await discard(ports, registration, attempt, exchanged.grant)
     throw error
   })
   if (made === 'overtaken') {
-    // Somebody revoked it: so is what came for it.
-    await mode.revoke(registration, exchanged.grant.credentials)
+    // Somebody revoked it: so is what came for it, unless it may be the grant of the connection that took its place.
+    if (!(await isSuperseded(ports, attempt))) await mode.revoke(registration, exchanged.grant.credentials)
     return refused(ports, attempt, REVOKED)
   }
   if ('objection' in made) {
     await discard(ports, registration, attempt, exchanged.grant)
     return refused(ports, attempt, made.objection)
   }
-  await keepNewest(ports, app, made)
+  // It is there, and its user is to know: the next consent of that owner ends what is left.
+  await keepNewest(ports, app, made).catch((error: unknown) => {
+    const { tenant, id: session } = made
+    ports.log('error', 'what a new connection takes the place of could not be ended', { tenant, session, error })
+  })
   askLater(ports, registration, made)
   return { outcome: 'connected', connection: made }
 }
 
+/** A store that fails while it commits may have written all the same. The attempt is ended once, by that write or by this one. null: by this one. */
+async function wasWritten({ store, now }: Ports, attempt: Attempt, id: string): Promise<Connection | null> {
+  const failed = emptied({ ...attempt, stage: 'failed', reason: FAILED.reason })
+  if (await store.attempts.move('returned', failed, [attemptFact({ now }, attempt, 'browser', 'attempt.failed', FAILED.reason)]))
+    return null
+  const current = attempt.stateHash && (await store.attempts.findByState(attempt.stateHash))
+  return current && current.stage === 'connected' ? store.connections.find(attempt.tenant, id) : null
+}
+
+async function isSuperseded({ store }: Ports, { tenant, reconnects }: Attempt): Promise<boolean> {
+  const health = reconnects === null ? null : (await store.connections.find(tenant, reconnects))?.health
+  return health?.state === 'revoked' && health.upstream === 'superseded'
+}
+
+const FAILED = { reason: 'broker_failed', detail: null }
 const REVOKED = { reason: 'revoked_meanwhile', detail: 'the session was revoked while it was being connected' }
 
 /** The connection whose consent is renewed; null: a new one is made. */

@@ -203,15 +203,21 @@ export function judged(claimed: Connection, asked: Asked, { now, chance }: { now
 }
 
 /**
- * A renewal brought it after its connection was revoked. It takes the place of what the connection held, which it was exchanged for, and
- * is taken back like that. A grant that was superseded is the newer connection's now at many providers: any token of it would end that one.
+ * A renewal brought it after its connection was revoked. It takes the place of what the connection held if that is what it was exchanged for, and
+ * is taken back like that; what a new consent brought meanwhile is still to be taken back, and this is beside it. A grant that was superseded
+ * is the newer connection's now at many providers: any token of it would end that one.
  */
-export async function takeBackLate(ports: Ports, late: Connection): Promise<void> {
+export async function takeBackLate(
+  ports: Ports,
+  late: Connection,
+  isExchanged: (current: Connection) => Promise<boolean>,
+): Promise<void> {
   const { connections } = ports.store
   for (;;) {
     const current = await connections.find(late.tenant, late.id)
     if (!current) return forget(ports, late)
     if (current.health.state !== 'revoked' || current.health.upstream === 'superseded') return
+    if (current.sealed && !(await isExchanged(current))) return forget(ports, late)
     const now = ports.now()
     const health = pending({ ...toBeTakenBack(now).revocation!, since: current.health.revocation?.since ?? now })
     if (await connections.save(current, { ...current, sealed: late.sealed, expiresAt: late.expiresAt, health }, [])) break
@@ -219,7 +225,7 @@ export async function takeBackLate(ports: Ports, late: Connection): Promise<void
   await takeBack(ports, late)
 }
 
-/** Of a connection that was deleted nothing is kept, so there is one try. */
+/** There is no row to keep it in, so there is one try. */
 async function forget(ports: Ports, late: Connection): Promise<void> {
   const { asked } = await ask(ports, late)
   if (asked.outcome !== 'failed') return

@@ -101,7 +101,7 @@ async function overtaken(ports: Ports, entry: JournalEntry): Promise<Connection 
   for (;;) {
     const current = await connections.find(next.tenant, next.id)
     const isOver = !current || current.health.state === 'revoked'
-    if (works && isOver) await takeBackLate(ports, next)
+    if (works && isOver) await takeBackLate(ports, next, (row) => isExchanged(ports, row, entry))
     if (!current || !works || !(await isGivenUp(ports, current, entry))) return current
     if (isHeld(current, ports.now())) {
       // Writing would take it from whoever has it, and nobody would see what they do under it.
@@ -118,14 +118,21 @@ async function overtaken(ports: Ports, entry: JournalEntry): Promise<Connection 
  * Somebody found our lease past its end and could not ask again. So they said that the answer was lost, or only noted it: here it is, and the
  * refresh token that it was given for still is the row's. Where they could ask, they did, and what we got may be dead for it.
  */
-async function isGivenUp(ports: Ports, current: Connection, { next, exchanged }: JournalEntry): Promise<boolean> {
-  const { health, sealed, provider } = current
+async function isGivenUp(ports: Ports, current: Connection, entry: JournalEntry): Promise<boolean> {
+  const { health, provider } = current
   if (health.state === 'revoked' || (health.state === 'broken' && health.reason !== 'rotation_response_lost')) return false
-  const [brought, stands] = [next.sealed?.refreshToken, sealed?.refreshToken]
-  if (!exchanged || !brought || !stands || isSame(brought, exchanged)) return false
+  const [brought, exchanged] = [entry.next.sealed?.refreshToken, entry.exchanged]
+  if (!exchanged || !brought || isSame(brought, exchanged)) return false
   if ((await ports.registry.provider(provider))?.rotation?.window !== 'none') return false
+  return isExchanged(ports, current, entry)
+}
+
+/** Whether the refresh token that the answer was given for still is the row's, and not that of a new consent. */
+async function isExchanged(ports: Ports, current: Connection, { next, exchanged }: JournalEntry): Promise<boolean> {
+  const stands = current.sealed?.refreshToken
+  if (!exchanged || !stands || !next.sealed) return false
   return (
-    isSame(stands, exchanged) || isSameSecret(ports, current, { ...next, sealed: { ...next.sealed!, refreshToken: exchanged } })
+    isSame(stands, exchanged) || isSameSecret(ports, current, { ...next, sealed: { ...next.sealed, refreshToken: exchanged } })
   )
 }
 

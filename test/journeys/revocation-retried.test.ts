@@ -249,6 +249,27 @@ test('S-77 F-50 what a late renewal brought is taken back by the clock, too, whe
   assert.equal(world.sandbox.control.grants, grants - 1)
 })
 
+test('S-77 F-50 a late renewal of what was consented to before does not push a new consent out of its revocation', async (t) => {
+  const world = await untilDone(t, startWorld())
+  const { control } = world.sandbox
+  const session = await world.connect('none', 'ada')
+  world.pass(MINUTE)
+  control.script('refresh', { hold: true })
+  const renewing = world.ask('GET', '/api/v1/connected_apps/token', { query: { session_id: session, force_refresh: 'true' } })
+  await control.waitFor(({ endpoint }) => endpoint === 'refresh')
+  const { body } = await world.authUrl({ key_code_ref: 'none', user_id: 'ada', session_id: session })
+  await world.arrive(String(body['url']))
+  assert.equal(control.grants, 2)
+  control.script('revoke', 'outage')
+  assert.equal((await world.revoke(session)).body['result'], 'revoked; upstream: failed')
+  control.release()
+  assert.equal((await renewing).code, 'INVALID_SESSION')
+  assert.equal(control.grants, 1, 'what came late is taken back at once')
+  world.pass(MINUTE)
+  await confirmed(world, session)
+  assert.equal(control.grants, 0)
+})
+
 test('S-81 what nobody was handed a token of for as long as its app says is revoked, here and at the provider', async (t) => {
   const world = await untilDone(t, startWorld({ store: 'sqlite', app: { revoke_when_unused: '30d' } }))
   const { ports } = world.broker
