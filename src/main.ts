@@ -326,7 +326,7 @@ function withoutPen(records: RecordStore): RecordStore {
     addKey: (key) => records.addKey(key),
     used: async () => {},
     rotateKey: async () => {},
-    change: async () => {},
+    change: async () => true,
   }
 }
 

@@ -8,6 +8,7 @@ import { hostChanges } from './grant-hosts.ts'
 import { sameDigest } from './one-time.ts'
 import type { Fact, Ports, RecordChange } from './ports.ts'
 import type { Provider } from './provider.ts'
+import { changeRecords } from './records.ts'
 import { appRow } from './registration.ts'
 import { Secret } from './secret.ts'
 import type { AppSetup, CallerSetup, Setup } from './setup.ts'
@@ -31,6 +32,8 @@ export interface AppliedChange {
 export interface ApplyOptions {
   /** Providers by id, whose connections the operator agrees to send to new hosts. */
   readonly allowHostChange?: readonly string[]
+  /** Throws where it may not be made so, by what stands there. */
+  readonly check?: () => Promise<void>
 }
 
 /** Throws `INVALID_REQUEST` when an app names a provider that is nowhere, `CONFLICT` when a client id belongs to another tenant, or when connections would be sent to a host that nobody agreed to. */
@@ -38,30 +41,30 @@ export async function apply(
   ports: Ports,
   actor: string,
   setup: Setup,
-  { allowHostChange = [] }: ApplyOptions = {},
+  { allowHostChange = [], check = async () => {} }: ApplyOptions = {},
 ): Promise<Applied> {
-  const hosts = await hostChanges(ports, setup, allowHostChange)
-  const plans = [
-    ...(await planProviders(ports, setup.providers, hosts)),
-    ...(await planApps(ports, setup, hosts)),
-    ...(await planCallers(ports, setup.callers)),
-    ...(await planIssuers(ports, setup.issuers ?? [])),
-  ]
-  const changed = plans.filter(({ report }) => report.change !== 'unchanged')
-  if (changed.length > 0) {
-    await ports.store.records.change(
-      changed.map(({ record }) => record),
-      changed.map((plan) => factOf(ports, actor, plan)),
-    )
-    await ports.registry.changed()
-  }
-  return {
-    changes: plans.map(({ report }) => report),
-    generated: new Map(plans.flatMap(({ report, generated }) => (generated ? [[report.id, generated] as const] : []))),
-  }
+  return changeRecords(ports, async () => {
+    await check()
+    const hosts = await hostChanges(ports, setup, allowHostChange)
+    const wanted = [
+      ...(await wantedProviders(ports, setup.providers, hosts)),
+      ...(await wantedApps(ports, setup, hosts)),
+      ...(await wantedCallers(ports, setup.callers)),
+      ...(await wantedIssuers(ports, setup.issuers ?? [])),
+    ]
+    const changed = wanted.filter(({ report }) => report.change !== 'unchanged')
+    return {
+      changes: changed.map(({ record }) => record),
+      facts: changed.map((one) => factOf(ports, actor, one)),
+      result: {
+        changes: wanted.map(({ report }) => report),
+        generated: new Map(wanted.flatMap(({ report, generated }) => (generated ? [[report.id, generated] as const] : []))),
+      },
+    }
+  })
 }
 
-interface Plan {
+interface Wanted {
   readonly record: RecordChange
   readonly report: AppliedChange
   readonly generated?: Secret
@@ -76,7 +79,7 @@ function approvalNote(hosts: HostChanges, provider: string): string | undefined 
   return what && `approved: ${what}`
 }
 
-async function planProviders(ports: Ports, providers: readonly Provider[], hosts: HostChanges): Promise<Plan[]> {
+async function wantedProviders(ports: Ports, providers: readonly Provider[], hosts: HostChanges): Promise<Wanted[]> {
   const known = new Map((await ports.store.records.providers()).map((provider) => [provider.id, provider]))
   return providers.map((provider) => ({
     record: { put: 'provider', provider },
@@ -85,10 +88,10 @@ async function planProviders(ports: Ports, providers: readonly Provider[], hosts
   }))
 }
 
-async function planApps(ports: Ports, { apps, providers }: Setup, hosts: HostChanges): Promise<Plan[]> {
+async function wantedApps(ports: Ports, { apps, providers }: Setup, hosts: HostChanges): Promise<Wanted[]> {
   const offered = new Set([...(await ports.registry.providers()), ...providers].map(({ id }) => id))
   return Promise.all(
-    apps.map(async (app): Promise<Plan> => {
+    apps.map(async (app): Promise<Wanted> => {
       if (!offered.has(app.provider)) {
         throw new BrokerError(
           'INVALID_REQUEST',
@@ -150,9 +153,9 @@ function sameSecret(a: Secret | null, b: Secret | null): boolean {
   return a === null || b === null ? a === b : sameDigest(a.digest(), b.digest())
 }
 
-async function planCallers(ports: Ports, callers: readonly CallerSetup[]): Promise<Plan[]> {
+async function wantedCallers(ports: Ports, callers: readonly CallerSetup[]): Promise<Wanted[]> {
   return Promise.all(
-    callers.map(async ({ clientSecret, ...plain }): Promise<Plan> => {
+    callers.map(async ({ clientSecret, ...plain }): Promise<Wanted> => {
       const known = await ports.store.records.caller(plain.clientId)
       if (known && known.tenant !== plain.tenant) {
         throw new BrokerError('CONFLICT', `the client id ${plain.clientId} belongs to another tenant already`)
@@ -184,7 +187,7 @@ async function planCallers(ports: Ports, callers: readonly CallerSetup[]): Promi
   )
 }
 
-async function planIssuers(ports: Ports, issuers: readonly TrustedIssuer[]): Promise<Plan[]> {
+async function wantedIssuers(ports: Ports, issuers: readonly TrustedIssuer[]): Promise<Wanted[]> {
   const known = new Map((await ports.store.records.trustedIssuers()).map((issuer) => [issuer.issuer, issuer]))
   return issuers.map((issuer) => ({
     record: { put: 'issuer', issuer },
@@ -237,7 +240,7 @@ function canonical(value: unknown): string {
   )
 }
 
-function factOf({ now }: Ports, actor: string, { report, note }: Plan): Fact {
+function factOf({ now }: Ports, actor: string, { report, note }: Wanted): Fact {
   const { kind, id, tenant, change, fields } = report
   const reason = [change, ...fields, ...(note ? [note] : [])].join(' ')
   return { tenant, at: now(), actor, action: `${kind}.applied`, subject: id, reason }

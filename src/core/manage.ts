@@ -4,7 +4,8 @@ import type { App } from './app.ts'
 import { apply } from './apply.ts'
 import { allow, allowedApps, type Caller, type CallerRecord } from './caller.ts'
 import { BrokerError } from './errors.ts'
-import type { OtherFact, Ports } from './ports.ts'
+import type { OtherFact, Ports, RecordChange } from './ports.ts'
+import { changeRecords, type Plan } from './records.ts'
 import type { AppSetup } from './setup.ts'
 import type { TrustedIssuer } from './trusted-issuer.ts'
 
@@ -26,23 +27,30 @@ export async function readApp(ports: Ports, caller: Caller, keyCodeRef: string):
  */
 export async function setApp(ports: Ports, caller: Caller, app: AppSetup): Promise<void> {
   await allow(ports, caller, 'write:apps', app.keyCodeRef, { app: app.keyCodeRef })
-  const same = (one: App) => one.provider === app.provider && one.clientId === app.clientId
-  const tenants = new Set((await ports.store.records.apps(null)).filter(same).map(({ tenant }) => tenant))
-  if (tenants.size > 0 && !tenants.has(caller.tenant)) {
-    throw new BrokerError('CONFLICT', `the client id ${app.clientId} at ${app.provider} belongs to another tenant already`)
+  const check = async () => {
+    const same = (one: App) => one.provider === app.provider && one.clientId === app.clientId
+    const tenants = new Set((await ports.store.records.apps(null)).filter(same).map(({ tenant }) => tenant))
+    if (tenants.size > 0 && !tenants.has(caller.tenant)) {
+      throw new BrokerError('CONFLICT', `the client id ${app.clientId} at ${app.provider} belongs to another tenant already`)
+    }
   }
-  await apply(ports, caller.name, { providers: [], apps: [app], callers: [] })
+  await apply(ports, caller.name, { providers: [], apps: [app], callers: [] }, { check })
 }
 
 /** Throws `CONFLICT` while it has connections that are not revoked: removing it would leave them without a way to renew or revoke. */
 export async function removeApp(ports: Ports, caller: Caller, keyCodeRef: string): Promise<void> {
   await allow(ports, caller, 'write:apps', keyCodeRef, { app: keyCodeRef })
-  await existingApp(ports, caller.tenant, keyCodeRef)
-  const { connected, failing, broken } = await ports.store.connections.count({ tenant: caller.tenant, app: keyCodeRef })
-  if (connected + failing + broken > 0) {
-    throw new BrokerError('CONFLICT', `the app ${keyCodeRef} has ${connected + failing + broken} connections; revoke them first`)
-  }
-  await changed(ports, caller, { remove: 'app', tenant: caller.tenant, keyCodeRef }, 'app.removed', keyCodeRef)
+  await changeRecords(ports, async () => {
+    await existingApp(ports, caller.tenant, keyCodeRef)
+    const { connected, failing, broken } = await ports.store.connections.count({ tenant: caller.tenant, app: keyCodeRef })
+    if (connected + failing + broken > 0) {
+      throw new BrokerError(
+        'CONFLICT',
+        `the app ${keyCodeRef} has ${connected + failing + broken} connections; revoke them first`,
+      )
+    }
+    return planned(ports, caller, { remove: 'app', tenant: caller.tenant, keyCodeRef }, 'app.removed', keyCodeRef)
+  })
 }
 
 export async function listCallers(ports: Ports, caller: Caller): Promise<CallerRecord[]> {
@@ -58,16 +66,19 @@ export async function setCallerDisabled(
   disabled: boolean,
 ): Promise<CallerRecord> {
   await allow(ports, caller, 'write:callers', clientId)
-  const found = await existingCaller(ports, caller.tenant, clientId)
-  const next = { ...found, disabled }
-  await changed(ports, caller, { put: 'caller', caller: next }, disabled ? 'caller.disabled' : 'caller.enabled', clientId)
-  return next
+  return changeRecords(ports, async () => {
+    const next = { ...(await existingCaller(ports, caller.tenant, clientId)), disabled }
+    const action = disabled ? 'caller.disabled' : 'caller.enabled'
+    return { ...planned(ports, caller, { put: 'caller', caller: next }, action, clientId), result: next }
+  })
 }
 
 export async function removeCaller(ports: Ports, caller: Caller, clientId: string): Promise<void> {
   await allow(ports, caller, 'write:callers', clientId)
-  await existingCaller(ports, caller.tenant, clientId)
-  await changed(ports, caller, { remove: 'caller', clientId }, 'caller.removed', clientId)
+  await changeRecords(ports, async () => {
+    await existingCaller(ports, caller.tenant, clientId)
+    return planned(ports, caller, { remove: 'caller', clientId }, 'caller.removed', clientId)
+  })
 }
 
 async function existingApp(ports: Ports, tenant: string, keyCodeRef: string): Promise<App> {
@@ -82,18 +93,14 @@ async function existingCaller(ports: Ports, tenant: string, clientId: string): P
   return found
 }
 
-async function changed(
-  ports: Ports,
-  caller: Caller,
-  change: Parameters<Ports['store']['records']['change']>[0][number],
+function planned(
+  { now }: Ports,
+  { tenant, name: actor }: Caller,
+  change: RecordChange,
   action: OtherFact['action'],
   subject: string,
-): Promise<void> {
-  await ports.store.records.change(
-    [change],
-    [{ tenant: caller.tenant, at: ports.now(), actor: caller.name, action, subject, reason: null }],
-  )
-  await ports.registry.changed()
+): Plan<void> {
+  return { changes: [change], facts: [{ tenant, at: now(), actor, action, subject, reason: null }], result: undefined }
 }
 
 /** Whose tokens are taken is for operators alone: a tenant that could say so could say who its callers are to others. */
@@ -103,10 +110,10 @@ export async function listIssuers(ports: Ports): Promise<TrustedIssuer[]> {
 
 /** Its tokens are refused at once here, and within a second in other processes. Says whether there was one. */
 export async function removeIssuer(ports: Ports, actor: string, issuer: string): Promise<boolean> {
-  const known = await ports.store.records.trustedIssuers()
-  if (!known.some((one) => one.issuer === issuer)) return false
-  const told = { tenant: '*', at: ports.now(), actor, action: 'issuer.removed', subject: issuer, reason: null } as const
-  await ports.store.records.change([{ remove: 'issuer', issuer }], [told])
-  await ports.registry.changed()
-  return true
+  return changeRecords(ports, async () => {
+    const known = await ports.store.records.trustedIssuers()
+    if (!known.some((one) => one.issuer === issuer)) return { changes: [], facts: [], result: false }
+    const told = { tenant: '*', at: ports.now(), actor, action: 'issuer.removed', subject: issuer, reason: null } as const
+    return { changes: [{ remove: 'issuer', issuer }], facts: [told], result: true }
+  })
 }

@@ -304,8 +304,11 @@ export interface RecordStore {
   trustedIssuers(): Promise<TrustedIssuer[]>
   /** Notes when callers were last there, if that is later than what is known. No change of what is set up: the version stays. */
   used(uses: readonly { readonly clientId: string; readonly at: number }[]): Promise<void>
-  /** All or nothing. Rejects with `CONFLICT` when a caller is put whose client id is taken in another tenant; removing what is not there is no failure. */
-  change(changes: readonly RecordChange[], facts: readonly Fact[]): Promise<void>
+  /**
+   * All or nothing, and only if the version still is the one `seen`, where one is given; says whether it did. Rejects with `CONFLICT` when a caller is
+   * put whose client id is taken in another tenant; removing what is not there is no failure.
+   */
+  change(changes: readonly RecordChange[], facts: readonly Fact[], seen?: number): Promise<boolean>
   keys(): Promise<BrokerKey[]>
   /** Adds the key unless there is one of its purpose already; resolves to the one that stands. */
   addKey(key: BrokerKey): Promise<BrokerKey>

@@ -124,6 +124,28 @@ export function checkRecords(check: Check): void {
     assert.deepEqual(await history(null, { before: null, limit: 9 }), [])
   })
 
+  check('a change by what was seen is made only if nothing was changed since, and says whether it was', async (store) => {
+    const { records } = store
+    await records.change([{ put: 'caller', caller: sampleCaller() }], [])
+    const seen = await records.version()
+    const change = (owner: string) =>
+      records.change([{ put: 'caller', caller: sampleCaller({ owner }) }], [sampleFact({ subject: owner })], seen)
+    const made = await Promise.all(['a', 'b', 'c', 'd'].map(change))
+    assert.equal(made.filter(Boolean).length, 1)
+    const version = await records.version()
+    assert.notEqual(version, seen)
+    const owner = ['a', 'b', 'c', 'd'][made.indexOf(true)] ?? ''
+    assert.equal(await change('later'), false)
+    assert.deepEqual(await records.callers(null), [sampleCaller({ owner })])
+    assert.deepEqual(
+      (await store.history(null, { before: null, limit: 9 })).map(({ subject }) => subject),
+      [owner],
+    )
+    assert.equal(await records.version(), version)
+    assert.equal(await records.change([{ remove: 'caller', clientId: 'backend' }], [], version), true)
+    assert.deepEqual(await records.callers(null), [])
+  })
+
   check('a caller moves to another tenant only by being removed first', async ({ records }) => {
     await records.change([{ put: 'caller', caller: sampleCaller() }], [])
     const moved = sampleCaller({ tenant: 'other' })

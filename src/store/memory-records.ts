@@ -53,7 +53,8 @@ export function recordStore(tell: Tell, shelves: Shelves): RecordStore {
       }
     },
     trustedIssuers: async () => copy(sorted(issuers)),
-    change: async (changes, facts) => {
+    change: async (changes, facts, seen = version) => {
+      if (seen !== version) return false
       const next = { providers: new Map(providers), apps: new Map(apps), callers: new Map(callers), issuers: new Map(issuers) }
       const [made, told] = copy([changes, facts] as const)
       for (const change of made) {
@@ -75,6 +76,7 @@ export function recordStore(tell: Tell, shelves: Shelves): RecordStore {
       ;({ providers, apps, callers, issuers } = next)
       version += 1
       tell(told)
+      return true
     },
     keys: async () => copy(inOrder(keys)),
     addKey: async (candidate) => {

@@ -30,6 +30,7 @@ const CALLERS = `select ${CALLER_COLUMNS.join(', ')}, last_used_at from callers`
 const VERSION = `select value from counters where name = 'records'`
 /** First in its transaction, so that changes are made one after the other. */
 const BUMP = `update counters set value = value + 1 where name = 'records'`
+const BUMP_SEEN = `${BUMP} and value = :seen`
 
 const PUT_PROVIDER = put('providers', ['tenant', 'id'], ['tenant', 'id', 'document'])
 const PUT_APP = put('apps', ['tenant', 'key_code_ref'], APP_COLUMNS)
@@ -98,11 +99,13 @@ export function postgresRecords(database: PostgresDatabase): RecordStore {
       return rows.map((row) => JSON.parse(row['document'] as string) as TrustedIssuer)
     },
 
-    async change(changes, facts) {
-      await database.transaction(async (ask) => {
-        await ask(BUMP)
+    async change(changes, facts, seen) {
+      return database.transaction(async (ask) => {
+        const { count } = await (seen === undefined ? ask(BUMP) : ask(BUMP_SEEN, { seen }))
+        if (count === 0) return false
         for (const change of changes) await make(ask, change)
         await writeFacts(ask, facts)
+        return true
       })
     },
 

@@ -250,6 +250,11 @@ const steps: fc.Arbitrary<Step>[] = [
         ),
   ),
   id.map((clientId) => (store) => store.records.change([{ remove: 'caller', clientId }], [])),
+  fc.tuple(id, fc.nat(1)).map(
+    ([clientId, late]) =>
+      async ({ records }) =>
+        records.change([{ remove: 'caller', clientId }], [], (await records.version()) - late),
+  ),
   id.map((key) => (store) => store.records.addKey(sampleKey({ id: key }))),
   fc.tuple(id, moment, fc.subarray(['a', 'b', 'c'])).map(
     ([key, createdAt, over]) =>

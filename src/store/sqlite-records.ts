@@ -24,6 +24,7 @@ import { storable } from './storable.ts'
 export function sqliteRecords(file: SqliteFile): RecordStore {
   const version = file.prepare(`select value from counters where name = 'records'`)
   const bump = file.prepare(`update counters set value = value + 1 where name = 'records'`)
+  const bumpSeen = file.prepare(`update counters set value = value + 1 where name = 'records' and value = ?`)
   const providers = file.prepare('select document from providers order by id')
   const apps = file.prepare('select * from apps where :tenant is null or tenant = :tenant order by tenant, key_code_ref')
   const app = file.prepare('select * from apps where tenant = ? and key_code_ref = ?')
@@ -78,11 +79,13 @@ export function sqliteRecords(file: SqliteFile): RecordStore {
       return issuers.all().map((row) => JSON.parse(row['document'] as string) as TrustedIssuer)
     },
 
-    async change(changes, facts) {
-      file.transaction(() => {
+    async change(changes, facts, seen) {
+      return file.transaction(() => {
+        const { changes: bumped } = seen === undefined ? bump.run() : bumpSeen.run(seen)
+        if (bumped === 0) return false
         for (const change of changes) make(change)
         writeFacts(file, facts)
-        bump.run()
+        return true
       })
     },
 

@@ -2,6 +2,8 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { setApp } from '../../src/core/manage.ts'
+import type { Ports } from '../../src/core/ports.ts'
 import { untilDone } from '../until-done.ts'
 import { CALLBACK, OTHER_CALLBACK, startWorld } from '../world.ts'
 
@@ -72,4 +74,25 @@ test('what an app does not have is read as null, and may be written so', async (
   const again = await world.ask('POST', '/api/v1/apps', { json: { ...read, client_secret: 'sandbox-secret' } })
   assert.equal(again.status, 200, again.text)
   assert.deepEqual([again.body['callback_url'], again.body['revoke_when_unused']], [null, null])
+})
+
+test('S-29 of two tenants that take the same registration at once one has it', async (t) => {
+  const world = await untilDone(t, startWorld())
+  const { ports } = world.broker
+  const app = { ...world.sandbox.app(), key_code_ref: 'new', client_id: 'new-at-the-provider', callback_url: CALLBACK }
+  const take = async (parts: Ports, tenant: string) =>
+    setApp(parts, { name: tenant, tenant, scopes: new Set(['write:apps'] as const) }, await ports.checkApp({ ...app, tenant }))
+  const { records } = ports.store
+  let overtaken = false
+  const apps: typeof records.apps = async (tenant) => {
+    const found = await records.apps(tenant)
+    if (!overtaken) {
+      overtaken = true
+      await take(ports, 'elsewhere')
+    }
+    return found
+  }
+  const slow = { ...ports, store: { ...ports.store, records: { ...records, apps } } }
+  await assert.rejects(take(slow, 'default'), { code: 'CONFLICT' })
+  assert.equal(await records.app('default', 'new'), null)
 })

@@ -2,7 +2,13 @@
 
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import { type Answer, answerOf, CALLERS, HOUR, MINUTE, MOST_SCOPES, SECOND, startWorld, type World } from '../world.ts'
+import { apply } from '../../src/core/apply.ts'
+import { setCallerDisabled } from '../../src/core/manage.ts'
+import type { Ports } from '../../src/core/ports.ts'
+import { Secret } from '../../src/core/secret.ts'
+import type { CallerSetup } from '../../src/core/setup.ts'
+import { type Broker, openBroker } from '../../src/main.ts'
+import { type Answer, answerOf, CALLERS, HOUR, MINUTE, MOST_SCOPES, SECOND, STORES, startWorld, type World } from '../world.ts'
 
 let world: World
 before(async () => {
@@ -272,3 +278,97 @@ describe('a caller changes while it holds a token', () => {
     assert.equal((await grant({ ...GRANT, client_id: 'generated', client_secret: secret })).status, 200)
   })
 })
+
+for (const store of STORES) {
+  describe(`two change the same caller at once, on ${store}`, () => {
+    let shared: World
+    /** Beside the one that serves; in memory there is but one. */
+    let other: Broker
+    before(async () => {
+      shared = await startWorld({ store })
+      other = store === 'memory' ? shared.broker : await openBroker(shared.config, { logTo: { write: () => {} } })
+    })
+    after(async () => {
+      if (other !== shared.broker) await other.close()
+      await shared[Symbol.asyncDispose]()
+    })
+
+    const operator = { name: 'operator', tenant: 'default', scopes: new Set(['write:callers'] as const) }
+    const as = (clientId: string, clientSecret: Secret | null): CallerSetup => ({
+      ...{ clientId, clientSecret, tenant: 'default', scopes: ['read:connected_apps'], owner: 'ops@example.com' },
+      ...{ expiresAt: null, pins: {}, dpop: false, rateLimit: null },
+    })
+    const [old, rotated] = [new Secret('o'.repeat(44)), new Secret('n'.repeat(44))]
+    const make = (ports: Ports, wanted: CallerSetup) => apply(ports, 'operator', { providers: [], apps: [], callers: [wanted] })
+    const stored = (clientId: string) => other.ports.store.records.caller(clientId)
+
+    /** Has looked at the caller when somebody else, who came later, is done. */
+    function overtakenBy(faster: () => Promise<unknown>): Ports {
+      const { ports } = other
+      const { records } = ports.store
+      let overtaken = false
+      const caller: typeof records.caller = async (clientId) => {
+        const found = await records.caller(clientId)
+        if (overtaken) return found
+        overtaken = true
+        await faster()
+        return found
+      }
+      return { ...ports, store: { ...ports.store, records: { ...records, caller } } }
+    }
+
+    const disable = async (clientId: string) => {
+      const { status } = await shared.ask('PATCH', `/api/v1/callers/${clientId}`, { json: { disabled: true } })
+      assert.equal(status, 200)
+    }
+    const remove = async (clientId: string) => {
+      assert.equal((await shared.ask('DELETE', `/api/v1/callers/${clientId}`)).status, 200)
+    }
+
+    test('who gives it another secret does not enable one that is disabled meanwhile', async () => {
+      await make(other.ports, as('rotated', old))
+      await make(
+        overtakenBy(() => disable('rotated')),
+        as('rotated', rotated),
+      )
+      const { disabled, secretHash } = (await stored('rotated')) ?? assert.fail()
+      assert.deepEqual([disabled, secretHash], [true, other.ports.hashOf(rotated)])
+    })
+
+    test('who disables it does not bring its old secret back', async () => {
+      await make(other.ports, as('disabled', old))
+      const faster = () => make(shared.broker.ports, as('disabled', rotated))
+      const shown = await setCallerDisabled(overtakenBy(faster), operator, 'disabled', true)
+      assert.deepEqual(await stored('disabled'), shown)
+      assert.deepEqual([shown.disabled, shown.secretHash], [true, other.ports.hashOf(rotated)])
+    })
+
+    test('one that is removed meanwhile is made anew, with a secret of its own', async () => {
+      await make(other.ports, as('remade', old))
+      const wanted = { ...as('remade', null), owner: 'others@example.com' }
+      const { generated } = await make(
+        overtakenBy(() => remove('remade')),
+        wanted,
+      )
+      const secret = generated.get('remade') ?? assert.fail('it has no secret that anybody knows')
+      assert.equal((await stored('remade'))?.secretHash, other.ports.hashOf(secret))
+    })
+
+    test('one that is removed meanwhile is not there to be disabled', async () => {
+      await make(other.ports, as('gone', old))
+      const ports = overtakenBy(() => remove('gone'))
+      await assert.rejects(setCallerDisabled(ports, operator, 'gone', true), { code: 'NOT_FOUND' })
+      assert.equal(await stored('gone'), null)
+    })
+
+    test('of many that are at it at once, each who was told that it is done has done it', async () => {
+      const clientIds = Array.from({ length: 6 }, (_, i) => `many-${i}`)
+      for (const clientId of clientIds) await make(other.ports, as(clientId, old))
+      await Promise.all(clientIds.flatMap((clientId) => [disable(clientId), make(other.ports, as(clientId, rotated))]))
+      for (const clientId of clientIds) {
+        const { disabled, secretHash } = (await stored(clientId)) ?? assert.fail()
+        assert.deepEqual([disabled, secretHash], [true, other.ports.hashOf(rotated)])
+      }
+    })
+  })
+}
