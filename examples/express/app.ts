@@ -2,7 +2,7 @@
 
 import { randomUUID } from 'node:crypto'
 import type { AddressInfo } from 'node:net'
-import { ApiException, ConnectedAppsApi, readCallback } from '@latchstring/sdk'
+import { ApiException, ArgumentError, ConnectedAppsApi, readCallback } from '@latchstring/sdk'
 import express, { type NextFunction, type Request, type Response } from 'express'
 
 const {
@@ -76,6 +76,7 @@ app.post('/login', express.urlencoded({ extended: false }), (request, response) 
 })
 
 app.use((error: unknown, _request: Request, response: Response, next: NextFunction) => {
+  if (error instanceof ArgumentError) return send(response, 400, 'That address is not whole.', BACK) // of a callback that nobody was sent to
   if (!(error instanceof ApiException)) return next(error)
   switch (error.code) {
     case 'INVALID_COMPLETION':

@@ -71,6 +71,15 @@ describe('examples/express', () => {
     assert.match(await read(hedy, '/account'), /answered 200/)
   })
 
+  test('who comes to the callback with an address that was made up reads no stack', async () => {
+    const kim = await loggedIn('kim')
+    for (const query of ['', '?session_id=a&session_id=b']) {
+      const answer = await kim.visit(`${url}/callback${query}`)
+      assert.equal(answer.status, 400)
+      assert.doesNotMatch(await answer.text(), /ArgumentError| at /)
+    }
+  })
+
   test('a code that the provider does not redeem leaves the user unconnected, and told so', async () => {
     const ines = await loggedIn('ines')
     const callback = await arrival(ines, await connect(ines))

@@ -121,6 +121,17 @@ test('a token is sent to no address in the clear, and not beside another one', a
   assert.equal(broker.asked.length, 0)
 })
 
+test('a token that no header takes is sent nowhere, and quoted in no error', async (t) => {
+  const broker = await fakeBroker(t, (_, response) => json(response, { access_token: 'hush\nhush' }))
+  const api = new ConnectedAppsApi({ host: broker.host, accessToken: 'bearer-1' })
+  t.after(() => api.close())
+  const provider = await fakeBroker(t, refusing)
+  const error: unknown = await api.fetch('s1', provider.host).catch((thrown: unknown) => thrown)
+  assert.match(String(error), /no header takes/)
+  assert.doesNotMatch(String((error as Error).stack), /hush/)
+  assert.equal(provider.asked.length, 0)
+})
+
 test('what the broker refuses is thrown, and nothing is sent to the provider', async (t) => {
   const broker = await fakeBroker(t, (_, response) =>
     json(response, { result: 'connect again', errors: [{ code: 'RECONNECT_REQUIRED', message: 'connect again' }] }, 400),

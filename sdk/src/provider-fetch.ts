@@ -1,6 +1,7 @@
 /** A request to a provider's API with a connection's token: another token is fetched once when the provider refuses it, and for nothing else. */
 
 import { ArgumentError } from './arguments.ts'
+import { isSendable } from './bearer.ts'
 import type { Fetch } from './exchange.ts'
 
 /** `another`: the last one was refused. */
@@ -12,7 +13,9 @@ export async function providerFetch(fetch: Fetch, tokenOf: TokenOf, url: string 
   const target = targetOf(url)
   const headers = new Headers(init.headers)
   if (headers.has('authorization')) throw new ArgumentError('fetch: leave the header authorization out; the token goes there')
-  const send = (token: string): Promise<Response> => {
+  const send = async (token: string): Promise<Response> => {
+    // A header would refuse it too, but its error message would quote it.
+    if (!isSendable(token)) throw new Error('the token of this connection has characters that no header takes')
     headers.set('authorization', `Bearer ${token}`)
     return fetch(target, { ...init, headers })
   }
