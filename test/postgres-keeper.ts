@@ -2,7 +2,7 @@
  * Owns one PostgreSQL server for a run of tests: makes its data folder, starts it, and takes both away when its standard input ends,
  * which it does however the tests end.
  *
- *   node test/postgres-keeper.ts PATH-OF-POSTGRES      writes {"port", "pid"} on a line for each start; "start" on a line starts it again
+ *   node test/postgres-keeper.ts PATH-OF-POSTGRES [SETTING=VALUE …]      writes {"port", "pid"} on a line for each start; "start" on a line starts it again
  */
 
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
@@ -15,7 +15,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Client } from 'pg'
 import { freePort } from '../cli/port.ts'
 
-const [program = ''] = process.argv.slice(2)
+const [program = '', ...further] = process.argv.slice(2)
 const PATIENCE_MS = 60_000
 const PASSWORD = 'not-a-secret'
 
@@ -67,7 +67,13 @@ function initialise(): void {
 }
 
 async function start(): Promise<void> {
-  const settings = [`port=${port}`, 'listen_addresses=127.0.0.1', `unix_socket_directories=${home}`, 'max_connections=300']
+  const settings = [
+    `port=${port}`,
+    'listen_addresses=127.0.0.1',
+    `unix_socket_directories=${home}`,
+    'max_connections=300',
+    ...further,
+  ]
   const deadline = Date.now() + PATIENCE_MS
   while (Date.now() < deadline) {
     let said = ''
