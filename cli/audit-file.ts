@@ -1,11 +1,11 @@
 /** An export of the whole history as a file: JSON, a line each, with all that is needed to verify it elsewhere. `docs/audit.md` has the lines. */
 
 import { createReadStream } from 'node:fs'
-import { createInterface } from 'node:readline'
 import type { Checkpoint, Evidence } from '../src/core/checkpoint.ts'
 import type { Owner } from '../src/core/connection.ts'
 import type { Standing, Stretch } from '../src/core/evidence.ts'
 import { UsageError } from './failure.ts'
+import { linesIn } from './lines.ts'
 
 type Line =
   | { readonly type: 'key'; readonly public_key: Readonly<Record<string, string>> }
@@ -69,7 +69,7 @@ export function noKey(path: string): Error {
 
 async function* readLines(path: string): AsyncGenerator<Line, undefined> {
   let number = 0
-  for await (const text of createInterface({ input: createReadStream(path, 'utf8'), crlfDelay: Number.POSITIVE_INFINITY })) {
+  for await (const text of linesIn(createReadStream(path, 'utf8'))) {
     number += 1
     yield parsed(text) ?? fail(`${path}, line ${number}: it is no line of an export`)
   }

@@ -6,6 +6,11 @@ import { DatabaseSync } from 'node:sqlite'
 import { describe, test } from 'node:test'
 import { stringify } from 'yaml'
 import type { AuditItem } from '../sdk/src/wire.ts'
+import { sealHistory } from '../src/core/checkpoint.ts'
+import { stretchesOf } from '../src/core/evidence.ts'
+import { untilDone } from '../test/until-done.ts'
+import { startWorld } from '../test/world.ts'
+import { linesOf } from './audit-file.ts'
 import { type Shell, shell } from './shell.ts'
 
 interface Verified {
@@ -111,6 +116,25 @@ describe('the audit at the command line', { concurrency: 3 }, () => {
     const shown = await here.json<Record<string, unknown>>('audit', 'head')
     assert.deepEqual([shown['number'], shown['seq'], shown['hash']], [1, 3, lines[4]?.['hash']])
     assert.doesNotMatch(JSON.stringify(lines), /"d":|PRIVATE/)
+  })
+
+  test('S-79 an export verifies whatever characters a caller has put into it', async (t) => {
+    const here = shell(t, { LATCHSTRING_MASTER_KEY: '' })
+    const world = await untilDone(t, startWorld({ store: 'sqlite' }))
+    const { ports } = world.broker
+    const odd = 'a\u2028b\u2029c'
+    const query = { session_id: await world.connect('none', odd), purpose: odd }
+    assert.equal((await world.ask('GET', '/api/v1/connected_apps/token', { query })).status, 200)
+    await ports.handOuts.write(ports)
+    await sealHistory(ports)
+    const lines = await Array.fromAsync(linesOf(stretchesOf(ports), ports.notary.publicKey))
+    assert(lines.some((line) => line.includes('\u2028')))
+    for (const end of ['\n', '\r\n']) {
+      const file = here.write('odd.ndjson', lines.join('').replaceAll('\n', end))
+      const { code, stdout, stderr } = await here.run('audit', 'verify', '--file', file)
+      assert.equal(code, 0, stderr)
+      assert.match(stdout, /are as written/)
+    }
   })
 
   test('S-84 erasing asks first, says whom it does not know, and refuses to erase nobody', async (t) => {

@@ -190,6 +190,15 @@ test('what is brought counts as used on that day, however long ago its user cons
   assert.deepEqual(connections, [])
 })
 
+test('characters that end a line elsewhere end none here', async (t) => {
+  const { here } = await set(t)
+  const odd = { key_code_ref: 'drive', user_id: 'ada', refresh_token: 'rt-1', label: 'a\u2028b\u2029c\u0085d' }
+  const wrong = here.write('wrong.jsonl', `${lines(odd)}{`)
+  assert.match((await here.run('import', wrong)).stderr, /wrong\.jsonl:2:1: is no JSON/)
+  assert.equal((await here.json<{ imported: number }>('import', here.write('odd.jsonl', lines(odd)))).imported, 1)
+  assert.equal((await listed(here))[0]?.label, odd.label)
+})
+
 test('every mistake is told with its line, no token is quoted, and nothing is written', async (t) => {
   const { here } = await set(t)
   const one = { key_code_ref: 'drive', user_id: 'ada', refresh_token: 'rt-secret' }

@@ -1,5 +1,6 @@
 /** `latchstring import`: takes over connections that were made elsewhere. */
 
+import { createReadStream } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { text } from 'node:stream/consumers'
 import type { Command } from 'commander'
@@ -7,6 +8,7 @@ import { readImport } from '../src/catalog/import-file.ts'
 import { type ImportResult, importConnections } from '../src/core/import.ts'
 import { FAILED, UsageError } from './failure.ts'
 import { withExamples } from './help.ts'
+import { linesIn } from './lines.ts'
 import { asOperator, type TenantOptions, withTenant } from './operator.ts'
 import { print, printJson, remark } from './terminal.ts'
 
@@ -83,16 +85,7 @@ async function linesOf(file: string): Promise<() => AsyncIterable<string> | Iter
   }
   // Said before the database is opened.
   await (await open(file).catch(cannotBeRead(file))).close()
-  return () => linesOfFile(file)
-}
-
-async function* linesOfFile(file: string): AsyncGenerator<string> {
-  const handle = await open(file).catch(cannotBeRead(file))
-  try {
-    yield* handle.readLines()
-  } finally {
-    await handle.close().catch(() => undefined)
-  }
+  return () => linesIn(createReadStream(file, 'utf8'))
 }
 
 function cannotBeRead(file: string): (error: unknown) => never {
