@@ -1,6 +1,11 @@
 /** `latchstring import`, as whoever brings the connections of another system would run it. */
 
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { appendFileSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { type TestContext, test } from 'node:test'
 import { connected, opened, probe, renew } from '../sandbox/practice-app.ts'
 import type { Sandbox } from '../sandbox/sandbox.ts'
@@ -157,6 +162,37 @@ test('one refresh token never becomes two connections, and nobody takes over the
   )
   assert.equal(twice.code, 2)
   assert.match(twice.stderr, /twice\.jsonl:2:1: refresh_token: is that of line 1, too: only one connection may spend it/)
+  const sameId = ['rt-5', 'rt-6'].map((refresh_token) => ({ ...one, refresh_token, session_id: 'id-of-two' }))
+  const dry = await here.run('import', here.write('same-id.jsonl', lines(...sameId)), '--dry-run')
+  assert.equal(dry.code, 2)
+  assert.match(dry.stderr, /same-id\.jsonl:2:1: session_id: is that of line 1, too: it is the id of one connection/)
+})
+
+test('what can be read only once, such as a pipe with a name, is imported like a file', async (t) => {
+  const { here } = await set(t)
+  execFileSync('mkfifo', [join(here.folder, 'pipe')])
+  const importing = here.run('import', 'pipe')
+  await writeFile(join(here.folder, 'pipe'), lines({ key_code_ref: 'drive', user_id: 'ada', refresh_token: 'rt-1' }))
+  assert.deepEqual(await importing, { code: 0, stdout: '1 imported, 0 there already\n', stderr: '' })
+  const folder = await here.run('import', '.')
+  assert.deepEqual([folder.code, folder.stderr.slice(0, 34)], [2, 'latchstring: . cannot be read: EIS'])
+})
+
+test('a file that somebody goes on writing while it is imported is told of', async (t) => {
+  const { here } = await set(t)
+  const one = (i: number) => ({ key_code_ref: 'drive', user_id: `u${i}`, refresh_token: `rt-${i}`, label: 'x'.repeat(200) })
+  const file = here.write('growing.jsonl', lines(...Array.from({ length: 5000 }, (_, i) => one(i))))
+  const db = new DatabaseSync(join(here.folder, 'data', 'latchstring.db'), { timeout: 10_000 })
+  t.after(() => db.close())
+  const importing = here.run('import', file)
+  while (db.prepare('select 1 from connections').get() === undefined) await new Promise((resolve) => setImmediate(resolve))
+  // Nothing more is written before the line is there.
+  db.exec('begin immediate')
+  appendFileSync(join(here.folder, file), lines(one(5000)))
+  db.exec('rollback')
+  const { code, stderr } = await importing
+  assert.equal(code, 1, stderr)
+  assert.match(stderr, /growing\.jsonl was changed meanwhile: 5000 lines were checked, and 5001 read after that/)
 })
 
 test('an app with one connection for each owner keeps the newest, wherever it was made', async (t) => {

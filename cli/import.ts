@@ -41,7 +41,7 @@ export function addImport(program: Command): void {
 
 async function importFile(file: string, { dryRun = false, json, ...options }: Options): Promise<void> {
   const name = file === STANDARD_INPUT ? 'standard input' : file
-  const lines = await linesOf(file)
+  const { lines, stays } = await linesOf(file)
   const result = await asOperator(options, async (ports, operator): Promise<ImportResult & { readonly lines: number }> => {
     const apps = new Set((await ports.store.records.apps(options.tenant)).map(({ keyCodeRef }) => keyCodeRef))
     // All of it is checked before any of it is written.
@@ -53,16 +53,20 @@ async function importFile(file: string, { dryRun = false, json, ...options }: Op
       const done = imported + present + taken.length
       if (done % TOLD_EVERY === 0) remark(`${done} of ${count}`)
     }
-    return { lines: count, ...(await importConnections(ports, operator, readImport(lines(), name, apps), progress)) }
+    const result = await importConnections(ports, operator, readImport(lines(), name, apps), progress)
+    const read = result.imported + result.present + result.taken.length
+    if (read !== count)
+      throw new Error(`${name} was changed meanwhile: ${count} lines were checked, and ${read} read after that; import it again`)
+    return { lines: count, ...result }
   })
   if (json) printJson({ dry_run: dryRun, ...result })
-  else tell(result, name, dryRun)
+  else tell(result, stays ? name : null, dryRun)
   if (result.taken.length > 0) process.exitCode = FAILED
 }
 
 function tell(
   { lines, imported, present, taken }: ImportResult & { readonly lines: number },
-  name: string,
+  file: string | null,
   dryRun: boolean,
 ): void {
   if (dryRun) return print(`${lines} could be imported; nothing was written`)
@@ -74,18 +78,29 @@ function tell(
       `${taken.length} not imported: their session_id, or their token, is that of a connection of another owner or app. Lines ${named}${more}`,
     )
   }
-  if (name !== 'standard input') remark(`${name} still holds the tokens: delete it once nothing else needs it.`)
+  if (file !== null) remark(`${file} still holds the tokens: delete it once nothing else needs it.`)
 }
 
-/** To be read more than once. A file need not fit into memory. */
-async function linesOf(file: string): Promise<() => AsyncIterable<string> | Iterable<string>> {
-  if (file === STANDARD_INPUT) {
-    const lines = (await text(process.stdin)).split('\n')
-    return () => lines
-  }
+interface Lines {
+  /** To be read more than once. */
+  readonly lines: () => AsyncIterable<string> | Iterable<string>
+  /** They are still there afterwards. */
+  readonly stays: boolean
+}
+
+/** A file need not fit into memory. What comes through a pipe, whatever its name, comes only once. */
+async function linesOf(file: string): Promise<Lines> {
+  if (file === STANDARD_INPUT) return inMemory(process.stdin)
   // Said before the database is opened.
-  await (await open(file).catch(cannotBeRead(file))).close()
-  return () => linesIn(createReadStream(file, 'utf8'))
+  const handle = await open(file).catch(cannotBeRead(file))
+  if (!(await handle.stat()).isFile()) return inMemory(handle.createReadStream()).catch(cannotBeRead(file))
+  await handle.close()
+  return { lines: () => linesIn(createReadStream(file, 'utf8')), stays: true }
+}
+
+async function inMemory(stream: NodeJS.ReadableStream): Promise<Lines> {
+  const lines = (await text(stream)).split('\n')
+  return { lines: () => lines, stays: false }
 }
 
 function cannotBeRead(file: string): (error: unknown) => never {

@@ -71,8 +71,8 @@ export async function* readImport(
   apps: ReadonlySet<string>,
 ): AsyncGenerator<Imported> {
   const mistakes: Mistake[] = []
-  /** By the digest of its refresh token, where it stood first. */
-  const lineOfToken = new Map<string, number>()
+  /** By a digest of what no other line may have, where it stood first. */
+  const firstLines = new Map<string, number>()
   let number = 0
   for await (const line of lines) {
     number += 1
@@ -82,7 +82,7 @@ export async function* readImport(
     const source = lineOf(name, number)
     const found = read(object, number, source, apps)
     if ('mistakes' in found) mistakes.push(...found.mistakes)
-    else mistakes.push(...repeated(found.imported, source, lineOfToken))
+    else mistakes.push(...repeated(found.imported, source, firstLines))
     if ('imported' in found && mistakes.length === 0) yield found.imported
     if (mistakes.length >= MISTAKES_MAX) break
   }
@@ -136,15 +136,27 @@ function rules(line: Partial<Line>, source: Source, apps: ReadonlySet<string>): 
   return mistakes
 }
 
-/** Two connections would both spend it, and end the grant with that. Digests of 96 bits: a million of them are some 80 MB. */
-function repeated({ refreshToken, line }: Imported, source: Source, lineOfToken: Map<string, number>): Mistake[] {
-  if (!refreshToken) return []
-  const digest = refreshToken.digest().slice(0, 16)
-  const first = lineOfToken.get(digest)
-  lineOfToken.set(digest, first ?? line)
-  return first === undefined
-    ? []
-    : [mistakeAt(source, ['refresh_token'], `is that of line ${first}, too: only one connection may spend it`)]
+const ONLY_ONE = {
+  refresh_token: 'only one connection may spend it',
+  session_id: 'it is the id of one connection',
+} as const satisfies Partial<Record<keyof Line, string>>
+
+/**
+ * Two connections would both spend a token, and end the grant with that; of two with one id the second would be left out.
+ * Digests of 96 bits: a million of them are some 80 MB.
+ */
+function repeated({ refreshToken, session, line }: Imported, source: Source, firstLines: Map<string, number>): Mistake[] {
+  const mistakes: Mistake[] = []
+  for (const [field, value] of Object.entries({ refresh_token: refreshToken, session_id: session })) {
+    if (value === null) continue
+    const digest = Secret.ofJson([field, value]).digest().slice(0, 16)
+    const first = firstLines.get(digest)
+    firstLines.set(digest, first ?? line)
+    if (first === undefined) continue
+    const why = ONLY_ONE[field as keyof typeof ONLY_ONE]
+    mistakes.push(mistakeAt(source, [field], `is that of line ${first}, too: ${why}`))
+  }
+  return mistakes
 }
 
 function importedOf(line: Line, number: number): Imported {
