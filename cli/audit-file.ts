@@ -1,7 +1,7 @@
 /** An export of the whole history as a file: JSON, a line each, with all that is needed to verify it elsewhere. `docs/audit.md` has the lines. */
 
 import { createReadStream } from 'node:fs'
-import type { Checkpoint, Evidence } from '../src/core/checkpoint.ts'
+import { type Checkpoint, type Evidence, isGap } from '../src/core/checkpoint.ts'
 import type { Owner } from '../src/core/connection.ts'
 import type { Standing, Stretch } from '../src/core/evidence.ts'
 import { UsageError } from './failure.ts'
@@ -79,11 +79,16 @@ async function* readLines(path: string): AsyncGenerator<Line, undefined> {
 function parsed(text: string): Line | null {
   try {
     const line = JSON.parse(text) as Line | null
-    if (line?.type === 'checkpoint') return Array.isArray(line['late']) && Array.isArray(line['missing']) ? line : null
+    if (line?.type === 'checkpoint')
+      return isList(line['late'], Number.isSafeInteger) && isList(line['missing'], isGap) ? line : null
     return line?.type === 'key' || line?.type === 'fact' ? line : null
   } catch {
     return null
   }
+}
+
+function isList(value: unknown, isOne: (item: unknown) => boolean): boolean {
+  return Array.isArray(value) && value.every((item) => isOne(item))
 }
 
 async function* stretchesIn(lines: AsyncGenerator<Line, undefined>): AsyncGenerator<Stretch> {

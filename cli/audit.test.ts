@@ -64,7 +64,7 @@ describe('the audit at the command line', { concurrency: 3 }, () => {
     assert.match(cut?.stdout ?? '', /^truncated: the history ends with checkpoint 0, and the anchor names checkpoint 1;/)
     assert.equal(cut?.code, 1)
     assert.match(torn?.stderr ?? '', /torn\.ndjson, line 5: it is no line of an export\n$/)
-    here.write('bare.ndjson', `${lines[0]}\n{"type":"checkpoint"}\n`)
+    here.write('bare.ndjson', `${lines[0]}\n{"type":"checkpoint","late":[],"missing":[null]}\n`)
     here.write('keyless.ndjson', '{"type":"key"}\n')
     const [bare, keyless] = await Promise.all(['bare.ndjson', 'keyless.ndjson'].map((name) => elsewhere(name)))
     assert.match(bare?.stderr ?? '', /bare\.ndjson, line 2: it is no line of an export\n$/)
@@ -127,10 +127,11 @@ describe('the audit at the command line', { concurrency: 3 }, () => {
     assert.equal((await world.ask('GET', '/api/v1/connected_apps/token', { query })).status, 200)
     await ports.handOuts.write(ports)
     await sealHistory(ports)
-    const lines = await Array.fromAsync(linesOf(stretchesOf(ports), ports.notary.publicKey))
-    assert(lines.some((line) => line.includes('\u2028')))
+    let exported = ''
+    for await (const line of linesOf(stretchesOf(ports), ports.notary.publicKey)) exported += line
+    assert(exported.includes('\u2028'))
     for (const end of ['\n', '\r\n']) {
-      const file = here.write('odd.ndjson', lines.join('').replaceAll('\n', end))
+      const file = here.write('odd.ndjson', exported.replaceAll('\n', end))
       const { code, stdout, stderr } = await here.run('audit', 'verify', '--file', file)
       assert.equal(code, 0, stderr)
       assert.match(stdout, /are as written/)

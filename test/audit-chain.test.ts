@@ -91,6 +91,8 @@ async function filled(open: () => Promise<Ground>): Promise<Ground> {
 
 type Expected = readonly [kind: string, seq: number | null, checkpoint: number]
 
+const CHECKPOINT_REST = 'at, seq, late, missing, digests, previous, hash, signature'
+
 /** What is done, and which entry is named. */
 const TAMPERING: Readonly<Record<string, { readonly sql: readonly string[]; readonly found: Expected }>> = {
   'deletes a fact': { sql: ['delete from history where seq = 5'], found: ['deleted', 5, 2] },
@@ -134,6 +136,16 @@ const TAMPERING: Readonly<Record<string, { readonly sql: readonly string[]; read
     sql: [`INSERT history (seq, tenant, at, actor, action, subject) VALUES (0, 'acme', 1, 'broker', 'app.removed', 'crm')`],
     found: ['inserted', 0, 1],
   },
+  'puts a fact in before the lowest number that can be counted': {
+    sql: [
+      `INSERT history (seq, tenant, at, actor, action, subject) VALUES (${Number.MIN_SAFE_INTEGER}, 'acme', 1, 'broker', 'app.removed', 'crm')`,
+    ],
+    found: ['inserted', Number.MIN_SAFE_INTEGER, 1],
+  },
+  'puts a checkpoint in before the lowest number that can be counted': {
+    sql: [`insert into checkpoints select ${Number.MIN_SAFE_INTEGER}, ${CHECKPOINT_REST} from checkpoints where number = 1`],
+    found: ['inserted', null, 1],
+  },
   'deletes two and edits a later one': {
     sql: ['delete from history where seq in (3, 6)', `update history set reason = 'x' where seq = 9`],
     found: ['deleted', 3, 1],
@@ -146,6 +158,22 @@ const TAMPERING: Readonly<Record<string, { readonly sql: readonly string[]; read
   'edits a checkpoint': { sql: ['update checkpoints set at = at + 1 where number = 2'], found: ['edited', null, 2] },
   'writes nonsense into a checkpoint': {
     sql: [`update checkpoints set late = '[3]' where number = 2`],
+    found: ['edited', null, 2],
+  },
+  'writes no list for what came late into a checkpoint': {
+    sql: [`update checkpoints set late = '{' where number = 2`],
+    found: ['edited', null, 2],
+  },
+  'writes half a number for what came late into a checkpoint': {
+    sql: [`update checkpoints set late = '[0.5]' where number = 2`],
+    found: ['edited', null, 2],
+  },
+  'writes no list for what is missing into a checkpoint': {
+    sql: [`update checkpoints set missing = '{' where number = 2`],
+    found: ['edited', null, 2],
+  },
+  'writes nothing for what is missing into a checkpoint': {
+    sql: [`update checkpoints set missing = '[null]' where number = 2`],
     found: ['edited', null, 2],
   },
   'empties everything': { sql: ['delete from history', 'delete from checkpoints where number < 3'], found: ['deleted', null, 1] },

@@ -35,6 +35,13 @@ export interface Gap {
   readonly since: number
 }
 
+/** Of what was read somewhere, where it may be anything. */
+export function isGap(read: unknown): read is Gap {
+  if (typeof read !== 'object' || read === null) return false
+  const { from, to, since } = read as Partial<Gap>
+  return [from, to, since].every(Number.isSafeInteger)
+}
+
 export const DIGEST_BYTES = 32
 const FACTS_MAX = 200
 /** Longer than any transaction of ours lasts. A fact that appears where none was for as long was not written by a broker. */

@@ -29,9 +29,9 @@ export async function* stretchesOf({ store: { audit }, hashOf }: Pick<Ports, 'st
   const newest = (await audit.head())?.number ?? 0
   let previous: Checkpoint | null = null
   // Sequence numbers count from 1. What lies below was put in.
-  let facts = await standing(Number.MIN_SAFE_INTEGER, 0)
+  let facts = await standing(Number.NEGATIVE_INFINITY, 0)
   while ((previous?.number ?? 0) < newest) {
-    const page: Checkpoint[] = await audit.checkpoints({ after: previous?.number ?? Number.MIN_SAFE_INTEGER, limit: PAGE_ROWS })
+    const page: Checkpoint[] = await audit.checkpoints({ after: previous?.number ?? Number.NEGATIVE_INFINITY, limit: PAGE_ROWS })
     if (page.length === 0) break
     for (const checkpoint of page) {
       for (const seq of checkpoint.late) facts.push(...(await standing(seq - 1, seq)))

@@ -348,13 +348,13 @@ export interface WebhookStore {
 /** The history as what is proved: facts as they stand, and the chain of checkpoints over them. */
 export interface AuditStore {
   /**
-   * In the order of their sequence numbers, of all tenants, those after one number and up to another; `Infinity`: to the end. Rejects when one has a
-   * number that cannot be counted on from: whoever put it there would hide all that comes after it.
+   * In the order of their sequence numbers, of all tenants, those after one number and up to another; `-Infinity`: from the first, `Infinity`: to
+   * the end. Rejects when one has a number that cannot be counted on from: whoever put it there would hide all that comes after it.
    */
   rows(range: { after: number; upTo: number; limit: number }): Promise<HistoryRow[]>
   /** The newest checkpoint. */
   head(): Promise<Checkpoint | null>
-  /** Oldest first, those after a number. */
+  /** Oldest first, those after a number; `-Infinity`: from the first. */
   checkpoints(page: { after: number; limit: number }): Promise<Checkpoint[]>
   /** Adds it unless there is one of that number; says whether it did. Of any number of processes at once, one does. */
   append(checkpoint: Checkpoint): Promise<boolean>

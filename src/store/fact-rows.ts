@@ -1,6 +1,6 @@
 /** What stands in the rows of `history` and `checkpoints`, and how it becomes a fact or a checkpoint and back. */
 
-import type { Checkpoint, Gap } from '../core/checkpoint.ts'
+import { type Checkpoint, isGap } from '../core/checkpoint.ts'
 import type { Fact, HistoryRow } from '../core/ports.ts'
 import { storableJson } from './storable.ts'
 
@@ -39,17 +39,21 @@ export function checkpointValues({ number, at, seq, late, missing, digests, prev
 export function checkpointOf(row: Row): Checkpoint {
   return {
     ...row,
-    late: parsed<number>(row['late']),
-    missing: parsed<Gap>(row['missing']),
+    late: parsed(row['late'], isNumber) ?? [0],
+    missing: parsed(row['missing'], isGap) ?? [{ from: 0, to: 0, since: 0 }],
   } as unknown as Checkpoint
 }
 
-/** What is no list was written by nobody of us; then the checkpoint is not what its hash says. */
-function parsed<T>(list: unknown): T[] {
+/** null: written by nobody of us. Then it stands as what is in no checkpoint, numbers count from 1, so that its hash is not that of what was sealed. */
+function parsed<T>(list: unknown, isOne: (item: unknown) => item is T): T[] | null {
   try {
     const value: unknown = JSON.parse((list as string | null) ?? '[]')
-    return Array.isArray(value) ? (value as T[]) : []
+    return Array.isArray(value) && value.every(isOne) ? value : null
   } catch {
-    return []
+    return null
   }
+}
+
+function isNumber(item: unknown): item is number {
+  return Number.isSafeInteger(item)
 }

@@ -6,7 +6,8 @@ import type { PostgresDatabase } from './postgres-database.ts'
 import { writeFacts } from './postgres-history.ts'
 import { storableJson } from './storable.ts'
 
-const ROWS = `select ${HISTORY_COLUMNS} from history where seq > :after and seq <= :upTo order by seq limit :limit`
+const ROWS = `select ${HISTORY_COLUMNS} from history where seq >= :from and seq <= :upTo order by seq limit :limit`
+const BIGINT_MIN = '-9223372036854775808'
 const BIGINT_MAX = '9223372036854775807'
 const CHECKPOINTS = `select ${CHECKPOINT_COLUMNS.join(', ')} from checkpoints`
 // The number decides who was first: nobody waits for anybody.
@@ -15,9 +16,9 @@ const RETELL = 'update history set about = :about where tenant = :tenant and seq
 
 export function postgresAudit(database: PostgresDatabase): AuditStore {
   return {
-    async rows(range) {
-      const upTo = range.upTo === Number.POSITIVE_INFINITY ? BIGINT_MAX : range.upTo
-      return (await database.ask(ROWS, { ...range, upTo })).rows.map(historyRowOf)
+    async rows({ after, upTo, limit }) {
+      const range = { from: firstAfter(after), upTo: upTo === Number.POSITIVE_INFINITY ? BIGINT_MAX : upTo }
+      return (await database.ask(ROWS, { ...range, limit })).rows.map(historyRowOf)
     },
 
     async head() {
@@ -25,8 +26,9 @@ export function postgresAudit(database: PostgresDatabase): AuditStore {
       return rows[0] === undefined ? null : checkpointOf(rows[0])
     },
 
-    async checkpoints(page) {
-      const { rows } = await database.ask(`${CHECKPOINTS} where number > :after order by number limit :limit`, page)
+    async checkpoints({ after, limit }) {
+      const page = { from: firstAfter(after), limit }
+      const { rows } = await database.ask(`${CHECKPOINTS} where number >= :from order by number limit :limit`, page)
       return rows.map(checkpointOf)
     },
 
@@ -47,4 +49,9 @@ export function postgresAudit(database: PostgresDatabase): AuditStore {
       return true
     },
   }
+}
+
+/** The least number of all has none before it. */
+function firstAfter(after: number): number | string {
+  return after === Number.NEGATIVE_INFINITY ? BIGINT_MIN : after + 1
 }
