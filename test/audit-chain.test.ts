@@ -120,6 +120,16 @@ const TAMPERING: Readonly<Record<string, { readonly sql: readonly string[]; read
     ],
     found: ['edited', 7, 3],
   },
+  'makes an event of what is none': {
+    sql: [
+      `update history set about = '{"app":null,"provider":null,"owner":{"userId":null,"orgCode":null,"pseudonym":null}}' where seq = 5`,
+    ],
+    found: ['edited', 5, 2],
+  },
+  'puts a list in place of an app': {
+    sql: [`update history set about = replace(about, '"crm"', '["crm"]') where seq = 2`],
+    found: ['edited', 2, 1],
+  },
   'edits which token was handed out': {
     sql: [`update history set handed_out = replace(handed_out, 'session-1', 'session-2') where seq = 5`],
     found: ['edited', 5, 2],
@@ -285,6 +295,22 @@ for (const [name, open] of Object.entries(GROUNDS)) {
       await seal(NOW + 3000)
       const { problem, facts, unsealed } = await verify()
       assert.deepEqual({ problem, facts, unsealed }, { problem: null, facts: 11, unsealed: 0 })
+      await store.close()
+    })
+
+    test('S-79 an erasure explains no name that is taken away after it', async () => {
+      const { store, sql, verify, seal } = await filled(open)
+      const owner = { userId: null, orgCode: null, pseudonym: pseudonymOf(hashOf, 'acme', { userId: 'ada', orgCode: null }) }
+      const [first] = await store.events('acme', {}, { after: 0, limit: 1 })
+      const about = { ...first!.about, owner }
+      const erased = { tenant: 'acme', at: NOW, actor: 'operator', subject: owner.pseudonym, reason: null } as const
+      await store.audit.retell('acme', [{ seq: first!.seq, about }], [{ ...erased, action: 'owner.erased' }])
+      await store.record([sampleFact({ subject: 'came back' }), sampleFact({ subject: 'and again' })])
+      await seal(NOW + 3000)
+      assert.equal((await verify()).problem, null)
+      await sql(`update history set about = '${JSON.stringify(about)}' where seq in (12, 13)`)
+      const { problem } = await verify()
+      assert.deepEqual([problem?.kind, problem?.seq], ['edited', 12])
       await store.close()
     })
 

@@ -184,7 +184,8 @@ function aboutWhom(row: HistoryRow, keyed: Ports['hashOf']): Pick<Evidence, 'app
 export function aboutOf({ about }: Pick<HistoryRow, 'about'>): About | null {
   try {
     const parsed = JSON.parse(about ?? 'null') as Partial<About> | null
-    return typeof parsed?.owner === 'object' && parsed.owner !== null ? (parsed as About) : null
+    if (typeof parsed?.app !== 'string' || typeof parsed.provider !== 'string') return null
+    return typeof parsed.owner === 'object' && parsed.owner !== null ? (parsed as About) : null
   } catch {
     return null
   }
@@ -198,5 +199,5 @@ export function pseudonymOf(keyed: Ports['hashOf'], tenant: string, owner: ToldO
 
 /** A name beside a pseudonym would be proved by nothing. */
 export function isErased(owner: ToldOwner): owner is ToldOwner & { readonly pseudonym: string } {
-  return owner.pseudonym !== undefined && owner.userId === null && owner.orgCode === null
+  return typeof owner.pseudonym === 'string' && owner.userId === null && owner.orgCode === null
 }

@@ -68,9 +68,9 @@ class Chain {
   #problem: Problem | null = null
   /** Facts whose number a checkpoint missed, so a later one must cover them. */
   readonly #early = new Map<number, Standing>()
-  /** By pseudonym, the first fact that names nobody any more; and who was erased, as the history tells it. */
-  readonly #nameless = new Map<string, number>()
-  readonly #erased = new Set<string>()
+  /** By pseudonym, the facts that name nobody any more; and the last that tells of an erasure, which explains those before it. */
+  readonly #nameless = new Map<string, number[]>()
+  readonly #erased = new Map<string, number>()
   /** Facts that tell of checkpoints that were taken away, and the checkpoint that each is under. */
   readonly #cuts: { readonly seq: number; readonly checkpoint: number }[] = []
 
@@ -167,18 +167,31 @@ class Chain {
 
   /** What only the whole history can judge. */
   #note({ seq, evidence: { action, subject, owner }, erased }: Standing, checkpoint: number): void {
-    if (action === 'owner.erased') this.#erased.add(subject)
+    if (action === 'owner.erased') this.#erased.set(subject, Math.max(seq, this.#erased.get(subject) ?? 0))
     if (action === 'history.cut') this.#cuts.push({ seq, checkpoint })
-    if (erased && owner !== null && !this.#nameless.has(owner)) this.#nameless.set(owner, seq)
+    if (!erased || owner === null) return
+    const nameless = this.#nameless.get(owner)
+    if (nameless) nameless.push(seq)
+    else this.#nameless.set(owner, [seq])
+  }
+
+  /** The first fact whose name was taken away and that no erasure explains. */
+  #unexplained(): number | null {
+    let first = Number.POSITIVE_INFINITY
+    for (const [pseudonym, seqs] of this.#nameless) {
+      const erased = this.#erased.get(pseudonym) ?? 0
+      for (const seq of seqs) if (seq > erased && seq < first) first = seq
+    }
+    return first === Number.POSITIVE_INFINITY ? null : first
   }
 
   #wrongInTheEnd(unsealed: readonly Standing[]): Problem | null {
     const number = this.#head?.number ?? 0
     const inserted = unsealed.find(({ seq }) => seq <= (this.#head?.seq ?? 0))
     if (inserted) return { kind: 'inserted', checkpoint: number, seq: inserted.seq, sentence: `fact ${inserted.seq} was put in` }
-    for (const [pseudonym, seq] of this.#nameless) {
-      if (this.#erased.has(pseudonym)) continue
-      const sentence = `fact ${seq} names nobody any more, and the history does not tell that anybody was erased`
+    const seq = this.#unexplained()
+    if (seq !== null) {
+      const sentence = `fact ${seq} names nobody any more, and the history does not tell that anybody was erased since`
       return { kind: 'edited', checkpoint: number, seq, sentence }
     }
     // An anchor that is newer was kept by somebody who had looked into it.
