@@ -140,15 +140,22 @@ describe('the audit at the command line', { concurrency: 3 }, () => {
 
   test('S-84 erasing asks first, says whom it does not know, and refuses to erase nobody', async (t) => {
     const here = shell(t)
-    const [unasked, nobody, dry, erased, exported] = await Promise.all([
+    const [unasked, nobody, noUser, noOrg, dry, erased, exported] = await Promise.all([
       here.run('owner', 'erase', '--user-id', 'u1'),
       here.run('owner', 'erase', '--yes'),
+      here.run('owner', 'erase', '--user-id', '', '--org-code', 'o1', '--yes'),
+      here.run('owner', 'export', '--user-id', 'u1', '--org-code='),
       here.json('owner', 'erase', '--user-id', 'u1', '--dry-run'),
       here.run('owner', 'erase', '--user-id', 'u1', '--org-code', 'o1', '--yes'),
       here.json('owner', 'export', '--org-code', 'o1', '--tenant', 'acme'),
     ])
     assert.deepEqual([unasked.code, unasked.stderr], [2, 'latchstring: erasing u1 cannot be taken back: say --yes\n'])
     assert.deepEqual([nobody.code, nobody.stderr], [2, 'latchstring: say whom: --user-id, --org-code, or both\n'])
+    for (const [{ code, stderr }, option] of [
+      [noUser, '--user-id'],
+      [noOrg, '--org-code'],
+    ] as const)
+      assert.deepEqual([code, stderr], [2, `latchstring: ${option} is empty: say what, or leave it out\n`])
     const nothing = { connections: 0, attempts: 0, events: 0, deliveries: 0, pseudonyms: [], unconfirmed: [] }
     assert.deepEqual(dry, { dry_run: true, ...nothing })
     assert.match(erased.stdout, /^erased u1 in o1\nconnections +0\n/)

@@ -35,8 +35,8 @@ function withOwner(command: Command): Command {
 }
 
 function filterOf({ userId, orgCode }: Options): OwnerFilter {
-  if (!userId && !orgCode) throw new UsageError('say whom: --user-id, --org-code, or both')
-  return { ...(userId && { userId }), ...(orgCode && { orgCode }) }
+  if (userId === undefined && orgCode === undefined) throw new UsageError('say whom: --user-id, --org-code, or both')
+  return { ...(userId !== undefined && { userId }), ...(orgCode !== undefined && { orgCode }) }
 }
 
 function addExport(owner: Command): void {

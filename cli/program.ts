@@ -12,6 +12,7 @@ import { addConnections } from './connections.ts'
 import { addDemo } from './demo.ts'
 import { addDoctor } from './doctor.ts'
 import { addEvents } from './events.ts'
+import { UsageError } from './failure.ts'
 import { withExamples, withVariables } from './help.ts'
 import { addImport } from './import.ts'
 import { addIncident } from './incident.ts'
@@ -39,6 +40,7 @@ export function createProgram(): Command {
     .showHelpAfterError('(--help shows what there is)')
     // Commander would end the process itself; the exit codes are ours.
     .exitOverride()
+    .hook('preAction', (_, command) => assertNothingEmpty(command))
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'latchstring: ')) })
 
   for (const add of [
@@ -72,4 +74,12 @@ export function createProgram(): Command {
       'latchstring connections list --user u1': 'whose connections there are',
     }),
   )
+}
+
+/** A variable that a script did not set must not mean everybody. */
+function assertNothingEmpty(command: Command): void {
+  for (const option of command.options) {
+    const given = [command.getOptionValue(option.attributeName())].flat()
+    if (given.includes('')) throw new UsageError(`${option.long} is empty: say what, or leave it out`)
+  }
 }

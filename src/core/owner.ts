@@ -97,9 +97,11 @@ export async function eraseOwner(ports: Ports, operator: Caller, owner: OwnerFil
   throw new BrokerError('CONFLICT', 'they go on connecting: stop that first, then erase them again')
 }
 
-/** Whoever asks for nobody must not get everybody. */
+/** Whoever asks for nobody must not get everybody, nor for nobody in an organisation all of it. */
 function assertSomebody({ userId, orgCode }: OwnerFilter): void {
-  if (!userId && !orgCode) throw new BrokerError('MISSING_OWNER', 'say whom: a user id, an organisation code, or both')
+  const given = [userId, orgCode].filter((id) => id !== undefined)
+  if (given.length === 0 || given.includes(''))
+    throw new BrokerError('MISSING_OWNER', 'say whom: a user id, an organisation code, or both')
 }
 
 /** What became of it at the provider; null: somebody else deleted it meanwhile. */

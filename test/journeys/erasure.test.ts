@@ -139,7 +139,7 @@ for (const store of STORES) {
         [session],
       )
       assert.deepEqual((await exportOwner(ports, operator, { userId: 'nobody' })).audit, [])
-      for (const nobody of [{}, { userId: '' }]) {
+      for (const nobody of [{}, { userId: '' }, { userId: '', orgCode: 'org_1' }, { userId: 'ada', orgCode: '' }]) {
         await assert.rejects(exportOwner(ports, operator, nobody), { code: 'MISSING_OWNER' })
         await assert.rejects(eraseOwner(ports, operator, nobody), { code: 'MISSING_OWNER' })
       }
