@@ -163,23 +163,27 @@ test('S-78 S-81 filters narrow each other; one that was forgotten or mistyped is
       dry('--last-used-before', tomorrow),
       dry('--last-used-before', yesterday),
       dry('--tenant', 'default', '--provider', 'sandbox', '--before', tomorrow),
-      dry('--tenant', 'elsewhere'),
+      dry('--tenant', 'default', '--before', yesterday),
     ]),
     [1, 0, 1, 0, 1, 0],
   )
   const dormant = async (days: string) =>
     (await here.json<{ connections: object[] }>('connections', 'list', '--dormant', days)).connections.length
   assert.deepEqual(await Promise.all([dormant('0d'), dormant('1d')]), [1, 0], 'S-81 what nobody asked for since is listed')
-  const [nothing, both, mistyped, noDay] = await Promise.all([
+  const [nothing, both, mistyped, noTenant, empty, noDay] = await Promise.all([
     here.run('incident', 'revoke', '--yes'),
     here.run('incident', 'revoke', '--all', '--tenant', 'acme', '--yes'),
     here.run('incident', 'revoke', '--provider', 'sandbx', '--yes'),
+    here.run('incident', 'revoke', '--tenant', 'defualt', '--yes'),
+    here.run('incident', 'revoke', '--tenant', '', '--provider', 'sandbox', '--yes'),
     here.run('incident', 'revoke', '--before', 'yesterday', '--yes'),
   ])
   assert.match(nothing.stderr, /say which: --provider/)
   assert.match(both.stderr, /say either --all or which/)
   assert.match(mistyped.stderr, /there is no provider sandbx: did you mean sandbox\?/)
+  assert.match(noTenant.stderr, /there is no tenant defualt: did you mean default\?/)
+  assert.match(empty.stderr, /--tenant is empty/)
   assert.match(noDay.stderr, /It must be a day, such as/)
-  for (const { code } of [nothing, both, mistyped, noDay]) assert.equal(code, 2)
+  for (const { code } of [nothing, both, mistyped, noTenant, empty, noDay]) assert.equal(code, 2)
   assert(world.sandbox.control.alive(tokens[0]!))
 })

@@ -149,12 +149,16 @@ function scopeOf({ provider, tenant, app, before, lastUsedBefore, all }: Options
 }
 
 /** Nothing fits: of a mistyped name that would be a dangerous thing to believe. */
-async function assertKnown({ ports }: Broker, { provider, app }: IncidentScope): Promise<void> {
+async function assertKnown({ ports }: Broker, { provider, tenant, app }: IncidentScope): Promise<void> {
+  const apps = await ports.store.records.apps(null)
+  // Whose apps are gone may still have connections.
+  const connections = tenant === undefined ? [] : await survey(ports, {})
   const known = {
     provider: (await ports.registry.providers()).map(({ id }) => id),
-    app: (await ports.store.records.apps(null)).map(({ keyCodeRef }) => keyCodeRef),
+    tenant: [...new Set([...apps, ...connections].map((of) => of.tenant))],
+    app: apps.map(({ keyCodeRef }) => keyCodeRef),
   }
-  for (const [what, name] of Object.entries({ provider, app })) {
+  for (const [what, name] of Object.entries({ provider, tenant, app })) {
     const names = known[what as keyof typeof known]
     if (name === undefined || names.includes(name)) continue
     const meant = nearest(name, names)
