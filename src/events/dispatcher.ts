@@ -15,7 +15,9 @@ const LEASE_MS = 60_000
 const SPREAD_EVENTS_MAX = 500
 /** Under way at a time. A receiver that is slow fills its own share, and nobody else's. */
 const FOR_ONE_MAX = 4
-const FOR_ALL_MAX = 64
+const FOR_ALL_MAX = 128
+/** A tenant has at most so much of what the others leave: whoever comes next always finds some, however many are slow. */
+const FOR_TENANT = 1 / 4
 
 export interface DispatcherOptions {
   readonly count?: (outcome: 'delivered' | 'retried' | 'dead') => void
@@ -24,7 +26,7 @@ export interface DispatcherOptions {
 export class Dispatcher {
   readonly #ports: Ports
   readonly #count: NonNullable<DispatcherOptions['count']>
-  readonly #underWay = new Map<Promise<void>, string>()
+  readonly #underWay = new Map<Promise<void>, Webhook>()
   readonly #timer: NodeJS.Timeout
   #round: Promise<void> | null = null
   #again = false
@@ -69,13 +71,20 @@ export class Dispatcher {
     // Each begins once, so that none is always the last to be served.
     const first = webhooks.length === 0 ? 0 : this.#turn++ % webhooks.length
     for (const webhook of [...webhooks.slice(first), ...webhooks.slice(0, first)]) {
-      const busy = [...this.#underWay.values()].filter((key) => key === keyOf(webhook)).length
-      const room = Math.min(FOR_ONE_MAX - busy, FOR_ALL_MAX - this.#underWay.size)
+      const room = this.#roomFor(webhook)
       if (room <= 0 || this.#stopped) continue
       const at = now()
       const claimed = await store.webhooks.claim(webhook, { holder: process, now: at, until: at + LEASE_MS }, room)
       for (const delivery of claimed) this.#begin(webhook, delivery)
     }
+  }
+
+  #roomFor({ tenant, id }: Webhook): number {
+    const all = [...this.#underWay.values()]
+    const ofTenant = all.filter((webhook) => webhook.tenant === tenant)
+    const ofThis = ofTenant.filter((webhook) => webhook.id === id)
+    const left = FOR_ALL_MAX - (all.length - ofTenant.length)
+    return Math.min(FOR_ONE_MAX - ofThis.length, Math.ceil(left * FOR_TENANT) - ofTenant.length)
   }
 
   #begin(webhook: Webhook, delivery: Delivery): void {
@@ -88,7 +97,7 @@ export class Dispatcher {
         // The next of the same connection may be waiting for this.
         this.#look()
       })
-    this.#underWay.set(sending, keyOf(webhook))
+    this.#underWay.set(sending, webhook)
   }
 
   async #deliver(webhook: Webhook, delivery: Delivery): Promise<void> {
@@ -109,7 +118,3 @@ export class Dispatcher {
 }
 
 const OUTCOMES = { delivered: 'delivered', waiting: 'retried', dead: 'dead' } as const satisfies Record<Settled['state'], string>
-
-function keyOf({ tenant, id }: Webhook): string {
-  return `${tenant} ${id}`
-}

@@ -6,7 +6,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { readWebhook, WebhookError } from '../../sdk/src/sdk.ts'
 import type { DeliveryItem, WebhookAnswer } from '../../sdk/src/wire.ts'
 import { type Caller, SCOPES } from '../../src/core/caller.ts'
-import type { EventType } from '../../src/core/event.ts'
+import { connectionFact, type EventType } from '../../src/core/event.ts'
 import { createWebhook } from '../../src/core/webhooks.ts'
 import { startWebhookReceiver, type WebhookReceiver } from '../webhook-receiver.ts'
 import { type CallerName, HOUR, MINUTE, startWorld, type World } from '../world.ts'
@@ -131,6 +131,36 @@ for (const store of ['memory', 'sqlite'] as const) {
       await world.revoke(quick)
       await receiver.until(() => receiver.taken(quick).length === 2 && receiver.received.length === 4)
       assert.equal(receiver.taken(slow).length, 1)
+    })
+
+    test('F-46 receivers that never answer, of one tenant or of several, keep those of another waiting for nothing', async () => {
+      const silent = await Promise.all(Array.from({ length: 5 }, () => startWebhookReceiver()))
+      const over = Promise.withResolvers<number>()
+      let held = 0
+      const filled = Promise.withResolvers<void>()
+      try {
+        for (const [nth, { url }] of silent.entries()) {
+          silent[nth]!.answer = () => {
+            if (++held === 64) filled.resolve()
+            return over.promise
+          }
+          for (let hook = 0; hook < 16; hook++) await hooked({ tenant: `slow-${nth}`, url })
+        }
+        await hooked()
+        const about = { id: 'session', app: 'none', provider: 'sandbox', owner: { userId: 'ada', orgCode: null } }
+        const told = { at: world.now(), actor: 'broker', action: 'connection.connected', reason: null } as const
+        const facts = silent.flatMap((_, nth) =>
+          [1, 2, 3, 4].map((session) => connectionFact({ ...about, tenant: `slow-${nth}`, id: `session-${session}` }, told)),
+        )
+        await world.broker.ports.store.record(facts)
+        await filled.promise
+        const session = await world.connect('none', 'ada')
+        await world.revoke(session)
+        await receiver.until(() => receiver.taken(session).length === 2)
+      } finally {
+        over.resolve(204)
+        for (const one of silent) await one[Symbol.asyncDispose]()
+      }
     })
 
     test('F-46 after a day it is dead, is shown as that, and can be sent again', async () => {
