@@ -1,7 +1,7 @@
 /** Both journals keep what they are given; the one on disk also survives what a crash leaves of a file. */
 
 import assert from 'node:assert/strict'
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
@@ -164,6 +164,21 @@ test('F-07 a bit that changed makes it none, and a draft of a process that died 
   bytes[bytes.length - 9]! ^= 1
   writeFileSync(join(folder, name!), bytes)
   assert.deepEqual(await journal.entries(), [])
+})
+
+test('F-07 S-84 what a process that died left half done goes after a minute; what is being written, and what is for another store, stays', async (t) => {
+  const folder = folderFor(t)
+  await openedIn(folder, { store: 'theirs' }).add(entryOf(1))
+  const [theirs] = readdirSync(folder)
+  const journal = openedIn(folder, { foreign: () => {} })
+  await journal.add(entryOf(1))
+  const ours = readdirSync(folder).find((file) => file !== theirs)
+  const drafts = [`${ours}.00.draft`, `${ours}.01.draft`, `${theirs}.00.draft`] as const
+  for (const file of drafts) writeFileSync(join(folder, file), '')
+  const now = Date.now() / 1000
+  for (const file of [ours!, drafts[0], drafts[2]]) utimesSync(join(folder, file), now, now - 61)
+  assert.deepEqual(await journal.entries(), [entryOf(1)])
+  assert.deepEqual(readdirSync(folder).toSorted(), [ours!, theirs!, drafts[1], drafts[2]].toSorted())
 })
 
 test('a folder that cannot be made is told of with what to do', (t) => {

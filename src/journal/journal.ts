@@ -11,12 +11,15 @@
 
 import { createHash, randomBytes } from 'node:crypto'
 import { closeSync, mkdirSync, openSync, rmSync } from 'node:fs'
-import { open, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Claimed, Journal, JournalEntry } from '../core/ports.ts'
 
 const FORMAT = 'latchstring answer 1'
 const WHOLE = '.answer'
+const DRAFT = '.draft'
+/** Longer than writing one takes. What is a draft for longer was left by a process that died: nobody reads it, and it says whose tokens are in it. */
+const DRAFT_MS_MAX = 60_000
 
 export interface JournalOptions {
   /** Which store the answers are for. */
@@ -52,10 +55,17 @@ export function openJournal(folder: string, { store, damaged, foreign }: Journal
     return `${ours}${nameFor(JSON.stringify([tenant, id]))}-${lease?.fence ?? 'none'}${WHOLE}`
   }
 
+  async function sweep(files: readonly string[]): Promise<void> {
+    for (const file of files.filter((one) => one.startsWith(ours) && one.endsWith(DRAFT))) {
+      const found = await stat(join(folder, file)).catch(unlessMissing)
+      if (found && Date.now() - found.mtimeMs > DRAFT_MS_MAX) await rm(join(folder, file), { force: true })
+    }
+  }
+
   return {
     async add(entry) {
       const file = nameOf(entry.claimed)
-      const draft = join(folder, `${file}.${randomBytes(6).toString('hex')}.draft`)
+      const draft = join(folder, `${file}.${randomBytes(6).toString('hex')}${DRAFT}`)
       try {
         await writeDurably(draft, encode(entry))
         await rename(draft, join(folder, file))
@@ -69,7 +79,9 @@ export function openJournal(folder: string, { store, damaged, foreign }: Journal
     find: (claimed) => read(nameOf(claimed)),
 
     async entries() {
-      const files = (await readdir(folder)).filter((file) => file.endsWith(WHOLE))
+      const all = await readdir(folder)
+      await sweep(all)
+      const files = all.filter((file) => file.endsWith(WHOLE))
       for (const file of files) if (!file.startsWith(ours)) tellOnce(foreign, file)
       const entries = await Promise.all(files.filter((file) => file.startsWith(ours)).map(read))
       return entries.filter((entry) => entry !== null)
@@ -91,7 +103,7 @@ function makePrivate(folder: string): void {
 
 /** Found out now, and not when it is the last place left for a refresh token. That the disk is full just now is no reason not to start. */
 function assertWritable(folder: string): void {
-  const draft = join(folder, `${randomBytes(6).toString('hex')}.draft`)
+  const draft = join(folder, `${randomBytes(6).toString('hex')}${DRAFT}`)
   try {
     closeSync(openSync(draft, 'wx', 0o600))
     rmSync(draft, { force: true })
