@@ -100,6 +100,8 @@ export interface Revocation {
   readonly attempts: number
   /** When it was first to be taken back. */
   readonly since: number
+  /** When the app was set up that it was revoked under: another one that took its name gets nothing of it. Absent: it is not known. */
+  readonly appSince?: number
   /** When the provider is asked, or asked again; null: not by ourselves any more. */
   readonly retryAt: number | null
   /** Why the last attempt failed. */

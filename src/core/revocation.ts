@@ -5,6 +5,7 @@
  * the end is known, because without it there is nothing to go on with after a failure or a crash.
  */
 
+import type { App } from './app.ts'
 import { backoff } from './backoff.ts'
 import { type Connection, type Health, isHeld, type Revocation, type Upstream } from './connection.ts'
 import { BrokerError } from './errors.ts'
@@ -40,11 +41,12 @@ export function isOutage({ upstream, revocation }: Ended): boolean {
 }
 
 /** As it stands before anybody was asked: whoever finds it so goes on with it. */
-export function toBeTakenBack(now: number): Ended {
-  return pending({ attempts: 0, since: now, retryAt: now, reason: null, accepted: false, provedAt: null })
+export function toBeTakenBack(now: number, app: Pick<App, 'createdAt'> | null = null): Ended {
+  return pending({ since: now, ...(app && { appSince: app.createdAt }) }, now)
 }
 
-function pending(revocation: Revocation): Ended {
+function pending(begun: Pick<Revocation, 'since' | 'appSince'>, now: number): Ended {
+  const revocation = { ...begun, attempts: 0, retryAt: now, reason: null, accepted: false, provedAt: null }
   return { state: 'revoked', upstream: 'pending', revocation }
 }
 
@@ -110,7 +112,8 @@ async function ask(ports: Ports, connection: Connection): Promise<Asking> {
   let held = connection
   try {
     const { credentials, row } = await openCredentials(ports, connection)
-    const { registration } = await registrationOf(ports, tenant, app)
+    const { app: now, registration } = await registrationOf(ports, tenant, app)
+    assertSameApp(now, connection)
     const mode = ports.modeOf(registration.provider)
     const begun = { connection, credentials }
     const living = accepted ? { held: begun } : await withLivingToken(ports, mode, registration, begun, row)
@@ -127,6 +130,13 @@ async function ask(ports: Ports, connection: Connection): Promise<Asking> {
     }
     return { asked: { outcome: 'failed', reason: code.toLowerCase(), retryAfterMs: null, final: false, accepted }, held }
   }
+}
+
+/** Whoever may set up apps could else take one away and send what its connections still hold to a host that nobody agreed to. */
+function assertSameApp({ keyCodeRef, createdAt }: App, connection: Connection): void {
+  const { since = 0, appSince } = revocationOf(connection) ?? {}
+  const same = appSince === undefined ? createdAt <= since : createdAt === appSince
+  if (!same) throw new BrokerError('APP_NOT_FOUND', `the app ${keyCodeRef} was removed, and another one has its name`)
 }
 
 function saidAlready(said: Revoked): Asked {
@@ -205,21 +215,20 @@ export function judged(claimed: Connection, asked: Asked, { now, chance }: { now
 /**
  * A renewal brought it after its connection was revoked. It takes the place of what the connection held if that is what it was exchanged for, and
  * is taken back like that; what a new consent brought meanwhile is still to be taken back, and this is beside it. A grant that was superseded
- * is the newer connection's now at many providers: any token of it would end that one.
+ * is the newer connection's now at many providers: any token of it would end that one. `askedAt`: when that renewal began.
  */
 export async function takeBackLate(
   ports: Ports,
   late: Connection,
-  isExchanged: (current: Connection) => Promise<boolean>,
+  { askedAt, isExchanged }: { askedAt: number; isExchanged: (current: Connection) => Promise<boolean> },
 ): Promise<void> {
   const { connections } = ports.store
   for (;;) {
     const current = await connections.find(late.tenant, late.id)
-    if (!current) return forget(ports, late)
+    if (!current) return forget(ports, { ...late, health: toBeTakenBack(askedAt) })
     if (current.health.state !== 'revoked' || current.health.upstream === 'superseded') return
-    if (current.sealed && !(await isExchanged(current))) return forget(ports, late)
-    const now = ports.now()
-    const health = pending({ ...toBeTakenBack(now).revocation!, since: current.health.revocation?.since ?? now })
+    const health = pending(current.health.revocation ?? { since: askedAt }, ports.now())
+    if (current.sealed && !(await isExchanged(current))) return forget(ports, { ...late, health })
     if (await connections.save(current, { ...current, sealed: late.sealed, expiresAt: late.expiresAt, health }, [])) break
   }
   await takeBack(ports, late)

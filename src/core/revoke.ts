@@ -41,7 +41,8 @@ export async function revokeConnection(
 
 /** Ends it here, and leaves its provider to whoever comes first. Says whether it did: somebody may have written in between. */
 export async function endHere(ports: Ports, actor: string, connection: Connection, reason: string | null): Promise<boolean> {
-  const health = connection.sealed ? toBeTakenBack(ports.now()) : revoked('unsupported')
+  const { tenant, app } = connection
+  const health = connection.sealed ? toBeTakenBack(ports.now(), await ports.registry.app(tenant, app)) : revoked('unsupported')
   const ending: Connection = { ...connection, health, lease: null, dueAt: null }
   return ports.store.connections.save(connection, ending, [fact(ports, connection, actor, reason)])
 }

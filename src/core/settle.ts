@@ -96,12 +96,13 @@ async function commit(ports: Ports, entry: JournalEntry, kept: boolean): Promise
 /** The row moved on under us: revoked, reconnected, taken over, or written already. What we got must not stay alive behind a connection that is over. */
 async function overtaken(ports: Ports, entry: JournalEntry): Promise<Connection | null> {
   const { connections } = ports.store
-  const { next } = entry
+  const { next, claimed } = entry
+  const askedAt = claimed.lease?.startedAt ?? 0
   const works = next.health.state === 'connected' && next.health.trouble === null
   for (;;) {
     const current = await connections.find(next.tenant, next.id)
     const isOver = !current || current.health.state === 'revoked'
-    if (works && isOver) await takeBackLate(ports, next, (row) => isExchanged(ports, row, entry))
+    if (works && isOver) await takeBackLate(ports, next, { askedAt, isExchanged: (row) => isExchanged(ports, row, entry) })
     if (!current || !works || !(await isGivenUp(ports, current, entry))) return current
     if (isHeld(current, ports.now())) {
       // Writing would take it from whoever has it, and nobody would see what they do under it.

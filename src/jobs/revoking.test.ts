@@ -29,7 +29,7 @@ function scene(answers: Record<string, () => Promise<Revoked>>) {
     revocationEnded: () => {},
     seal: { load: () => ({ open: () => new Secret('{"also":{},"kept":{}}') }) },
     registry: {
-      app: async (_: string, app: string) => ({ provider: app, sealed: {} }),
+      app: async (_: string, app: string) => ({ provider: app, sealed: {}, createdAt: 0 }),
       provider: async (id: string) => ({ id }),
     },
     modeOf: ({ id }: { id: string }) => ({

@@ -166,6 +166,45 @@ describe('apps that callers set up', () => {
     assert.match(String(fact?.reason), /approved: 1 connection of the app hosted to https:\/\/three\.example$/)
   })
 
+  test('S-29 S-31 an app that is removed and made again is shown nothing that connections of the one before it still hold', async (t) => {
+    const thief = await untilDone(t, startRecordingEndpoint())
+    const at = { authorize_url: thief.url, token_url: thief.url, revoke_url: thief.url, probe: { url: thief.url } }
+    const theirs = { id: 'theirs', name: 'Theirs', mode: 'oauth2', allow_private_network: true, hosts: ['127.0.0.1'], ...at }
+    const world = await untilDone(t, startWorld({ further: () => ({ providers: [theirs] }) }))
+    const { connections } = world.broker.ports.store
+    const { control } = world.sandbox
+    const post = (json: object) => world.ask('POST', '/api/v1/apps', { json: { ...app, key_code_ref: 'none', ...json } })
+    const renewedLate = [await world.connect('none', 'ada'), await world.connect('none', 'grace')]
+    world.pass(HOUR)
+    const kept = [await world.connect('none', 'eve'), await world.connect('none', 'mallory'), await world.connect('none', 'zoe')]
+
+    control.script('refresh', { hold: true, times: 2 })
+    const renewals = renewedLate.map((session) => world.token(session))
+    await control.waitFor(() => control.count('refresh') === 2)
+    control.script('revoke', { preset: 'outage', times: 5 })
+    for (const session of [...kept, ...renewedLate]) await world.revoke(session)
+    assert.equal((await world.ask('DELETE', `/api/v1/connections/${renewedLate[0]}`)).status, 200)
+    // As it stands in the rows of earlier versions: without the app that it was revoked under.
+    const old = (await connections.find('default', kept[0]!)) ?? assert.fail()
+    assert(old.health.state === 'revoked' && old.health.revocation)
+    const { appSince: _, ...revocation } = old.health.revocation
+    assert(await connections.save(old, { ...old, health: { ...old.health, revocation } }, []))
+
+    const { client_id, client_secret } = world.sandbox.app() as { client_id: string; client_secret: string }
+    assert.equal((await post({ provider: 'sandbox', client_id, client_secret, name: 'Renamed' })).status, 200)
+    assert.match((await world.revoke(kept[2]!)).text, /confirmed/, 'an app that is only changed is the same one')
+    assert.equal((await world.ask('DELETE', '/api/v1/apps/none')).status, 200)
+    assert.equal((await post({ provider: 'theirs' })).status, 200)
+    for (const session of [kept[0]!, kept[1]!, renewedLate[1]!]) {
+      assert.match((await world.revoke(session)).text, /failed/)
+      const { revocation } = (await world.connection(session)).body as { revocation: { reason: string } }
+      assert.equal(revocation.reason, 'app_not_found')
+    }
+    control.release()
+    await Promise.all(renewals)
+    assert.deepEqual(thief.received, [])
+  })
+
   test('S-29 a caller of one tenant cannot take the registration of another', async (t) => {
     const registered = { ...app, provider: 'sandbox', client_id: 'of-the-first' }
     const world = await untilDone(t, startWorld({ further: () => ({ apps: [registered] }) }))
