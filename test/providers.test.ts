@@ -322,7 +322,14 @@ const ROWS: readonly Row[] = [
       },
     ],
     renewed: [{ json: { ...TOKENS, expires_in: 3600, scope: 'read:me' }, life: 3600, scopes: ['read:me'] }],
-    refused: [{ ...INVALID_GRANT, status: 403 }],
+    refused: [
+      { ...INVALID_GRANT, status: 403 },
+      // On no page: so it was quoted by users of several apps.
+      {
+        ...{ status: 403, json: { error: 'unauthorized_client', error_description: 'refresh_token is invalid' } },
+        ...{ outcome: 'rejected', reason: 'unauthorized_client' },
+      },
+    ],
     revoked: [],
   },
   {

@@ -58,3 +58,40 @@ test('F-13 the longest wait that a provider asked for holds, whatever it says to
   clock.now += 600 * SECOND
   assert.equal(await waitMs(pacing), 0)
 })
+
+const DOUBTFUL: Renewed = {
+  ...{ outcome: 'unavailable', reason: 'unauthorized_client', detail: null, retryAfterMs: null },
+  ...{ unclear: true, fate: 'kept' },
+}
+const RENEWED = { outcome: 'renewed' } as Renewed
+
+test('F-14 one connection that is called an unauthorized client, again and again, is refused alone; two in a row are their app', async () => {
+  const clock = { now: 0 }
+  const pacing = new Pacing({ now: () => clock.now, chance: () => 1 })
+  const heard = (connection: string, answer: Renewed) => {
+    const judged = pacing.judged(app, connection, answer)
+    pacing.learn(app, judged)
+    return judged.outcome
+  }
+  for (let time = 0; time < 10; time++) {
+    assert.equal(heard('dead', DOUBTFUL), 'unavailable')
+    assert.equal(heard('dead', DOUBTFUL), 'unavailable')
+    assert.equal(await waitMs(pacing), 0)
+    assert.equal(heard('alive', RENEWED), 'renewed')
+    assert.equal(heard('dead too', DOUBTFUL), 'unavailable')
+    assert.equal(heard('alive', RENEWED), 'renewed')
+  }
+  assert.equal(heard('one', DOUBTFUL), 'unavailable')
+  for (const [connection, wait] of [
+    ['another', 1],
+    ['one', 2],
+    ['a third', 4],
+  ] as const) {
+    assert.equal(heard(connection, DOUBTFUL), 'app_rejected', 'and it counts against no connection')
+    assert.equal(await waitMs(pacing), wait * SECOND)
+    clock.now += wait * SECOND
+  }
+  assert.equal(heard('one', RENEWED), 'renewed')
+  assert.equal(heard('another', DOUBTFUL), 'unavailable')
+  assert.equal(await waitMs(pacing), 0)
+})

@@ -15,6 +15,8 @@ import type { Provider } from './provider.ts'
 const CONCURRENCY = 16
 /** A caller has gone away by then. */
 const WAIT_MS_MAX = 10_000
+/** Said of an app that may not renew, and by some providers of one refresh token that is dead. */
+const DOUBTFUL = 'unauthorized_client'
 /** Providers that limit requests without saying for how long. */
 const LIMITED = new Set(['http_429', 'rate_limit_exceeded', 'rate_limited', 'ratelimited', 'slow_down', 'too_many_requests'])
 
@@ -40,6 +42,8 @@ export class Pacing {
   readonly #circuits = new Map<string, Circuit>()
   readonly #probing = new Set<string>()
   readonly #limited = new Map<string, number>()
+  /** By app, the connection that was refused in a way that may be the app's fault, and nobody was renewed since. */
+  readonly #doubted = new Map<string, string>()
 
   constructor({ now, chance }: { now: () => number; chance: () => number }) {
     this.#now = now
@@ -71,6 +75,16 @@ export class Pacing {
     )
   }
 
+  /** The answer to one connection's renewal, told of the app where others of it are refused alike and none is renewed in between. */
+  judged(app: App, connection: string, answer: Renewed): Renewed {
+    if (answer.outcome !== 'unavailable' || !answer.unclear || answer.reason !== DOUBTFUL) return answer
+    const key = keyOf(app)
+    const alone = !this.#circuits.has(key) && (this.#doubted.get(key) ?? connection) === connection
+    if (!alone) return { outcome: 'app_rejected', reason: answer.reason, detail: answer.detail }
+    this.#doubted.set(key, connection)
+    return answer
+  }
+
   /** What the answer to one renewal means for all of the app. */
   learn(app: App, answer: Renewed): Verdict {
     const key = keyOf(app)
@@ -88,6 +102,7 @@ export class Pacing {
       case 'renewed':
       case 'rejected':
         // A no to the user's grant is a yes to the app.
+        this.#doubted.delete(key)
         return this.#circuits.delete(key) ? 'accepted' : null
       case 'unavailable':
         if (answer.retryAfterMs !== null || LIMITED.has(answer.reason)) {

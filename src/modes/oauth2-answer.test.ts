@@ -299,7 +299,17 @@ const REFUSED: readonly Refused[] = [
     as: { fault: 'permanent' },
   },
   { title: 'F-14 invalid_client', answer: json({ error: 'invalid_client' }, 401), as: { fault: 'app' } },
-  { title: 'F-14 unauthorized_client', answer: json({ error: 'unauthorized_client' }, 400), as: { fault: 'app' } },
+  {
+    title: 'F-14 unauthorized_client, which may be said of the app or of one refresh token',
+    answer: json({ error: 'unauthorized_client' }, 400),
+    as: { fault: 'unclear' },
+  },
+  {
+    title: "F-14 unauthorized_client that the provider's file knows to be about the app",
+    answer: json({ error: 'unauthorized_client' }, 400),
+    provider: { errors: { app: ['unauthorized_client'] } },
+    as: { fault: 'app' },
+  },
   {
     title: 'an error that is an object',
     answer: json({ error: { message: 'Session expired', type: 'OAuthException', code: 190 } }, 400),

@@ -25,7 +25,8 @@ const PERMANENT = new Set([
   'interaction_required',
   'login_required',
 ])
-const APP = new Set(['invalid_client', 'unauthorized_client', 'incorrect_client_credentials'])
+/** Not `unauthorized_client`, which some say of one dead refresh token: by its name it is about the client, so more than one must hear it. */
+const APP = new Set(['invalid_client', 'incorrect_client_credentials'])
 const TRANSIENT = new Set([
   'internal_error',
   'internal_server_error',

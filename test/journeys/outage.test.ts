@@ -285,6 +285,27 @@ for (const store of STORES) {
       }
     })
 
+    test('F-14 a dead grant that its provider calls an unauthorized client keeps no other connection of the app from being renewed', async () => {
+      const dead = await world.connect('none', 'dead')
+      const alive = await Promise.all(['ada', 'grace', 'eve'].map((user) => world.connect('none', user)))
+      const before = (await appFacts()).length
+      const answer = { error: 'unauthorized_client', error_description: 'refresh_token is invalid' }
+      for (let hour = 0; hour < 8; hour++) {
+        world.pass(HOUR)
+        world.sandbox.control.script('refresh', { status: 403, body: answer })
+        const { code } = await world.token(dead)
+        if (hour < 4) assert.equal(code, 'PROVIDER_UNAVAILABLE')
+        world.sandbox.control.reset()
+        for (const session of alive) assert.equal((await world.token(session)).status, 200)
+      }
+      assert.equal((await world.token(dead)).code, 'RECONNECT_REQUIRED')
+      assert.deepEqual(await toldSince(dead), [
+        'connection.renewal_failing unauthorized_client',
+        'connection.broken unauthorized_client',
+      ])
+      assert.equal((await appFacts()).length, before)
+    })
+
     test('F-14 of many that ask at once only those under way ask a provider that refuses the app', async () => {
       const users = Array.from({ length: 40 }, (_, i) => `crowd-${i}`)
       const sessions = await Promise.all(users.map((user) => world.connect('none', user)))
