@@ -12,6 +12,8 @@ const ANSWERS: readonly [what: string, answer: NetAnswer, code: string, fate: Fa
   ['502 of a gateway', answer(502, '<html>'), 'http_502', 'unknown'],
   ['503', answer(503, ''), 'http_503', 'kept'],
   ['504 of a gateway', answer(504, ''), 'http_504', 'unknown'],
+  ['520 of a gateway', answer(520, 'error code: 520'), 'http_520', 'unknown'],
+  ['524 of a gateway', answer(524, 'error code: 524'), 'http_524', 'unknown'],
   ['429', answer(429, ''), 'http_429', 'kept'],
   ['a no that nobody knows', answer(400, '{"error":"odd"}'), 'odd', 'kept'],
   ['200 with an error in it', answer(200, '{"ok":false,"error":"try_later"}'), 'try_later', 'kept'],

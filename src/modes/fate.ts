@@ -3,8 +3,11 @@
 import { type Fate, type NetAnswer, NetError } from '../core/ports.ts'
 import { readFields } from './answer-body.ts'
 
-/** Gateways that gave up, or that were told nothing by whoever stands behind them: it may have done its work all the same. */
-const GATEWAYS = new Set([502, 504])
+/**
+ * Gateways that gave up, or that were told nothing by whoever stands behind them: it may have done its work all the same. 520 and 524 are
+ * Cloudflare's, for an answer that was none and for one that took too long.
+ */
+const GATEWAYS = new Set([502, 504, 520, 524])
 
 /** Of an answer that brought no tokens. */
 export function fateByAnswer(answer: NetAnswer, code: string): Fate {

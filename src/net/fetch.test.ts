@@ -511,6 +511,25 @@ test('F-12 a connection that breaks once the request is out tells that it may ha
   )
 })
 
+for (const early of ['102 Processing', '103 Early Hints']) {
+  test(`F-12 ${early} is no answer: after it the answer is read, or nothing is known of it`, async (t) => {
+    const server = await untilDone(
+      t,
+      rawListening((socket) =>
+        socket.on('data', (asked) => {
+          socket.write(`HTTP/1.1 ${early}\r\nlink: </a>\r\ncontent-encoding: br\r\n\r\n`)
+          socket.end(asked.includes('/whole') ? 'HTTP/1.1 201 Created\r\ncontent-length: 2\r\n\r\nok' : '')
+        }),
+      ),
+    )
+    const net = await untilDone(t, opened())
+    const { status, body } = await net.request(get(`${server.url}/whole`))
+    assert.deepEqual([status, text(body)], [201, 'ok'])
+    const { status: told } = await refusedAs('reset', true, net.request(get(`${server.url}/broken`)))
+    assert.equal(told, null)
+  })
+}
+
 test('F-03 a request whose time is over before there is a connection is never written, also where the timer comes late', async (t) => {
   const server = await untilDone(
     t,

@@ -236,6 +236,8 @@ class Exchange implements undici.Dispatcher.DispatchHandler {
   }
 
   onResponseStart(controller: undici.Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
+    // 102 and 103 come before the answer, and say nothing of it.
+    if (status < 200) return
     this.#status = status
     this.#headers = headers
     if (this.#ignoreBody) return
