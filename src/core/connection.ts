@@ -153,6 +153,19 @@ export function judge(
   return left <= ageingSpan(issuedAt, expiresAt) ? 'ageing' : 'fresh'
 }
 
+/**
+ * When a token that came just now ends. Answers need not say so (RFC 6749 section 5.1), and some say it of the first token only: those after
+ * it live as long as the one before. Of a token whose life was never said, nothing is known.
+ */
+export function endOfRenewed(
+  said: number | null,
+  { issuedAt, expiresAt }: Pick<Connection, 'issuedAt' | 'expiresAt'>,
+  now: number,
+): number | null {
+  const life = expiresAt === null ? 0 : expiresAt - issuedAt
+  return said ?? (life > 0 ? now + life : null)
+}
+
 /** Somebody is spending its refresh token just now. */
 export function isHeld({ lease }: Pick<Connection, 'lease'>, now: number): boolean {
   return lease !== null && lease.until > now

@@ -107,7 +107,8 @@ async function connectionOf(ports: Ports, tenant: string, given: Imported): Prom
     grantedScopes: given.grantedScopes,
     sealed: sealCredentials(row, { kind: 'oauth2', accessToken: accessToken ?? NONE, refreshToken, also: {}, kept }),
     tokenType: given.tokenType,
-    issuedAt: expiresAt === null ? now : Math.max(0, Math.min(now, expiresAt - LIFE_MS)),
+    // An end that nobody told says nothing of how long its tokens live.
+    issuedAt: given.expiresAt === null ? (expiresAt ?? now) : Math.max(0, Math.min(now, given.expiresAt - LIFE_MS)),
     expiresAt,
     health: { state: 'connected', trouble: null },
     version: 0,

@@ -4,7 +4,7 @@
  */
 
 import type { Registration } from './app.ts'
-import type { Connection, Credentials } from './connection.ts'
+import { type Connection, type Credentials, endOfRenewed } from './connection.ts'
 import type { Mode, Ports, Renewed, Revoked, RowSeal } from './ports.ts'
 import type { Provider } from './provider.ts'
 import { sealCredentials } from './vault.ts'
@@ -30,10 +30,9 @@ export async function withLivingToken(
   if (renewed.outcome !== 'renewed') return { instead: without(renewed, connection) }
   const { grant } = renewed
   const fresh = { ...grant.credentials, refreshToken: grant.credentials.refreshToken ?? credentials.refreshToken }
-  const { expiresAt } = grant
-  return {
-    held: { credentials: fresh, connection: { ...connection, sealed: sealCredentials(row, fresh), expiresAt, issuedAt: now() } },
-  }
+  const issuedAt = now()
+  const expiresAt = endOfRenewed(grant.expiresAt, connection, issuedAt)
+  return { held: { credentials: fresh, connection: { ...connection, sealed: sealCredentials(row, fresh), expiresAt, issuedAt } } }
 }
 
 export function hasLife({ expiresAt }: Pick<Connection, 'expiresAt'>, now: number): boolean {

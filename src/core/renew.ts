@@ -8,7 +8,7 @@
 
 import type { App } from './app.ts'
 import { backoff, RETRY_AFTER_MS_MAX } from './backoff.ts'
-import { type Connection, isHeld, judge, type Trouble } from './connection.ts'
+import { type Connection, endOfRenewed, isHeld, judge, type Trouble } from './connection.ts'
 import { dueAt } from './due.ts'
 import { BrokerError } from './errors.ts'
 import { connectionFact, type EventType } from './event.ts'
@@ -254,7 +254,7 @@ function renewed(current: Connection, grant: Grant, row: RowSeal, now: number): 
     },
     tokenType: grant.tokenType,
     issuedAt: now,
-    expiresAt: grant.expiresAt,
+    expiresAt: endOfRenewed(grant.expiresAt, current, now),
     grantedScopes: grant.grantedScopes ?? current.grantedScopes,
     account: current.account ?? grant.account,
     health: { state: 'connected', trouble: null },

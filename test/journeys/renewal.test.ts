@@ -99,6 +99,19 @@ for (const store of STORES) {
       assert.equal(renewals(), 0)
     })
 
+    test('F-22 a renewed token of which no expiry is said lives as long as the one before, and so does the next', async () => {
+      const session = await world.connect()
+      for (let turn = 1; turn <= 3; turn++) {
+        world.pass(HOUR)
+        world.sandbox.control.script('refresh', { edit: { remove: ['expires_in'] } })
+        const { body } = await world.token(session)
+        assert(world.sandbox.control.alive(String(body['access_token'])))
+        const { issuedAt, expiresAt } = await stored(session)
+        assert(Math.abs(expiresAt! - issuedAt - HOUR) < SECOND)
+        assert.equal(renewals(), turn)
+      }
+    })
+
     test('thirty renewals in a row survive a provider that kills a grant when a refresh token comes twice', async () => {
       const session = await world.connect()
       const seen = new Set([await tokenOf(session)])

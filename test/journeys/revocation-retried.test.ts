@@ -347,6 +347,19 @@ test('F-50 what a renewal before a revocation brought is what the next attempt g
   assert((await shown(world, session)).proved_at !== null)
 })
 
+test('F-22 F-50 one that came without an expiry is taken to live as long as the one before, and renewed once more when that is over', async (t) => {
+  const world = await untilDone(t, startWorld({ provider: BY_ACCESS_TOKEN }))
+  const session = await world.connect()
+  world.pass(2 * HOUR)
+  world.sandbox.control.script('refresh', { edit: { remove: ['expires_in'] } })
+  world.sandbox.control.script('revoke', 'outage')
+  await world.revoke(session)
+  world.pass(2 * HOUR)
+  await world.revoke(session)
+  await confirmed(world, session)
+  assert.equal(renewals(world), 2)
+})
+
 test('F-50 a provider that cannot renew just now is asked again, and one that has nothing left has nothing to take back', async (t) => {
   const world = await untilDone(t, startWorld({ provider: BY_ACCESS_TOKEN }))
   const sessions = [await world.connect('none', 'ada'), await world.connect('none', 'grace')] as const
