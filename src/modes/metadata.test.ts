@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { answered, attempt, NOW, rejectsSilently, TOKENS, worldWith } from '../../test/scripted-provider.ts'
+import { answered, attempt, credentials, NOW, rejectsSilently, TOKENS, worldWith } from '../../test/scripted-provider.ts'
 import { untilDone } from '../../test/until-done.ts'
 import { BrokerError } from '../core/errors.ts'
 import { createOAuth2Mode } from './oauth2.ts'
@@ -131,6 +131,23 @@ test('F-12 while discovery fails, what the server said last stands for a day: it
   clock.now += 3_600_001
   await rejectsSilently(begin(), 'PROVIDER_UNAVAILABLE')
 })
+
+for (const status of [401, 403, 404, 410, 302, 200]) {
+  test(`F-12 a document that was there is believed for its day when its place answers ${status} and a page`, async (t) => {
+    const clock = { now: NOW }
+    const world = await untilDone(t, worldWith({ discovering: '', clock, answers: { '/token': () => ({ json: TOKENS }) } }))
+    const place = '/.well-known/openid-configuration'
+    world.answer(place, () => ({ json: { issuer: world.origin, token_endpoint: `${world.origin}/token` } }))
+    const renewed = async () => (await (await world.mode.prepareRenewal(world.registration, credentials()))()).outcome
+    assert.equal(await renewed(), 'renewed')
+    world.answer(place, () => ({ status, text: '<html>', headers: { location: '/login' } }))
+    clock.now += 23 * HOUR
+    assert.equal(await renewed(), 'renewed')
+    clock.now += HOUR + 1
+    if (status === 200) await rejectsSilently(renewed(), 'PROVIDER_UNAVAILABLE')
+    else assert.equal(await renewed(), 'app_rejected')
+  })
+}
 
 test('S-39 an issuer on a private address is refused unless the file allows it', async (t) => {
   const world = await untilDone(t, worldWith({ discovering: '', provider: { allow_private_network: false } }))

@@ -53,9 +53,15 @@ export function createMetadataSource({ net, now }: { readonly net: Net; readonly
   }
 }
 
+/**
+ * It says nothing now, and one that was there an hour ago is hardly gone for good: what stands in front of a server asks for a login, and
+ * deployments fail. A document that says something else is another matter.
+ */
 function isAway(found: Metadata | BrokerError): boolean {
-  return found instanceof BrokerError && found.code === 'PROVIDER_UNAVAILABLE'
+  return found instanceof NoDocument || (found instanceof BrokerError && found.code === 'PROVIDER_UNAVAILABLE')
 }
+
+class NoDocument extends BrokerError {}
 
 async function discover(net: Net, issuer: string, allowPrivateNetwork: boolean): Promise<Metadata> {
   const url = URL.parse(issuer)
@@ -85,7 +91,7 @@ async function discover(net: Net, issuer: string, allowPrivateNetwork: boolean):
     }
   }
   if (unreadable !== null) throw unreadable
-  throw new BrokerError(
+  throw new NoDocument(
     'CONNECT_FAILED',
     `${issuer} has no discovery document (${answered.join(', ')}): check the issuer, or name authorize_url and token_url`,
   )
