@@ -641,6 +641,8 @@ export interface NetRequest {
   readonly ignoreBody?: true
   /** From the call to the last byte of the answer, instead of the usual. */
   readonly timeoutMs?: number
+  /** How long the answer's body may be, instead of the usual. */
+  readonly bodyBytesMax?: number
 }
 
 export interface NetAnswer {

@@ -586,6 +586,31 @@ function read(judged: TokenAnswer): Readable {
   return { ...rest, accessToken: accessToken.reveal(), refreshToken: refreshToken?.reveal() ?? null, also: opened }
 }
 
+test('integers longer than a number holds stay as they are written, wherever they stand', () => {
+  const exact = '12345678901234567890'
+  const provider: Provider = { ...PLAIN, keep_from_answer: ['id', 'ids.0', 'deep.id', 'short', 'words'] }
+  for (const text of [
+    `{"access_token":"at-1","short":1234567890123456,"words":"a, 1","id":${exact},"ids":[${exact}],"deep":{"id":-${exact}}}`,
+    `{"access_token" : "at-1", "short" : 1234567890123456, "words": "a, 1",\n"id" :\n ${exact} , "ids" : [ ${exact} ], "deep":{"id" : -${exact}}}`,
+  ]) {
+    const judged = judgeTokenAnswer(provider, body(text, 'application/json'), NOW)
+    assert(judged.outcome === 'tokens')
+    assert.deepEqual(judged.kept, {
+      ...{ id: exact, 'ids.0': exact, 'deep.id': `-${exact}`, short: '1234567890123456', words: 'a, 1' },
+    })
+  }
+})
+
+test('S-42 an answer without such integers is read without being told of each of its values', (t) => {
+  const { mock } = t.mock.method(JSON, 'parse')
+  const long = 'x1234567890123456789'
+  judgeTokenAnswer(PLAIN, body(JSON.stringify({ ...TOKENS, long, all: Array(1000).fill('') }), 'application/json'), NOW)
+  assert.deepEqual(
+    mock.calls.map(({ arguments: [, told] }) => told),
+    [undefined],
+  )
+})
+
 function json(value: unknown, status = 200, headers: Readonly<Record<string, string>> = {}): NetAnswer {
   return { status, headers: { 'content-type': 'application/json', ...headers }, body: Buffer.from(JSON.stringify(value)) }
 }

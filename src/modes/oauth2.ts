@@ -18,9 +18,12 @@ export interface OAuth2Options {
   readonly now: () => number
 }
 
+/** Of everything but documents (metadata, key sets): no answer about one token needs more, and reading one keeps everybody else waiting. */
+const ANSWER_BYTES_MAX = 262_144
+
 export function createOAuth2Mode({ net, now }: OAuth2Options): Mode {
   const means: Means = {
-    net,
+    net: { request: (request) => net.request({ ...request, bodyBytesMax: ANSWER_BYTES_MAX }) },
     now,
     metadataOf: createMetadataSource({ net, now }),
     judgeIdToken: createIdTokenJudge({ net, now }),
@@ -44,10 +47,10 @@ export function createOAuth2Mode({ net, now }: OAuth2Options): Mode {
       return new URL(authorizationUrl(registration, endpoints, {})).origin
     },
 
-    account: (registration, { accessToken }) => askAccount(net, registration, accessToken),
+    account: (registration, { accessToken }) => askAccount(means.net, registration, accessToken),
     exchange: (registration, answer) => exchangeCode(means, registration, answer),
     prepareRenewal: (registration, credentials) => prepareRenewal(means, registration, credentials),
     revoke: (registration, credentials) => revoke(means, registration, credentials),
-    probe: (registration, credentials) => probe(net, registration, credentials),
+    probe: (registration, credentials) => probe(means.net, registration, credentials),
   }
 }

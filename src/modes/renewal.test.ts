@@ -89,6 +89,11 @@ const FAILED_RENEWALS: readonly { title: string; answer: Answer; gives: { outcom
     gives: { outcome: 'unavailable', reason: 'odd', unclear: true },
   },
   {
+    title: 'S-42 an answer of more than 256 KiB',
+    answer: { json: { ...TOKENS, more: 'x'.repeat(262_144) } },
+    gives: { outcome: 'unavailable', reason: 'answer_lost' },
+  },
+  {
     title: 'S-42 a compressed answer',
     answer: { text: 'x', headers: { 'content-encoding': 'gzip' } },
     gives: { outcome: 'unavailable', reason: 'answer_lost' },

@@ -208,6 +208,7 @@ test('S-42 an answer of exactly the limit, one mebibyte by default, comes throug
   const net = await untilDone(t, opened())
   assert.equal((await net.request(get(`${server.url}/0`))).body.length, 1_048_576)
   await refusedAs('too_large', true, net.request(get(`${server.url}/1`)))
+  await refusedAs('too_large', true, net.request({ ...get(`${server.url}/0`), bodyBytesMax: 1_048_575 }))
 })
 
 test('S-42 a body that drips is cut when the whole request has had its time', async (t) => {

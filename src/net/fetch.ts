@@ -78,8 +78,8 @@ export function createNet(options: NetOptions = {}): ClosableNet {
       // Names are checked where they are resolved; a literal address never gets there.
       if (address === null ? isProxied(way, options) && isOwnName(url.hostname) : !isReached(address, way, options))
         throw new NetError('address_refused', refusal(url.hostname), false)
-      const timeoutMs = request.timeoutMs ?? limits.timeoutMs
-      return exchange(agentOf(way), url, request, { ...limits, timeoutMs })
+      const { timeoutMs = limits.timeoutMs, bodyBytesMax = limits.bodyBytesMax } = request
+      return exchange(agentOf(way), url, request, { timeoutMs, bodyBytesMax })
     },
     async close() {
       closed = true
