@@ -13,6 +13,7 @@ import { browserCookie, csrfToken } from './browser-cookie.ts'
 import type { NoteFailure } from './guesses.ts'
 import { connectScript } from './page-script.ts'
 import { confirmPage, connectedPage, expiredPage, FORM, failedPage, type Page } from './pages.ts'
+import { STATUS, waitHeaders } from './reply.ts'
 
 /** Every address a browser comes to. A HEAD of a callback would spend what its GET is for. */
 export const PAGE_ROUTES = [
@@ -76,13 +77,14 @@ export function connectPages(app: FastifyInstance, ports: Ports, failed: NoteFai
         query,
         browser: cookie.read(request),
       })
-      if (ending.kind === 'lost' && (await failed(request.ip))) return sendPage(reply, 429, tooMany)
-      return end(reply, ending)
+      const refusal = ending.kind === 'lost' && (await failed(request.ip))
+      return refusal ? sendBroken(reply, refusal) : end(reply, ending)
     })
   }
 
   async function gone(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
-    return (await failed(request.ip)) ? sendPage(reply, 429, tooMany) : sendPage(reply, 410, expiredPage({}))
+    const refusal = await failed(request.ip)
+    return refusal ? sendBroken(reply, refusal) : sendPage(reply, 410, expiredPage({}))
   }
 
   async function confirmation(attempt: Attempt, handle: Secret, browser: Secret, again = false): Promise<Page> {
@@ -157,6 +159,11 @@ function goTo(reply: FastifyReply, url: string): FastifyReply {
 
 export function sendPage(reply: FastifyReply, status: number, { html, headers }: Page): FastifyReply {
   return reply.code(status).headers(headers).send(Buffer.from(html))
+}
+
+/** For programs that come to a page, too: when to come again, where that is known. */
+export function sendBroken(reply: FastifyReply, error: BrokerError): FastifyReply {
+  return sendPage(reply.headers(waitHeaders(error)), STATUS[error.code], brokenPage(error))
 }
 
 function fromOurPage(request: FastifyRequest, form: URLSearchParams, expected: string): boolean {
@@ -269,7 +276,7 @@ function refusedPage(
 }
 
 /** For pages: an error that the user can do nothing about but come again. */
-export function brokenPage({ code }: BrokerError): Page {
+function brokenPage({ code }: BrokerError): Page {
   if (code === 'TOO_MANY_REQUESTS') return tooMany
   const reference = code.toLowerCase()
   if (REQUEST_MISTAKES.has(code)) {

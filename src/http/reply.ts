@@ -80,12 +80,14 @@ export function sendTokenError(reply: FastifyReply, error: BrokerError): Fastify
 }
 
 function sendRefusal(reply: FastifyReply, error: BrokerError, body: ErrorBody): FastifyReply {
-  if (error.retryAfterMs !== null) {
-    const seconds = String(Math.ceil(error.retryAfterMs / 1000))
-    reply.header('retry-after', seconds)
-    if (error.code === 'TOO_MANY_REQUESTS') reply.header('ratelimit-reset', seconds)
-  }
-  return sendJson(reply, STATUS[error.code], body, reply.getHeaders() as OutgoingHttpHeaders)
+  return sendJson(reply, STATUS[error.code], body, { ...(reply.getHeaders() as OutgoingHttpHeaders), ...waitHeaders(error) })
+}
+
+/** When to come again, where that is known. */
+export function waitHeaders({ code, retryAfterMs }: BrokerError): Record<string, string> {
+  if (retryAfterMs === null) return {}
+  const seconds = String(Math.ceil(retryAfterMs / 1000))
+  return { 'retry-after': seconds, ...(code === 'TOO_MANY_REQUESTS' && { 'ratelimit-reset': seconds }) }
 }
 
 /** Whatever was thrown, as one of ours. Details of a bug are for the operator's log, never for the caller. */

@@ -10,8 +10,9 @@ import { isWithin, listOf } from '../core/pins.ts'
 import type { Ports } from '../core/ports.ts'
 import { forgetTypeOfNoBody, readForms, readJson } from './bodies.ts'
 import type { CallerTokens } from './caller-token.ts'
-import { brokenPage, connectPages, PAGE_ROUTES, sendPage } from './connect-pages.ts'
+import { connectPages, PAGE_ROUTES, sendBroken, sendPage } from './connect-pages.ts'
 import type { Proofs } from './dpop.ts'
+import { forgetPorts } from './forwarded-for.ts'
 import { networkOf, noteFailure } from './guesses.ts'
 import type { Input } from './handlers.ts'
 import { hangUpOnClose } from './hang-up.ts'
@@ -86,7 +87,7 @@ export async function createServer(ports: Ports, options: ServerOptions): Promis
     frameworkErrors: (_error, request, reply) => {
       meterNowhere(options.meter, request, reply)
       const unreadable = new BrokerError('INVALID_REQUEST', 'the address is not well-formed')
-      void (isBrowsing(request) ? sendPage(reply, 400, brokenPage(unreadable)) : sendError(reply, unreadable))
+      void (isBrowsing(request) ? sendBroken(reply, unreadable) : sendError(reply, unreadable))
     },
   })
   hangUpOnClose(app)
@@ -100,6 +101,7 @@ export async function createServer(ports: Ports, options: ServerOptions): Promis
   app.addHook('onRequest', (request, reply, done) => {
     const { url = '' } = request.raw
     request.begun = performance.now()
+    if (options.trustedProxies.length > 0) forgetPorts(request.raw.headers)
     if (url.length > URL_LENGTH_MAX) return done(new BrokerError('URI_TOO_LONG', 'the address is longer than this server takes'))
     const wrong = misdirected(request)
     if (wrong && !WATCHED.has(url)) return done(wrong)
@@ -115,7 +117,7 @@ export async function createServer(ports: Ports, options: ServerOptions): Promis
     const error = asBrokerError(thrown)
     // On a page nobody but the user reads it, who cannot mend it.
     if (STATUS[error.code] >= 500 || (error.code === 'CONNECT_FAILED' && isPage(request))) logFailure(ports, request, error)
-    if (isPage(request)) return sendPage(reply, STATUS[error.code], brokenPage(error))
+    if (isPage(request)) return sendBroken(reply, error)
     return request.routeOptions.url === TOKEN_ENDPOINT ? sendTokenError(reply, error) : sendError(reply, error)
   })
   app.setNotFoundHandler((request, reply) => {

@@ -263,6 +263,8 @@ test('S-35 every page is unframable, unremembered, sends no referrer and runs no
     pages.push(['a guess', answer.status === 429 ? 429 : 400, answer])
   }
   assert.equal(pages.at(-1)![1], 429, 'guessing comes to an end')
+  pages.push(['a guessed link', 429, await browser.visit(`${world.url}/connect/${'B'.repeat(43)}`)])
+  for (const [name, , page] of pages.slice(-2)) assert(Number(page.headers.get('retry-after')) > 0, `S-75 ${name}`)
 
   for (const [name, status, page] of pages) {
     assert.equal(page.status, status, name)

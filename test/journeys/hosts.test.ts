@@ -115,6 +115,16 @@ describe('S-72 the address of a client', () => {
     assert.deepEqual(await guessing(behind, (i) => `192.0.2.${100 + i}, 198.51.100.1`), [403, 403, 403, 429, 429])
   })
 
+  test('is the same from whatever port it connects, where a trusted proxy tells that as well', async () => {
+    for (const from of [
+      (i: number) => `192.0.2.200:${49_152 + i}`,
+      (i: number) => `198.51.100.9, 192.0.2.201:${49_152 + i},127.0.0.2:${50_000 + i}`,
+      (i: number) => `[2001:db8::1]:${49_152 + i}`,
+      (i: number) => (i % 2 ? '2001:db8:1::1' : '[2001:db8:1::1]'),
+    ])
+      assert.deepEqual(await guessing(behind, from), [403, 403, 403, 429, 429], from(0))
+  })
+
   test('is where it connects from, whatever it says, where nobody is trusted', async () => {
     assert.deepEqual(await guessing(world, (i) => `192.0.2.${i}`), [403, 403, 403, 429, 429])
   })
