@@ -170,7 +170,7 @@ test('one refresh token never becomes two connections, and nobody takes over the
 
 test('what can be read only once, such as a pipe with a name, is imported like a file', async (t) => {
   const { here } = await set(t)
-  execFileSync('mkfifo', [join(here.folder, 'pipe')])
+  execFileSync('sh', ['-c', 'mkfifo pipe'], { cwd: here.folder })
   const importing = here.run('import', 'pipe')
   await writeFile(join(here.folder, 'pipe'), lines({ key_code_ref: 'drive', user_id: 'ada', refresh_token: 'rt-1' }))
   assert.deepEqual(await importing, { code: 0, stdout: '1 imported, 0 there already\n', stderr: '' })
