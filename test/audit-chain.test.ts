@@ -314,6 +314,26 @@ for (const [name, open] of Object.entries(GROUNDS)) {
       await store.close()
     })
 
+    test('S-79 who seals while another is faster leaves nothing that was written before', async (t) => {
+      const { store, verify, seal } = await filled(open)
+      const append = store.audit.append.bind(store.audit)
+      await store.record([sampleFact({ subject: 'before' })])
+      t.mock.method(
+        store.audit,
+        'append',
+        async (checkpoint: Checkpoint) => {
+          await seal(NOW + 3000)
+          await store.record([sampleFact({ subject: 'after the other one looked' })])
+          return append(checkpoint)
+        },
+        { times: 1 },
+      )
+      await seal(NOW + 4000)
+      const { problem, facts, unsealed } = await verify()
+      assert.deepEqual({ problem, facts, unsealed }, { problem: null, facts: 12, unsealed: 0 })
+      await store.close()
+    })
+
     test('F-39 S-79 four processes write and seal at once and are killed at it: what was acknowledged is there, and all of it verifies', async () => {
       const { url, store, seal, verify } = await open()
       const pem = privateKey.export({ type: 'pkcs8', format: 'pem' }) as string

@@ -80,8 +80,8 @@ export async function sealHistory(
       late.push(...(await audit.rows({ after: from - 1, upTo: to, limit: FACTS_MAX })))
     if (rows.length === 0 && late.length === 0) return
     const next = nextCheckpoint(ports, head, late, rows)
-    // Another process was faster: it covers the rest, too.
-    if (!(await audit.append(next))) return
+    // Another process was faster. It may have looked before the last of it was written.
+    if (!(await audit.append(next))) continue
     seen.newest = next
     if (rows.length < FACTS_MAX) return
   }
