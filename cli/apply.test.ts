@@ -85,6 +85,24 @@ describe('latchstring apply', { concurrency: 4 }, () => {
     assert.match(String(fact?.reason), /approved: 1 connection of the app local to http:\/\/localhost:4998$/)
   })
 
+  test('an app becomes another client under its connections only when the operator names it', async (t) => {
+    const LATCHSTRING_MASTER_KEY = randomBytes(32).toString('base64')
+    const { folder, run, json, write } = shell(t, { LOCAL_SECRET, LATCHSTRING_MASTER_KEY })
+    write('latchstring.yaml', SETUP)
+    await run('apply', '-f', 'latchstring.yaml')
+    const store = await openSqliteStore(join(folder, 'data', 'latchstring.db'))
+    await connect(store, { tenant: 'default', app: 'local', provider: 'local' })
+    await store.close()
+
+    write('latchstring.yaml', SETUP.replace('my-client', 'of-staging'))
+    const refused = await run('apply', '-f', 'latchstring.yaml')
+    assert.deepEqual([refused.code, refused.stdout], [1, ''])
+    assert.match(refused.stderr, /latchstring apply --allow-client-change local\n/)
+    const flags = ['--allow-client-change', 'another', '--allow-client-change', 'local']
+    const { changes } = await json<Output>('apply', '-f', 'latchstring.yaml', ...flags)
+    assert.deepEqual(changes.find(({ kind }) => kind === 'app')?.fields, ['client_id'])
+  })
+
   test('a dry run tells what would change and changes nothing', async (t) => {
     const { run, json, write } = shell(t, { LOCAL_SECRET, LATCHSTRING_CONFIG: 'latchstring.yaml' })
     write('latchstring.yaml', SETUP)

@@ -12,6 +12,7 @@ interface Options {
   readonly file?: string
   readonly dryRun?: boolean
   readonly allowHostChange?: string[]
+  readonly allowClientChange?: string[]
   readonly json?: boolean
 }
 
@@ -24,6 +25,10 @@ export function addApply(program: Command): void {
     .option('-f, --file <file>', 'latchstring.yaml; the one of LATCHSTRING_CONFIG when left out')
     .option('--dry-run', 'only tell what would change')
     .option('--allow-host-change <provider...>', 'the connections of these may be sent to the new hosts that the file names')
+    .option(
+      '--allow-client-change <key_code_ref...>',
+      'these apps may be another client, which loses the connections that they have',
+    )
     .option('--json', 'for programs')
     .action(applyFile)
   withExamples(command, {
@@ -32,13 +37,17 @@ export function addApply(program: Command): void {
   })
 }
 
-async function applyFile({ file, dryRun = false, allowHostChange = [], json }: Options): Promise<void> {
+async function applyFile({ file, dryRun = false, allowHostChange, allowClientChange, json }: Options): Promise<void> {
   const config = readConfig({ config: file })
   const { openBroker } = await import('../src/main.ts')
   const broker = await openBroker(config)
   let applied: Applied | null
   try {
-    applied = await broker.applySetup(undefined, { dryRun, allowHostChange })
+    applied = await broker.applySetup(undefined, {
+      dryRun,
+      ...(allowHostChange && { allowHostChange }),
+      ...(allowClientChange && { allowClientChange }),
+    })
   } finally {
     await broker.close()
   }

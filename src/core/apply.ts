@@ -4,7 +4,7 @@ import { randomInt } from 'node:crypto'
 import type { App } from './app.ts'
 import type { CallerRecord } from './caller.ts'
 import { BrokerError } from './errors.ts'
-import { hostChanges } from './grant-hosts.ts'
+import { clientChanges, hostChanges } from './grant-hosts.ts'
 import { sameDigest } from './one-time.ts'
 import type { Fact, Ports, RecordChange } from './ports.ts'
 import type { Provider } from './provider.ts'
@@ -32,23 +32,29 @@ export interface AppliedChange {
 export interface ApplyOptions {
   /** Providers by id, whose connections the operator agrees to send to new hosts. */
   readonly allowHostChange?: readonly string[]
+  /** Apps by `key_code_ref`, whose connections the operator agrees to leave to another client than they were granted to. */
+  readonly allowClientChange?: readonly string[]
   /** Throws where it may not be made so, by what stands there. */
   readonly check?: () => Promise<void>
 }
 
-/** Throws `INVALID_REQUEST` when an app names a provider that is nowhere, `CONFLICT` when a client id belongs to another tenant, or when connections would be sent to a host that nobody agreed to. */
+/**
+ * Throws `INVALID_REQUEST` when an app names a provider that is nowhere, `CONFLICT` when a client id belongs to another tenant, or when connections
+ * would be sent to a host, or left to a client, that nobody agreed to.
+ */
 export async function apply(
   ports: Ports,
   actor: string,
   setup: Setup,
-  { allowHostChange = [], check = async () => {} }: ApplyOptions = {},
+  { allowHostChange = [], allowClientChange = [], check = async () => {} }: ApplyOptions = {},
 ): Promise<Applied> {
   return changeRecords(ports, async () => {
     await check()
     const hosts = await hostChanges(ports, setup, allowHostChange)
+    const clients = await clientChanges(ports, setup, allowClientChange)
     const wanted = [
       ...(await wantedProviders(ports, setup.providers, hosts)),
-      ...(await wantedApps(ports, setup, hosts)),
+      ...(await wantedApps(ports, setup, hosts, clients)),
       ...(await wantedCallers(ports, setup.callers)),
       ...(await wantedIssuers(ports, setup.issuers ?? [])),
     ]
@@ -74,8 +80,10 @@ interface Wanted {
 
 type HostChanges = Awaited<ReturnType<typeof hostChanges>>
 
-function approvalNote(hosts: HostChanges, provider: string): string | undefined {
-  const what = hosts.get(provider)
+type ClientChanges = Awaited<ReturnType<typeof clientChanges>>
+
+function approvalNote(...changes: readonly (string | undefined)[]): string | undefined {
+  const what = changes.filter(Boolean).join(', ')
   return what && `approved: ${what}`
 }
 
@@ -83,12 +91,17 @@ async function wantedProviders(ports: Ports, providers: readonly Provider[], hos
   const known = new Map((await ports.store.records.providers()).map((provider) => [provider.id, provider]))
   return providers.map((provider) => ({
     record: { put: 'provider', provider },
-    note: approvalNote(hosts, provider.id),
+    note: approvalNote(hosts.get(provider.id)),
     report: report('provider', provider.id, '*', known.get(provider.id) ?? null, provider),
   }))
 }
 
-async function wantedApps(ports: Ports, { apps, providers }: Setup, hosts: HostChanges): Promise<Wanted[]> {
+async function wantedApps(
+  ports: Ports,
+  { apps, providers }: Setup,
+  hosts: HostChanges,
+  clients: ClientChanges,
+): Promise<Wanted[]> {
   const offered = new Set([...(await ports.registry.providers()), ...providers].map(({ id }) => id))
   return Promise.all(
     apps.map(async (app): Promise<Wanted> => {
@@ -106,7 +119,9 @@ async function wantedApps(ports: Ports, { apps, providers }: Setup, hosts: HostC
       return {
         record: { put: 'app', app: next },
         // How sure we are of who finishes is the operator's choice, and stands in the history whenever it is made.
-        note: [`user_binding ${next.userBinding}`, approvalNote(hosts, next.provider)].filter(Boolean).join(' '),
+        note: [`user_binding ${next.userBinding}`, approvalNote(hosts.get(next.provider), clients.get(app))]
+          .filter(Boolean)
+          .join(' '),
         report: report('app', app.keyCodeRef, app.tenant, known && comparable(known), comparable(next), sealed.changed),
       }
     }),

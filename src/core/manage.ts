@@ -23,7 +23,7 @@ export async function readApp(ports: Ports, caller: Caller, keyCodeRef: string):
 
 /**
  * What a caller may do of `apply`: an app of its own tenant. Throws `CONFLICT` where only others have that registration at the provider:
- * that it is for this one too, only the operator can say (S-29). A new host for connections that are there is the operator's to allow, too.
+ * that it is for this one too, only the operator can say (S-29). A new host, or another client, for connections that are there is the operator's to allow, too.
  */
 export async function setApp(ports: Ports, caller: Caller, app: AppSetup): Promise<void> {
   await allow(ports, caller, 'write:apps', app.keyCodeRef, { app: app.keyCodeRef })

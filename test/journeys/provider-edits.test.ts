@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { type ApplyOptions, apply } from '../../src/core/apply.ts'
 import type { Provider } from '../../src/core/provider.ts'
+import { Secret } from '../../src/core/secret.ts'
 import type { AppSetup } from '../../src/core/setup.ts'
 import { Browser } from '../browser-stand-in.ts'
 import { startRecordingEndpoint } from '../recording-endpoint.ts'
@@ -54,6 +55,45 @@ test('S-31 a provider with connections gets no new host unasked, whichever of it
   const [fact] = await world.broker.ports.store.history(null, { before: null, limit: 1 })
   assert.equal(fact?.action, 'provider.applied')
   assert.equal(fact?.reason, `updated issuer approved: 2 connections of the app none to ${ELSEWHERE}`)
+})
+
+test('an app with connections becomes no other client unasked, and gets a new secret without a question', async (t) => {
+  const world = await untilDone(t, startWorld())
+  const { ports } = world.broker
+  const stored = (await ports.store.records.app('default', 'none')) ?? assert.fail()
+  const setup = (clientId: string, secret: string): AppSetup => ({
+    ...{ ...stored, clientId, clientSecret: new Secret(secret), privateKey: null },
+  })
+  const become = (app: AppSetup, options?: ApplyOptions) =>
+    apply(ports, 'operator', { providers: [], apps: [app], callers: [] }, options)
+  await become(setup('staging-app', 'hush'))
+  await become(setup('sandbox-app', 'sandbox-secret'))
+  const session = await world.connect('none')
+  await become(setup('sandbox-app', 'rotated'))
+  await become(setup('sandbox-app', 'sandbox-secret'))
+
+  for (const options of [{}, { allowHostChange: ['sandbox'] }, { allowClientChange: ['confirm'] }]) {
+    await assert.rejects(become(setup('staging-app', 'hush'), options), (error: Error & { code?: string }) => {
+      assert.equal(error.code, 'CONFLICT')
+      assert.match(error.message, /1 connection of the app none was granted to the client sandbox-app: staging-app can neither/)
+      assert.match(error.message, /latchstring apply --allow-client-change none$/)
+      return true
+    })
+  }
+  const json = {
+    key_code_ref: 'none',
+    provider: 'sandbox',
+    client_id: 'staging-app',
+    client_secret: 'hush',
+    callback_url: CALLBACK,
+  }
+  assert.equal((await world.ask('POST', '/api/v1/apps', { json })).code, 'CONFLICT')
+  world.pass(HOUR)
+  assert.equal((await world.token(session)).status, 200)
+
+  await become(setup('staging-app', 'hush'), { allowClientChange: ['none'] })
+  const [fact] = await ports.store.history('default', { before: null, limit: 1 })
+  assert.match(String(fact?.reason), /client_id .*approved: 1 connection of the app none to the client staging-app$/)
 })
 
 test('S-31 a provider that nobody is connected to may go anywhere', async (t) => {
