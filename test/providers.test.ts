@@ -863,7 +863,9 @@ const ROWS: readonly Row[] = [
     refused: [INVALID_GRANT],
     revoked: [
       {
-        sends: revocations('https://api.linear.app/oauth/revoke', FORM, {}, 'old-refresh'),
+        sends: [
+          { method: 'POST', url: 'https://api.linear.app/oauth/revoke', headers: FORM, body: { refresh_token: 'old-refresh' } },
+        ],
         answers: [{}],
         gives: 'confirmed',
       },
@@ -1378,7 +1380,14 @@ const ROWS: readonly Row[] = [
       },
     ],
     renewed: [{ json: { ...TOKENS, token_type: 'bearer', expires_in: 7200 }, life: 7200 }],
-    refused: [INVALID_GRANT],
+    refused: [
+      INVALID_GRANT,
+      // On no page: so several clients of it have it.
+      {
+        ...{ json: { error: 'invalid_request', error_description: 'Value passed for the token was invalid.' } },
+        ...{ outcome: 'rejected', reason: 'invalid_request' },
+      },
+    ],
     revoked: [
       {
         sends: revocations('https://api.x.com/2/oauth2/revoke', { ...FORM, ...BASIC }, {}, 'old-refresh', 'old-access'),

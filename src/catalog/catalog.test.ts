@@ -81,7 +81,7 @@ test('the README names every provider, and nobody else', () => {
 test('a refresh token that must not be sent twice is known as such', () => {
   const windows = Object.fromEntries([...catalog].map(([id, { rotation }]) => [id, rotation?.window ?? null]))
   assert.deepEqual(windows, {
-    airtable: null,
+    airtable: 'none',
     asana: 'until_next_use',
     atlassian: '600s',
     box: 'none',
@@ -99,7 +99,7 @@ test('a refresh token that must not be sent twice is known as such', () => {
     microsoft: 'until_next_use',
     notion: null,
     patreon: null,
-    pipedrive: null,
+    pipedrive: 'until_next_use',
     quickbooks: '86400s',
     salesforce: 'none',
     slack: null,
@@ -110,6 +110,14 @@ test('a refresh token that must not be sent twice is known as such', () => {
     xero: '1800s',
     zoom: 'none',
   })
+})
+
+test('a refresh token that dies of disuse is known as such', () => {
+  const idle = [...catalog].flatMap(([id, { refresh_token_idle }]) => (refresh_token_idle ? [`${id} ${refresh_token_idle}`] : []))
+  assert.deepEqual(idle, [
+    ...['airtable 60d', 'atlassian 90d', 'box 60d', 'github 180d', 'google 180d', 'microsoft 90d', 'pipedrive 60d'],
+    ...['quickbooks 100d', 'xero 60d', 'zoom 90d'],
+  ])
 })
 
 test('the examples of the README work as they stand there', () => {
