@@ -39,11 +39,13 @@ export async function complete(ports: Ports, caller: Caller, completion: Complet
   }
   await allowApp(ports, caller, attempt.app, completion.session)
 
+  // Before the code counts as used: what cannot be opened just now may be completed in a moment.
+  const answer = await heldAnswer(ports, attempt)
   const returned: Attempt = { ...attempt, stage: 'returned', completionHash: null }
   if (!(await ports.store.attempts.move('held', returned, []))) {
     throw new BrokerError('INVALID_COMPLETION', 'this completion code has been used')
   }
-  const redeemed = await redeem(ports, returned, await heldAnswer(ports, attempt))
+  const redeemed = await redeem(ports, returned, answer)
   if (redeemed.outcome === 'connected') return redeemed.connection
   const { reason, detail } = redeemed
   if (reason === 'account_mismatch') throw new BrokerError('ACCOUNT_MISMATCH', detail ?? reason)

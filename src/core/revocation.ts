@@ -229,7 +229,14 @@ export async function takeBackLate(
     if (current.health.state !== 'revoked' || current.health.upstream === 'superseded') return
     const health = pending(current.health.revocation ?? { since: askedAt }, ports.now())
     if (current.sealed && !(await isExchanged(current))) return forget(ports, { ...late, health })
-    if (await connections.save(current, { ...current, sealed: late.sealed, expiresAt: late.expiresAt, health }, [])) break
+    if (
+      await connections.save(
+        current,
+        { ...current, sealed: late.sealed, issuedAt: late.issuedAt, expiresAt: late.expiresAt, health },
+        [],
+      )
+    )
+      break
   }
   await takeBack(ports, late)
 }

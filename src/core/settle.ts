@@ -24,12 +24,16 @@ export async function settle(ports: Ports, entry: JournalEntry): Promise<Connect
       return await commit(ports, entry, kept)
     } catch (error) {
       if (isEnd(error)) throw error
-      ports.log('error', 'a renewal could not be written', { tenant, session: id, attempt: tries, error })
+      const cause = error instanceof MovedOn ? error.cause : error
+      ports.log('error', 'a renewal could not be written', { tenant, session: id, attempt: tries, error: cause })
       kept ||= await keep(ports, entry)
-      if (kept && tries >= TRIES_WHEN_KEPT) return entry.next
+      if (kept && tries >= TRIES_WHEN_KEPT) {
+        if (error instanceof MovedOn) throw cause
+        return entry.next
+      }
       if (tries >= TRIES_MAX) {
         await ports.stranded.add(entry)
-        throw error
+        throw cause
       }
       await ports.pause(50 * 2 ** tries)
     }
@@ -47,17 +51,22 @@ export async function settleWaiting(ports: Ports, entry: JournalEntry): Promise<
   try {
     return await commit(ports, entry, true)
   } catch (error) {
+    if (error instanceof MovedOn) throw error.cause
     if (isEnd(error) || !(await isKept(ports, entry))) throw error
     return entry.next
   }
 }
 
-/** Writes what waits in the journal, whoever left it there. What the store does not take keeps nothing else from being tried, then it is thrown. */
+/**
+ * Writes what waits in the journal, whoever left it there. What the store does not take keeps nothing else from being tried, then it is thrown;
+ * what does not open any more, which was told of, waits for its key and keeps nobody from anything.
+ */
 export async function settleJournal(ports: Ports): Promise<void> {
   const failures: unknown[] = []
   for (const entry of await ports.journal.entries()) {
     await commit(ports, entry, true).catch((error: unknown) => {
-      if (!isEnd(error)) failures.push(error)
+      const cause: unknown = error instanceof MovedOn ? error.cause : error
+      if (!isEnd(cause) && !isUnopenable(cause)) failures.push(cause)
     })
   }
   if (failures.length > 0) throw failures[0]
@@ -73,6 +82,13 @@ export async function settleStranded(ports: Ports, ends = false): Promise<void> 
   }
 }
 
+/** The row is not what it was, and what became of it could not be found out: what was brought is durable, but whoever moved it on may have revoked it. */
+class MovedOn extends Error {}
+
+function isUnopenable(error: unknown): boolean {
+  return error instanceof BrokerError && error.code === 'INTEGRITY_FAILURE'
+}
+
 /** Deleted meanwhile: nobody has a use for it any more. Whatever else is thrown is no reason to let go of the only copy. */
 function isEnd(error: unknown): boolean {
   return error instanceof BrokerError && error.code === 'INVALID_SESSION'
@@ -81,7 +97,11 @@ function isEnd(error: unknown): boolean {
 async function commit(ports: Ports, entry: JournalEntry, kept: boolean): Promise<Connection> {
   const { claimed, next, facts } = entry
   const written = await ports.store.connections.settle(claimed, next, facts)
-  const current = written ? next : await overtaken(ports, entry)
+  const current = written
+    ? next
+    : await overtaken(ports, entry).catch((cause: unknown) => {
+        throw isEnd(cause) ? cause : new MovedOn('', { cause })
+      })
   if (kept) {
     await ports.journal.remove(claimed)
     await ports.stranded.remove(claimed)

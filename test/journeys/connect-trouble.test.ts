@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { after, before, beforeEach, mock, test } from 'node:test'
+import { BrokerError } from '../../src/core/errors.ts'
 import { Browser } from '../browser-stand-in.ts'
 import { CALLBACK, startWorld, type World } from '../world.ts'
 
@@ -122,6 +123,20 @@ for (const binding of ['callback', 'complete'] as const) {
     assert.equal((await world.token(session)).status, 200)
   })
 }
+
+test('F-37 what waits to be completed outlasts a key service that is away for a moment', async () => {
+  const { browser, back, session } = await leaving('one-complete', 'patient')
+  const { searchParams } = new URL((await browser.visit(back)).headers.get('location')!)
+  const complete = () => world.complete({ ...Object.fromEntries(searchParams), user_id: 'patient' })
+  const { seal } = world.broker.ports
+  mock.method(seal, 'load', () => {
+    throw new BrokerError('KEY_SERVICE_UNAVAILABLE', 'it is away', { retryAfterMs: 1000 })
+  })
+  assert.equal((await complete()).status, 503)
+  mock.restoreAll()
+  assert.equal((await complete()).status, 200)
+  assert.equal((await world.token(session)).status, 200)
+})
 
 test('an attempt that the broker could not carry on is over for whoever asks, and the browser that comes again is not kept waiting', async () => {
   const { session, browser, back } = await leaving('none', 'no-key')

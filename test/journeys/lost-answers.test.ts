@@ -459,15 +459,11 @@ test('F-42 S-54 while the key service is away, and nobody can tell whether it is
     return ports.seal.load(row, dataKey)
   }
   const parts = { seal: { ...ports.seal, load }, pause: async () => {} }
-  await standsStill(
-    world,
-    session,
-    async () => {
-      if (!away) await resealed()
-      away = true
-    },
-    parts,
-  )
+  const meanwhile = async () => {
+    if (!away) await resealed()
+    away = true
+  }
+  await assert.rejects(standsStill(world, session, meanwhile, parts), { code: 'KEY_SERVICE_UNAVAILABLE' })
   await assert.rejects(settleJournal({ ...ports, ...parts }), { code: 'KEY_SERVICE_UNAVAILABLE' })
   assert.equal((await ports.journal.entries()).length, 1)
   away = false
@@ -476,6 +472,64 @@ test('F-42 S-54 while the key service is away, and nobody can tell whether it is
   const { status, body } = await world.token(session)
   assert.equal(status, 200)
   assert(world.sandbox.control.alive(String(body['access_token'])))
+})
+
+test('F-42 S-53 an answer that no master key opens any more waits for its key, and keeps nobody else from anything', async (t) => {
+  const [older, newer] = [randomBytes(32).toString('base64'), randomBytes(32).toString('base64')]
+  const world = await opened(t, { store: 'sqlite', sandbox: { replay_window: 'none' }, masterKeys: `${older} staged:${newer}` })
+  const session = await world.connect()
+  await world.restart({ masterKeys: new Secret(`${newer} ${older}`) })
+  world.pass(HOUR)
+  const before = world.broker.ports
+  const settle = async (): Promise<never> => {
+    throw new Error('the disk is full')
+  }
+  const store = { ...before.store, connections: { ...before.store.connections, settle } }
+  await renew({ ...before, store, flights: new Flights(), pause: async () => {} }, await stored(world, session))
+  const [entry = assert.fail('it is not in the journal')] = await before.journal.entries()
+  // The machine that has it is off, until the rows are under the newer key and the older one is given up.
+  await before.journal.remove(entry.claimed)
+  world.pass(HOUR)
+  assert.match((await world.token(session)).text, /rotation_response_lost/)
+  const quietly = { actor: 'operator', rowsPerSecond: 10_000, progress: () => {} }
+  assert.equal((await reseal(before, quietly)).left, 0)
+  await before.journal.add(entry)
+  await world.restart({ masterKeys: new Secret(newer) })
+  const { ports } = world.broker
+  await settleJournal(ports)
+  assert.equal((await ports.journal.entries()).length, 1)
+  await reseal(ports, quietly)
+  await world.restart({ masterKeys: new Secret(`${newer} ${older}`) })
+  await settleJournal(world.broker.ports)
+  assert.equal((await world.token(session)).status, 200, 'it is given back')
+})
+
+test('F-03 S-77 a renewal whose connection was made anew and revoked meanwhile hands out nothing, whatever cannot be opened then', async (t) => {
+  const world = await opened(t, { store: 'sqlite' })
+  const session = await world.connect('none', 'ada')
+  world.pass(HOUR)
+  const { ports } = world.broker
+  const known = (await stored(world, session)).sealed?.dataKey ?? assert.fail()
+  let away = false
+  // What was opened before is remembered; what another process has made since is not.
+  const load: Ports['seal']['load'] = (row, dataKey) => {
+    if (away && row.table === 'connections' && Buffer.compare(dataKey, known) !== 0)
+      throw new BrokerError('KEY_SERVICE_UNAVAILABLE', 'it is away')
+    return ports.seal.load(row, dataKey)
+  }
+  const { control } = world.sandbox
+  control.script('refresh', { hold: true })
+  const parts = { ...ports, flights: new Flights(), pause: async () => {}, seal: { ...ports.seal, load } }
+  const caller = { name: 'backend', tenant: 'default', scopes: new Set(['read:connected_apps'] as const) }
+  const refused = assert.rejects(async () => token(parts, caller, session), { code: 'KEY_SERVICE_UNAVAILABLE' })
+  await control.waitFor(({ endpoint }) => endpoint === 'refresh')
+  await world.connect('none', 'ada', { session_id: session })
+  control.script('revoke', { preset: 'outage', times: 'forever' })
+  await world.revoke(session)
+  away = true
+  control.release()
+  await refused
+  assert.equal((await ports.journal.entries()).length, 1, 'it is taken back when it can be')
 })
 
 test('F-03 but not where the user has connected again by then', async (t) => {
