@@ -104,8 +104,11 @@ function addCreate(callers: Command): void {
       }
       const { item, secret } = await asOperator(options, async (ports, operator) => {
         const wanted = await ports.checkCaller(definition).catch(ofCommand)
-        if (await ports.registry.caller(clientId)) throw new BrokerError('CONFLICT', `there is a caller ${clientId} already`)
-        const { generated } = await apply(ports, operator.name, { providers: [], apps: [], callers: [wanted] })
+        const check = async () => {
+          if (await ports.store.records.caller(clientId))
+            throw new BrokerError('CONFLICT', `there is a caller ${clientId} already`)
+        }
+        const { generated } = await apply(ports, operator.name, { providers: [], apps: [], callers: [wanted] }, { check })
         const { callerItem } = await import('../src/http/items.ts')
         const record = await ports.registry.caller(clientId)
         return { item: record && callerItem(record), secret: generated.get(clientId) }

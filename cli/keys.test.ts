@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { chmodSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, lstatSync, readFileSync, renameSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
 import { transitFake } from '../test/key-services/fake.ts'
@@ -36,6 +36,18 @@ function withKeyFile(
 const rolesOf = ({ master_keys }: Status) => master_keys.map(({ role, total }) => `${role} ${total}`)
 
 describe('latchstring keys', { concurrency: 2 }, () => {
+  test('S-53 the file stays where a link leads to it, and whoever reads it by its group goes on reading it', async (t) => {
+    const { json, path, folder } = withKeyFile(t)
+    const real = join(folder, 'secrets.key')
+    renameSync(path, real)
+    symlinkSync('secrets.key', path)
+    chmodSync(real, 0o640)
+    await json('keys', 'rotate')
+    assert(lstatSync(path).isSymbolicLink())
+    assert.equal(readFileSync(real, 'utf8').trim().split('\n').length, 2)
+    assert.equal(statSync(real).mode & 0o777, 0o640)
+  })
+
   test('S-53 a key in a file is staged, promoted, everything is put under it, and the old one is retired', async (t) => {
     const { run, json, lines, path } = withKeyFile(t)
     await json('callers', 'create', 'backend', '--scope', 'read:connected_apps', '--owner', 'ops')

@@ -102,6 +102,13 @@ describe('beside a running server', { concurrency: 3 }, () => {
 })
 
 describe('without a server', { concurrency: 3 }, () => {
+  test('of several that make the same caller at once one is told that it did', async (t) => {
+    const here = shell(t)
+    const create = (owner: string) => here.run('callers', 'create', 'backend', '--scope', 'read:connected_apps', '--owner', owner)
+    const said = await Promise.all(['ada', 'grace', 'linus'].map(create))
+    assert.equal(said.filter(({ code }) => code === 0).length, 1)
+  })
+
   test('a secret is printed once, clearly, no caller is made over another, and none is removed unasked', async (t) => {
     const here = shell(t)
     const create = ['callers', 'create', 'backend', '--scope', 'read:connected_apps', 'create:connected_apps', '--owner', 'ops']

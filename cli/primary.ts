@@ -40,6 +40,11 @@ interface Running {
   counts: Counts
 }
 
+/** One that ended, or never began. */
+interface Gone extends Pick<Running, 'servesSince'> {
+  readonly pid: number | undefined
+}
+
 export class Primary {
   readonly #config: Config
   readonly #log: Ports['log']
@@ -114,30 +119,40 @@ export class Primary {
     } satisfies PrimaryAnswers)
     const running: Running = { worker, line, ended: ended.promise, servesSince: null, counts: [] }
     this.#running.add(running)
-    worker.once('exit', (code, signal) => {
-      this.#running.delete(running)
+    const end = (code: number | null, reason: string): void => {
+      if (!this.#running.delete(running)) return
       this.#left = left([this.#left, running.counts])
-      const reason = signal ?? `exit code ${code}`
       // One that did not serve yet leaves nothing unfinished, whatever ended it.
       if (this.#stopping) this.#endedBadly ||= code !== 0 && running.servesSince !== null
-      else if (this.#started || running.servesSince !== null) this.#replace(running, reason, failures)
+      else if (this.#started || running.servesSince !== null)
+        this.#replace({ ...running, pid: worker.process.pid }, reason, failures)
       begun.reject(new Error(`a worker could not start: ${reason}`))
       ended.resolve()
+    }
+    worker.once('exit', (code, signal) => end(code, signal ?? `exit code ${code}`))
+    // Where there was no process to be had there is no exit. Other errors are of processes that end, which is told by their exit.
+    worker.on('error', ({ code, message }: NodeJS.ErrnoException) => {
+      if (worker.process.pid === undefined) end(null, code ?? message)
     })
     return begun.promise
   }
 
-  #replace({ worker: { process: gone }, servesSince }: Running, reason: string, failures: number): void {
+  #replace({ pid, servesSince }: Gone, reason: string, failures: number): void {
     const settled = servesSince !== null && performance.now() - servesSince >= SETTLED_MS
     const attempt = settled ? 0 : failures + 1
     const ms = settled ? 0 : Math.min(backoff(attempt, Math.random()), WAIT_MS_MAX)
-    this.#log('error', 'a worker ended unexpectedly and is replaced', { worker: gone.pid, reason, attempt, ms })
+    this.#log('error', 'a worker ended unexpectedly and is replaced', { worker: pid, reason, attempt, ms })
     if (attempt >= FAILURES_MAX && [...this.#running].every((other) => other.servesSince === null))
       return this.#lost.reject(new Error('no worker serves any more, and none can be started'))
     const timer = setTimeout(() => {
       this.#replacements.delete(timer)
-      // How it ended is dealt with there.
-      this.#begin(attempt).catch(() => {})
+      try {
+        // How it ends is dealt with there.
+        this.#begin(attempt).catch(() => {})
+      } catch (error) {
+        const { code, message } = error as NodeJS.ErrnoException
+        this.#replace({ pid: undefined, servesSince: null }, code ?? message, attempt)
+      }
     }, ms)
     this.#replacements.add(timer)
   }

@@ -1,8 +1,9 @@
 /** `latchstring serve --workers N`: many processes behave as one, and none is left behind. */
 
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
 import { createHash, generateKeyPairSync, randomUUID } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import { SignJWT } from 'jose'
@@ -288,6 +289,24 @@ describe('two workers', { concurrency: 2 }, () => {
     const { code, stdout, stderr } = await here.run('serve', '--workers', '2')
     assert.deepEqual([code, stdout], [1, ''])
     assert.match(stderr, /latchstring: a worker could not start: exit code 3\n/)
+  })
+
+  test('a worker that cannot be replaced just now, since there are too many processes or open files, ends nobody else', async (t) => {
+    const { server, address } = await serving(t, 2)
+    const pid = server.pid
+    // Not one file more: a new process needs several.
+    const open = (await readdir(`/proc/${pid}/fd`)).length
+    const limit = (files: number) => execFileSync('sh', ['-c', `prlimit --pid ${pid} --nofile=${files}:`])
+    const [first = 0, second = 0] = await childrenOf(pid)
+    limit(open - 1)
+    process.kill(first, 'SIGKILL')
+    await server.waitForLog(/"reason":"EMFILE","attempt":2/)
+    limit(1024)
+    assert.equal((await ask(`${address}/healthz`)).status, 200)
+    while ((await childrenOf(pid)).length < 2) await pause(20)
+    assert((await childrenOf(pid)).includes(second))
+    server.signal('SIGTERM')
+    assert.equal((await server.ended).code, 0)
   })
 
   test('are not begun on a port that is taken', async (t) => {

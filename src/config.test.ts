@@ -235,6 +235,17 @@ test('a mistyped variable is a mistake, and the project’s own for tests is non
   )
 })
 
+test('what Kubernetes sets for a Service named latchstring is told as that', () => {
+  const links = {
+    LATCHSTRING_PORT: 'tcp://10.0.0.1:4400',
+    LATCHSTRING_SERVICE_HOST: '10.0.0.1',
+    LATCHSTRING_PORT_4400_TCP: 'tcp://10.0.0.1:4400',
+  }
+  const told = mistakes({ LATCHSTRING_MASTER_KEY: KEY, ...links })
+  assert.equal(told.length, 2)
+  assert.match(told.at(-1) ?? '', /enableServiceLinks: false/)
+})
+
 test('all mistakes are told at once, and no value with them', () => {
   const told = mistakes({
     LATCHSTRING_PORT: 'canary-port',

@@ -174,8 +174,8 @@ export function withPort(config: Config, port: number): Config {
 }
 
 /** What a worker must read in place of what was said to its primary on the command line or left to it to find. */
-export function asWorker({ host, port }: Config): Environment {
-  return { LATCHSTRING_HOST: host, LATCHSTRING_PORT: String(port) }
+export function asWorker({ host, port, workers }: Config): Environment {
+  return { LATCHSTRING_HOST: host, LATCHSTRING_PORT: String(port), LATCHSTRING_WORKERS: String(workers) }
 }
 
 function localUrl(port: number): string {
@@ -290,6 +290,11 @@ function keyServiceCaOf(environment: Environment, mistakes: string[]): string | 
 
 /** A mistyped name would be a setting that silently does nothing. `LATCHSTRING_TEST_…` is for the project's own tests. */
 function unknownVariables(environment: Environment): string[] {
+  // Kubernetes sets a handful for each Service, and one named latchstring gets those that begin like ours.
+  if (environment['LATCHSTRING_PORT']?.startsWith('tcp://'))
+    return [
+      'LATCHSTRING_PORT is set by Kubernetes for the Service latchstring: set enableServiceLinks: false in the pod, or name the Service otherwise',
+    ]
   const known = new Set<string>(VARIABLES.map(({ name }) => name))
   return Object.keys(environment)
     .filter((name) => name.startsWith('LATCHSTRING_') && !name.startsWith('LATCHSTRING_TEST_') && !known.has(name))

@@ -1,9 +1,13 @@
 /** What is counted, in the Prometheus format. Labels are routes, methods, providers and outcomes: never an id, never a token. */
 
+import { setTimeout as pause } from 'node:timers/promises'
 import { AggregatorRegistry, Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from '@prometheus-io/client'
 import type { Mode } from './core/ports.ts'
 import type { Provider } from './core/provider.ts'
 import type { RevocationEnd } from './core/revocation.ts'
+
+/** A primary waits a second for a worker's counts. */
+const LOOK_MS = 500
 
 export interface Metrics {
   /** Of one route and method; what it answers counts an answer. */
@@ -75,7 +79,8 @@ export function createMetrics(renewalsRunning: () => number, revocationsWaiting:
     registers,
     async collect() {
       // A store that does not answer keeps nobody from seeing the rest.
-      this.set(await revocationsWaiting().catch(() => Number.NaN))
+      const late = pause(LOOK_MS, Number.NaN, { ref: false })
+      this.set(await Promise.race([revocationsWaiting().catch(() => Number.NaN), late]))
     },
   })
   new Gauge({

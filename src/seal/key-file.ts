@@ -1,7 +1,7 @@
 /** Changes the file that the master keys are read from: whole or not at all, and readable for its owner alone. */
 
 import { randomBytes } from 'node:crypto'
-import { type FileHandle, open, readFile, rename, rm, stat } from 'node:fs/promises'
+import { type FileHandle, open, readFile, realpath, rename, rm, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { Row } from '../core/ports.ts'
 import { entriesOf, type Keyring, type KeyServices, parseMasterKeys } from './keyring.ts'
@@ -36,7 +36,9 @@ export async function dropKey(file: KeyFile, id: string): Promise<void> {
 type Change = (entries: readonly string[], keyring: Keyring) => { readonly entries: readonly string[]; readonly tried: number }
 
 /** Resolves to the id of the key that was tried. */
-async function changed({ path, services }: KeyFile, change: Change): Promise<string> {
+async function changed({ path: named, services }: KeyFile, change: Change): Promise<string> {
+  // A link stays one.
+  const path = await realpath(named)
   // Its name is the lock: of two commands at once one is refused.
   const draft = `${path}.next`
   const handle = await open(draft, 'wx', 0o600).catch((error: NodeJS.ErrnoException) => {
@@ -68,10 +70,12 @@ async function trial(key: MasterKey): Promise<void> {
 }
 
 async function write(handle: FileHandle, path: string, text: string): Promise<void> {
-  const { uid, gid } = await stat(path)
+  const { uid, gid, mode } = await stat(path)
   const mine = await handle.stat()
   // The administrator's hand must not take the file from the user that the broker runs as.
   if (uid !== mine.uid || gid !== mine.gid) await handle.chown(uid, gid)
+  // Nor from its group, where it reads it by that; whoever else could read it cannot any more.
+  await handle.chmod(mode & 0o007 ? 0o600 : mode & 0o640)
   await handle.writeFile(text)
   await handle.sync()
 }

@@ -11,6 +11,9 @@ const BUSY_MS_MAX = 5_000
 /** ‘Ltch’: marks a file as ours, so that another program's database is never migrated. */
 const APPLICATION_ID = 0x4c746368
 const SQLITE_READONLY = 8
+/** In the low byte: an extended code says more above it. */
+const SQLITE_IOERR = 10
+const SQLITE_FULL = 13
 const SQLITE_CORRUPT = 11
 const SQLITE_NOTADB = 26
 
@@ -121,7 +124,8 @@ function claimFile(db: DatabaseSync): void {
 }
 
 function explain(error: unknown): string {
-  const { errcode, message } = error as Error & { errcode?: number }
+  const { errcode = 0, message } = error as Error & { errcode?: number }
+  if ([SQLITE_IOERR, SQLITE_FULL].includes(errcode & 0xff)) return `${message}; if the disk is full, make room`
   if (errcode === SQLITE_NOTADB) return 'it is not a SQLite database; move it away or name another file'
   if (errcode === SQLITE_READONLY)
     return 'it cannot be written; make the file and its folder writable for the user that runs Latchstring'

@@ -116,7 +116,7 @@ test('S-53 killed with -9 in the midst of it, again and again, it goes on and lo
     LATCHSTRING_DATABASE_URL: `sqlite:${join(world.folder, 'latchstring.db')}`,
     NODE_COMPILE_CACHE: join(import.meta.dirname, '../../node_modules/.cache/latchstring-tests'),
   }
-  const command = [join(import.meta.dirname, '../../cli/latchstring.ts'), 'keys', 'reseal', '--rate', '40']
+  const command = [join(import.meta.dirname, '../../cli/latchstring.ts'), 'keys', 'reseal', '--rate', '12']
   let kills = 0
   for (let left = (await under(ports, older)).connections; left > 0; ) {
     const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', ...command], { env, stdio: 'ignore' })
