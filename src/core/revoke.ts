@@ -59,13 +59,11 @@ export async function supersede(
   const alive = await aliveOf(ports, made, account)
   const newest = alive.reduce((a, b) => (isNewer(b, a) ? b : a), alive[0]!)
   for (const other of alive) {
-    let current: Connection | null = other
-    // A renewal may write in between; then it is looked at again.
-    while (current && current.id !== newest.id && current.health.state !== 'revoked') {
-      const ended: Connection = { ...current, sealed: null, health: revoked('superseded'), lease: null, dueAt: null }
-      if (await ports.store.connections.save(current, ended, [fact(ports, current, 'broker', 'superseded')])) break
-      current = await ports.store.connections.find(current.tenant, current.id)
-    }
+    if (other.id === newest.id) continue
+    const ended: Connection = { ...other, sealed: null, health: revoked('superseded'), lease: null, dueAt: null }
+    // Who wrote in between may have connected it again, and then it is the newest.
+    if (!(await ports.store.connections.save(other, ended, [fact(ports, other, 'broker', 'superseded')])))
+      return supersede(ports, made, account)
   }
 }
 

@@ -314,6 +314,24 @@ describe('connecting again', () => {
     assert.deepEqual(await Promise.all(made.map((id) => works(id))), [false, true])
   })
 
+  test('F-33 one that is connected again while another takes its place is the newest, and stays', async () => {
+    const { ports } = world.broker
+    const first = await world.connect('none', 'overtaking')
+    world.pass(MINUTE)
+    const second = await world.connect('none', 'overtaking')
+    world.pass(MINUTE)
+    const { connections } = ports.store
+    const list = connections.list.bind(connections)
+    const mocked = mock.method(connections, 'list', async (...args: Parameters<typeof list>) => {
+      mocked.mock.restore()
+      const found = await list(...args)
+      await world.connect('none', 'overtaking', { session_id: first })
+      return found
+    })
+    await supersede(ports, (await connections.find('default', second)) ?? assert.fail())
+    assert.deepEqual([await works(first), await works(second)], [true, false])
+  })
+
   test('F-33 a failed second attempt takes nothing from an app with one connection per owner', async () => {
     const { body } = await world.authUrl({ key_code_ref: 'only-one-none', user_id: 'careful' })
     await world.arrive(String(body['url']))
