@@ -30,6 +30,14 @@ export function lostBefore({ health }: Pick<Connection, 'health'>, overdue: Leas
   return (health.state === 'connected' || health.state === 'failing' ? health.trouble?.lost : null) ?? null
 }
 
+/** As it is, its lease given back: the mark of a lost answer goes from there to where it stays. */
+export function keepingLost(current: Connection, lost: LostAnswer | null, now: number): Connection {
+  const { health } = current
+  if (lost === null || (health.state !== 'connected' && health.state !== 'failing')) return { ...current, lease: null }
+  const trouble = health.trouble ?? { attempts: 0, since: now, retryAt: now, reason: 'answer_lost', unclear: false }
+  return { ...current, health: { ...health, trouble: { ...trouble, lost } }, lease: null }
+}
+
 /** What is known after one more failure. What was certain stays so; else the first is the one that counts. */
 export function lostAfter(before: LostAnswer | null, fate: Fate, startedAt: number): LostAnswer | null {
   if (fate === 'spent') return { at: startedAt, spent: true }

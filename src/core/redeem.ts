@@ -4,18 +4,18 @@ import { accepted, askLater, discard, type Objection } from './account.ts'
 import type { App, Registration } from './app.ts'
 import { asBegun, type Changed } from './as-begun.ts'
 import { type Attempt, attemptFact, attemptRow, emptied } from './attempt.ts'
-import { type Connection, type Credentials, isHeld, scopesOf } from './connection.ts'
+import { type Connection, isHeld, scopesOf } from './connection.ts'
 import { dueAt } from './due.ts'
 import { BrokerError } from './errors.ts'
 import { connectionFact } from './event.ts'
-import { askingAgain, lostBefore } from './lost-answer.ts'
+import { keepingLost, lostBefore } from './lost-answer.ts'
 import { mintId } from './one-time.ts'
 import type { Exchanged, Grant, Ports, RowSeal } from './ports.ts'
 import type { Provider } from './provider.ts'
 import { keepNewest } from './revoke.ts'
 import type { Secret } from './secret.ts'
 import { settleWaiting, waiting } from './settle.ts'
-import { connectionRow, openCredentials, sealCredentials } from './vault.ts'
+import { connectionRow, openRefreshToken, sealCredentials } from './vault.ts'
 
 export type Redeemed =
   | { readonly outcome: 'connected'; readonly connection: Connection }
@@ -154,12 +154,16 @@ async function stored(
   { id, row, earlier, provider }: Place,
 ): Promise<Connection | null> {
   const now = ports.now()
-  const credentials = await withoutLoss(ports, grant, { earlier, provider })
-  const connection: Connection = {
+  const living = earlier && livesOn(grant, earlier) ? earlier : null
+  const refreshToken = living ? await refreshTokenOf(ports, living) : grant.credentials.refreshToken
+  // It may be spent: sent a second time it could end the new consent, too, so whoever renews is to know.
+  const lost = living && refreshToken && lostBefore(living, ports.unbegun.serious(living, living.lease))
+  const made: Connection = {
     ...fresh(now, attempt, grant, id, earlier),
-    sealed: sealCredentials(row, credentials),
-    dueAt: credentials.refreshToken && dueAt(provider, { usedAt: now, lost: null, retryAt: now }, ports.chance()),
+    sealed: sealCredentials(row, { ...grant.credentials, refreshToken }),
+    dueAt: refreshToken && dueAt(provider, { usedAt: now, lost, retryAt: now }, ports.chance()),
   }
+  const connection = keepingLost(made, lost, now)
   const next = emptied({ ...attempt, stage: 'connected', connection: id })
   const how = earlier ? (hasLess(connection, earlier) ? 'reconnected_with_fewer_scopes' : 'reconnected') : attempt.binding
   const told = { at: ports.now(), actor: 'browser', action: 'connection.connected', reason: how } as const
@@ -178,22 +182,13 @@ function livesOn({ credentials, account }: Grant, earlier: Connection): boolean 
   return !credentials.refreshToken && account !== null && account.id === earlier.account?.id && works
 }
 
-/** With the refresh token that lives on, unless it may be spent: what is written here has no memory of that. */
-async function withoutLoss(
-  ports: Ports,
-  grant: Grant,
-  { earlier, provider }: Pick<Place, 'earlier' | 'provider'>,
-): Promise<Credentials> {
-  const { credentials } = grant
-  if (!earlier || !livesOn(grant, earlier)) return credentials
-  const lost = lostBefore(earlier, ports.unbegun.serious(earlier, earlier.lease))
-  if (askingAgain(provider, lost, ports.now()) !== 'freely') return credentials
+/** null: it has none that could be had. */
+async function refreshTokenOf(ports: Ports, earlier: Connection): Promise<Secret | null> {
   try {
-    const { refreshToken } = (await openCredentials(ports, earlier)).credentials
-    return { ...credentials, refreshToken }
+    return await openRefreshToken(ports, earlier)
   } catch (error) {
     // Connecting again is how a connection is mended that does not open any more.
-    if (error instanceof BrokerError && error.code === 'INTEGRITY_FAILURE') return credentials
+    if (error instanceof BrokerError && error.code === 'INTEGRITY_FAILURE') return null
     throw error
   }
 }

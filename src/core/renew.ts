@@ -12,7 +12,7 @@ import { type Connection, endOfRenewed, isHeld, judge, type Trouble } from './co
 import { dueAt } from './due.ts'
 import { BrokerError } from './errors.ts'
 import { connectionFact, type EventType } from './event.ts'
-import { askingAgain, type LostAnswer, lostAfter, lostBefore, renewalLimits, windowMs } from './lost-answer.ts'
+import { askingAgain, keepingLost, type LostAnswer, lostAfter, lostBefore, renewalLimits, windowMs } from './lost-answer.ts'
 import type { Fact, Grant, Ports, Renewed, RowSeal } from './ports.ts'
 import type { Provider } from './provider.ts'
 import { withHint } from './reconnected.ts'
@@ -303,13 +303,6 @@ function troubled(
     connection: { ...next, health: { state: 'failing', trouble } },
     facts: newly ? [fact(current, at, 'connection.renewal_failing', reason)] : [],
   }
-}
-
-function keepingLost(current: Connection, lost: LostAnswer | null, now: number): Connection {
-  const { health } = current
-  if (lost === null || (health.state !== 'connected' && health.state !== 'failing')) return { ...current, lease: null }
-  const trouble = health.trouble ?? { attempts: 0, since: now, retryAt: now, reason: 'answer_lost', unclear: false }
-  return { ...current, health: { ...health, trouble: { ...trouble, lost } }, lease: null }
 }
 
 function isUsable({ expiresAt }: Connection, now: number): boolean {

@@ -9,7 +9,7 @@ import { connectionFact } from './event.ts'
 import { sameDigest } from './one-time.ts'
 import type { Claimed, JournalEntry, Ports } from './ports.ts'
 import { takeBackLate } from './revocation.ts'
-import { openRefreshToken } from './vault.ts'
+import { openCredentials, openRefreshToken, sealCredentials } from './vault.ts'
 
 /** What is in the journal is safe, so its caller is not kept waiting for the store as long as one whose answer is nowhere yet. */
 const TRIES_WHEN_KEPT = 4
@@ -131,8 +131,18 @@ async function overtaken(ports: Ports, entry: JournalEntry): Promise<Connection 
     }
     const recovered = { at: ports.now(), actor: 'broker', action: 'connection.recovered', reason: null } as const
     const facts = current.health.state === 'connected' ? [] : [connectionFact(current, recovered)]
-    if (await connections.save(current, next, facts)) return next
+    const mended = await withAnswer(ports, current, next)
+    if (await connections.save(current, mended, facts)) return mended
   }
+}
+
+/** Where the user consented again meanwhile, what came of that is newer in everything but the refresh token, which it lives on. */
+async function withAnswer(ports: Ports, current: Connection, next: Connection): Promise<Connection> {
+  if (current.connectedAt === next.connectedAt) return next
+  const refreshToken = await openRefreshToken(ports, next)
+  const { credentials, row } = await openCredentials(ports, current)
+  const sealed = sealCredentials(row, { ...credentials, refreshToken })
+  return { ...current, sealed, health: { state: 'connected', trouble: null }, lease: null }
 }
 
 /**

@@ -211,7 +211,7 @@ describe('connecting again', () => {
     await accessToken(session)
   })
 
-  test('F-05 a refresh token that was spent, its successor lost, is not taken over into a new consent', async () => {
+  test('F-05 a refresh token that was spent, its successor lost, is not sent again after a new consent', async () => {
     const session = await world.connect('none', 'spent')
     world.pass(MINUTE)
     world.sandbox.control.script('refresh', 'truncated')
@@ -221,7 +221,8 @@ describe('connecting again', () => {
     await accessToken(session)
     world.pass(2 * HOUR)
     const answer = await world.token(session)
-    assert.equal(answer.code, 'RECONNECT_REQUIRED', answer.text)
+    assert.equal(answer.code, 'RECONNECT_REQUIRED')
+    assert.match(answer.text, /rotation_response_lost/)
     assert.equal(world.sandbox.control.count('refresh'), spent, 'it was not sent a second time')
   })
 

@@ -544,6 +544,59 @@ test('F-03 but not where the user has connected again by then', async (t) => {
   assert.deepEqual((await world.token(session)).body, body)
 })
 
+/** The provider gives no refresh token with it: the one that is there lives on. */
+async function consentsOnceMore(world: World, session: string): Promise<void> {
+  world.sandbox.control.script('token', 'no_refresh_token')
+  assert.equal(await world.connect('none', 'user-1', { session_id: session }), session)
+}
+
+const renewsAtOnce = (world: World, session: string) =>
+  world.ask('GET', '/api/v1/connected_apps/token', { query: { session_id: session, force_refresh: 'true' } })
+
+test('F-03 but where the new consent brought no refresh token, it lives on the one that comes after all', async (t) => {
+  const world = await opened(t, { store: 'sqlite', sandbox: { replay_window: 'none' } })
+  const { control } = world.sandbox
+  const session = await world.connect()
+  world.pass(MINUTE)
+  control.script('refresh', { hold: true })
+  const renewing = renewsAtOnce(world, session)
+  await control.waitFor(({ endpoint }) => endpoint === 'refresh')
+  world.pass(31 * SECOND)
+  await consentsOnceMore(world, session)
+  const { body } = await world.token(session)
+  control.release()
+  await renewing
+  assert.equal((await world.token(session)).body['access_token'], body['access_token'], 'the newer one')
+  world.pass(HOUR)
+  assert.equal((await world.token(session)).status, 200)
+  assert.equal(renewals(world), 2)
+  assert.equal((await facts(world, session)).at(-1), 'connection.connected reconnected')
+})
+
+test('F-08 a new consent does not make the lost answer forgotten', async (t) => {
+  const world = await opened(t, { sandbox: { replay_window: 120 } })
+  const session = await world.connect()
+  world.pass(MINUTE)
+  await crash(world, session, 'after the answer')
+  world.pass(31 * SECOND)
+  await consentsOnceMore(world, session)
+  world.pass(HOUR)
+  assert.match((await world.token(session)).text, /rotation_response_lost/)
+  assert.equal(renewals(world), 1, 'it was not sent a second time')
+})
+
+test('F-08 F-12 after silence a new consent lives on what was there, and that is asked again in need', async (t) => {
+  const world = await opened(t, { sandbox: { replay_window: 'none' } })
+  const session = await world.connect()
+  world.pass(MINUTE)
+  world.sandbox.control.script('refresh', 'reset')
+  await renewsAtOnce(world, session)
+  await consentsOnceMore(world, session)
+  world.pass(HOUR)
+  assert.equal((await world.token(session)).status, 200)
+  assert.equal(renewals(world), 2)
+})
+
 test('F-03 nor where the other process has asked again, and the provider may have ended the grant for it', async (t) => {
   const world = await opened(t, { store: 'sqlite', provider: { rotation: undefined } })
   const session = await world.connect()
