@@ -85,7 +85,9 @@ export async function relabel(ports: Ports, caller: Caller, session: string, lab
 export async function deleteConnection(ports: Ports, caller: Caller, session: string): Promise<Upstream> {
   await allow(ports, caller, 'write:connections', session, 'narrowed')
   let upstream: Upstream | null = null
-  while (!upstream) upstream = await revokeConnection(ports, caller.name, await existing(ports, caller, session))
+  // Whoever is asking just now may have died over it, and without its row nobody would go on with it.
+  while (!upstream || upstream === 'pending')
+    upstream = await revokeConnection(ports, caller.name, await existing(ports, caller, session))
   // Whether the provider took it back is the last thing that is known of it.
   const told = { tenant: caller.tenant, at: ports.now(), actor: caller.name, subject: session, reason: upstream }
   await ports.store.connections.remove(caller.tenant, session, [{ ...told, action: 'connection.deleted' }])

@@ -6,7 +6,9 @@ import { once } from 'node:events'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { ConnectionItem } from '../../sdk/src/sdk.ts'
+import { deleteConnection } from '../../src/core/browse.ts'
 import { revokeUnused } from '../../src/core/dormant.ts'
+import { endHere } from '../../src/core/revoke.ts'
 import { noteUsage } from '../../src/core/usage.ts'
 import { Revoking } from '../../src/jobs/revoking.ts'
 import { type Broker, openBroker } from '../../src/main.ts'
@@ -268,6 +270,19 @@ test('S-77 F-50 a late renewal of what was consented to before does not push a n
   world.pass(MINUTE)
   await confirmed(world, session)
   assert.equal(control.grants, 0)
+})
+
+test('S-76 what a process had begun to take back when it died is taken back before it is deleted', async (t) => {
+  const world = await untilDone(t, startWorld())
+  const { ports } = world.broker
+  const session = await world.connect()
+  assert(await endHere(ports, 'backend', (await stored(world, session))!, null))
+  const now = world.now()
+  assert(await ports.store.connections.claim((await stored(world, session))!, { holder: 'died', now, until: now + MINUTE }))
+  const caller = { name: 'backend', tenant: 'default', scopes: new Set(['write:connections'] as const) }
+  const waiting = { ...ports, pause: async () => world.pass(SECOND) }
+  assert.equal(await deleteConnection(waiting, caller, session), 'confirmed')
+  assert.equal(world.sandbox.control.grants, 0)
 })
 
 test('S-81 what nobody was handed a token of for as long as its app says is revoked, here and at the provider', async (t) => {
