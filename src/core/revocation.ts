@@ -229,16 +229,12 @@ export async function takeBackLate(
     if (current.health.state !== 'revoked' || current.health.upstream === 'superseded') return
     const health = pending(current.health.revocation ?? { since: askedAt }, ports.now())
     if (current.sealed && !(await isExchanged(current))) return forget(ports, { ...late, health })
-    if (
-      await connections.save(
-        current,
-        { ...current, sealed: late.sealed, issuedAt: late.issuedAt, expiresAt: late.expiresAt, health },
-        [],
-      )
-    )
-      break
+    const taken = { ...current, sealed: late.sealed, issuedAt: late.issuedAt, expiresAt: late.expiresAt, health }
+    if (!(await connections.save(current, taken, []))) continue
+    // It may be deleted just now, and what was put there with it.
+    if (!(await takeBack(ports, late))) await forget(ports, { ...late, health })
+    return
   }
-  await takeBack(ports, late)
 }
 
 /** There is no row to keep it in, so there is one try. */

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { type TestContext, test } from 'node:test'
+import { mock, type TestContext, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { ConnectionItem } from '../../sdk/src/sdk.ts'
 import { deleteConnection } from '../../src/core/browse.ts'
@@ -249,6 +249,29 @@ test('S-77 F-50 what a late renewal brought is taken back by the clock, too, whe
   world.pass(10 * SECOND)
   await confirmed(world, session)
   assert.equal(world.sandbox.control.grants, grants - 1)
+})
+
+test('S-77 what a late renewal brought is taken back though its connection is deleted at that moment', async (t) => {
+  const world = await untilDone(t, startWorld())
+  const { control } = world.sandbox
+  const { connections } = world.broker.ports.store
+  const session = await world.connect()
+  world.pass(HOUR)
+  control.script('refresh', { hold: true })
+  control.script('revoke', { status: 200, body: '' })
+  const waiting = world.token(session)
+  await control.waitFor(({ endpoint }) => endpoint === 'refresh')
+  await world.revoke(session)
+  const save = connections.save.bind(connections)
+  const mocked = mock.method(connections, 'save', async (...args: Parameters<typeof save>) => {
+    mocked.mock.restore()
+    const isSaved = await save(...args)
+    await connections.remove('default', session, [])
+    return isSaved
+  })
+  control.release()
+  assert.equal((await waiting).code, 'INVALID_SESSION')
+  assert.equal(control.grants, 0)
 })
 
 test('S-77 F-50 a late renewal of what was consented to before does not push a new consent out of its revocation', async (t) => {
