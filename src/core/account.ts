@@ -2,7 +2,7 @@
 
 import type { App, Registration } from './app.ts'
 import type { Attempt } from './attempt.ts'
-import { type Account, type Connection, missingScopes, sameOwner, scopesOf } from './connection.ts'
+import { type Account, type Connection, missingScopes, type Owner, sameOwner, scopesOf } from './connection.ts'
 import type { ConnectionFilter, Cursor, Grant, Ports } from './ports.ts'
 import type { Provider } from './provider.ts'
 import { openCredentials } from './vault.ts'
@@ -83,9 +83,8 @@ async function isShared(
   account: Account | null,
 ): Promise<boolean> {
   if (account === null && renews(attempt)) return true
-  const { userId, orgCode } = attempt.owner
   // Nobody knows whose it is: most likely that of the account which the same owner connected before.
-  const whose = account ? { account: account.id } : { ...(userId !== null && { userId }), ...(orgCode !== null && { orgCode }) }
+  const whose = account ? { account: account.id } : ownedBy(attempt.owner)
   const fits = (one: Connection) => one.health.state !== 'revoked' && (account !== null || sameOwner(one.owner, attempt.owner))
   for (const app of await ports.store.records.apps(tenant)) {
     // To the provider several of ours with one registration are one app.
@@ -108,6 +107,28 @@ async function isThere(
     if (page.length < PAGE_ROWS || !last) return false
     after = { createdAt: last.createdAt, id: last.id }
   }
+}
+
+/**
+ * Of a connection that is gone: whether, as far as can be known now, a newer one of its owner took its place, where their app wants one. Then
+ * the grant may be that one's.
+ */
+export async function isReplaced(
+  ports: Ports,
+  { tenant, app, owner, account, connectedAt }: Pick<Connection, 'tenant' | 'app' | 'owner' | 'account' | 'connectedAt'>,
+): Promise<boolean> {
+  const { onePerOwner, onePerAccount } = (await ports.registry.app(tenant, app)) ?? {}
+  if (!onePerOwner && !onePerAccount) return false
+  const fits = (one: Connection) =>
+    one.health.state !== 'revoked' &&
+    one.connectedAt >= connectedAt &&
+    sameOwner(one.owner, owner) &&
+    (onePerOwner === true || (account !== null && one.account?.id === account.id))
+  return isThere(ports, { app, ...ownedBy(owner) }, tenant, fits)
+}
+
+function ownedBy({ userId, orgCode }: Owner): Pick<ConnectionFilter, 'userId' | 'orgCode'> {
+  return { ...(userId !== null && { userId }), ...(orgCode !== null && { orgCode }) }
 }
 
 function renews({ reconnects, accountOf }: Pick<Attempt, 'reconnects' | 'accountOf'>): boolean {

@@ -6,7 +6,7 @@ import { type Connection, type Owner, sameOwner } from './connection.ts'
 import { BrokerError } from './errors.ts'
 import { sameDigest } from './one-time.ts'
 import type { Ports } from './ports.ts'
-import { redeem } from './redeem.ts'
+import { readyFor, redeem } from './redeem.ts'
 import { Secret } from './secret.ts'
 
 export interface Completion {
@@ -41,11 +41,12 @@ export async function complete(ports: Ports, caller: Caller, completion: Complet
 
   // Before the code counts as used: what cannot be opened just now may be completed in a moment.
   const answer = await heldAnswer(ports, attempt)
+  const ready = await readyFor(ports, attempt)
   const returned: Attempt = { ...attempt, stage: 'returned', completionHash: null }
   if (!(await ports.store.attempts.move('held', returned, []))) {
     throw new BrokerError('INVALID_COMPLETION', 'this completion code has been used')
   }
-  const redeemed = await redeem(ports, returned, answer)
+  const redeemed = await redeem(ports, returned, answer, ready)
   if (redeemed.outcome === 'connected') return redeemed.connection
   const { reason, detail } = redeemed
   if (reason === 'account_mismatch') throw new BrokerError('ACCOUNT_MISMATCH', detail ?? reason)

@@ -1,6 +1,6 @@
 /** Turns a code into a connection. Codes are single use: it is sent once, and what comes of it is written whole or not at all. */
 
-import { accepted, askLater, discard, type Objection } from './account.ts'
+import { accepted, askLater, discard, isReplaced, type Objection } from './account.ts'
 import type { App, Registration } from './app.ts'
 import { asBegun, type Changed } from './as-begun.ts'
 import { type Attempt, attemptFact, attemptRow, emptied } from './attempt.ts'
@@ -21,10 +21,10 @@ export type Redeemed =
   | { readonly outcome: 'connected'; readonly connection: Connection }
   | { readonly outcome: 'refused'; readonly reason: string; readonly detail: string | null }
 
-/** `attempt` is at stage `returned`, which only one request can have brought it to. */
-export async function redeem(ports: Ports, attempt: Attempt, answer: Answer): Promise<Redeemed> {
+/** `attempt` is at stage `returned`, which only one request can have brought it to; `ready` was had before that, where it matters. */
+export async function redeem(ports: Ports, attempt: Attempt, answer: Answer, ready?: Ready): Promise<Redeemed> {
   try {
-    return await redeemed(ports, attempt, answer)
+    return await redeemed(ports, attempt, answer, ready ?? (await readyFor(ports, attempt)))
   } catch (error) {
     // Whoever asks for its token is told so, and not for ten minutes that the user has not finished.
     await refused(ports, attempt, FAILED).catch(() => {})
@@ -37,16 +37,23 @@ interface Answer {
   readonly kept: Readonly<Record<string, string>>
 }
 
-async function redeemed(ports: Ports, attempt: Attempt, answer: Answer): Promise<Redeemed> {
+type Ready = Awaited<ReturnType<typeof readyFor>>
+
+/** All that a key service is asked for, so that it can be had before anything is used up. */
+export async function readyFor(ports: Ports, attempt: Attempt) {
   const begun = await asBegun(ports, attempt)
-  if ('reason' in begun) return refused(ports, attempt, begun)
-  const { app, registration } = begun
-  const mode = ports.modeOf(registration.provider)
+  if ('reason' in begun) return begun
   const secrets = await opened(ports, attempt)
-  if ((await reconnected(ports, attempt)) === 'revoked') return refused(ports, attempt, REVOKED)
   // In `callback` binding the id that `auth_url` gave never becomes usable: the one that does travels with this browser only.
   const id = attempt.binding === 'callback' ? mintId() : attempt.session
-  const row = await ports.seal.create(connectionRow({ tenant: attempt.tenant, id }))
+  return { ...begun, secrets, id, row: await ports.seal.create(connectionRow({ tenant: attempt.tenant, id })) }
+}
+
+async function redeemed(ports: Ports, attempt: Attempt, answer: Answer, ready: Ready): Promise<Redeemed> {
+  if ('reason' in ready) return refused(ports, attempt, ready)
+  const { app, registration, secrets, id, row } = ready
+  const mode = ports.modeOf(registration.provider)
+  if ((await reconnected(ports, attempt)) === 'revoked') return refused(ports, attempt, REVOKED)
 
   const { redirectUri, issuer } = attempt
   const exchanged = await mode.exchange(registration, { ...answer, ...secrets, redirectUri, issuer })
@@ -64,7 +71,7 @@ async function redeemed(ports: Ports, attempt: Attempt, answer: Answer): Promise
   })
   if (made === 'overtaken') {
     // Somebody revoked it: so is what came for it, unless it may be the grant of the connection that took its place.
-    if (!(await isSuperseded(ports, attempt))) await mode.revoke(registration, exchanged.grant.credentials)
+    if (!(await isSuperseded(ports, attempt, exchanged.grant))) await mode.revoke(registration, exchanged.grant.credentials)
     return refused(ports, attempt, REVOKED)
   }
   if ('objection' in made) {
@@ -89,9 +96,13 @@ async function wasWritten({ store, now }: Ports, attempt: Attempt, id: string): 
   return current && current.stage === 'connected' ? store.connections.find(attempt.tenant, id) : null
 }
 
-async function isSuperseded({ store }: Ports, { tenant, reconnects }: Attempt): Promise<boolean> {
-  const health = reconnects === null ? null : (await store.connections.find(tenant, reconnects))?.health
-  return health?.state === 'revoked' && health.upstream === 'superseded'
+async function isSuperseded(ports: Ports, attempt: Attempt, { account }: Grant): Promise<boolean> {
+  const { tenant, reconnects, createdAt } = attempt
+  if (reconnects === null) return false
+  const health = (await ports.store.connections.find(tenant, reconnects))?.health
+  // Deleted by then, it says nothing of that any more.
+  if (!health) return isReplaced(ports, { ...attempt, account, connectedAt: createdAt })
+  return health.state === 'revoked' && health.upstream === 'superseded'
 }
 
 const FAILED = { reason: 'broker_failed', detail: null }

@@ -142,9 +142,11 @@ async function tellOfApp(ports: Ports, app: App, verdict: 'refused' | 'accepted'
 function isDue(connection: Connection, now: number, wanted: Wanted): boolean {
   const freshness = judge(connection, now)
   if (freshness === 'dead') return false
-  // A new one would be no better than one that came just now, however often it is asked for.
-  if (freshness === 'fresh' && (isWanted(connection, now, wanted) || now - connection.issuedAt < JUST_NOW_MS)) return false
   const trouble = troubleOf(connection)
+  // A new one would be no better than one that came just now, however often it is asked for. But an answer that was lost is given again for
+  // a while only, however new the access token is that a consent put beside it.
+  const isNew = now - connection.issuedAt < JUST_NOW_MS && !trouble?.lost
+  if (freshness === 'fresh' && (isWanted(connection, now, wanted) || isNew)) return false
   // A longer wait than there is was written while the clock was ahead.
   return trouble === null || trouble.retryAt <= now || trouble.retryAt - now > RETRY_AFTER_MS_MAX
 }

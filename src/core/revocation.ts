@@ -5,6 +5,7 @@
  * the end is known, because without it there is nothing to go on with after a failure or a crash.
  */
 
+import { isReplaced } from './account.ts'
 import type { App } from './app.ts'
 import { backoff } from './backoff.ts'
 import { type Connection, type Health, isHeld, type Revocation, type Upstream } from './connection.ts'
@@ -225,7 +226,11 @@ export async function takeBackLate(
   const { connections } = ports.store
   for (;;) {
     const current = await connections.find(late.tenant, late.id)
-    if (!current) return forget(ports, { ...late, health: toBeTakenBack(askedAt) })
+    if (!current) {
+      // Superseded, and deleted by then: left alone like one that is there.
+      if (!(await isReplaced(ports, late))) await forget(ports, { ...late, health: toBeTakenBack(askedAt) })
+      return
+    }
     if (current.health.state !== 'revoked' || current.health.upstream === 'superseded') return
     const health = pending(current.health.revocation ?? { since: askedAt }, ports.now())
     if (current.sealed && !(await isExchanged(current))) return forget(ports, { ...late, health })

@@ -19,6 +19,8 @@ const TRIES_MAX = 8
 export async function settle(ports: Ports, entry: JournalEntry): Promise<Connection> {
   const { tenant, id } = entry.claimed
   let kept = false
+  /** Seen once, that is so, whatever keeps the next look from being taken. */
+  let movedOn = false
   for (let tries = 1; ; tries++) {
     try {
       return await commit(ports, entry, kept)
@@ -26,9 +28,10 @@ export async function settle(ports: Ports, entry: JournalEntry): Promise<Connect
       if (isEnd(error)) throw error
       const cause = error instanceof MovedOn ? error.cause : error
       ports.log('error', 'a renewal could not be written', { tenant, session: id, attempt: tries, error: cause })
+      movedOn ||= error instanceof MovedOn
       kept ||= await keep(ports, entry)
       if (kept && tries >= TRIES_WHEN_KEPT) {
-        if (error instanceof MovedOn) throw cause
+        if (movedOn) throw cause
         return entry.next
       }
       if (tries >= TRIES_MAX) {
@@ -51,8 +54,8 @@ export async function settleWaiting(ports: Ports, entry: JournalEntry): Promise<
   try {
     return await commit(ports, entry, true)
   } catch (error) {
-    if (error instanceof MovedOn) throw error.cause
-    if (isEnd(error) || !(await isKept(ports, entry))) throw error
+    const cause = error instanceof MovedOn ? error.cause : error
+    if (isEnd(error) || !(await isKept(ports, entry)) || error instanceof MovedOn) throw cause
     return entry.next
   }
 }
@@ -76,8 +79,9 @@ export async function settleJournal(ports: Ports): Promise<void> {
 export async function settleStranded(ports: Ports, ends = false): Promise<void> {
   for (const entry of await ports.stranded.entries()) {
     const { tenant, id: session } = entry.claimed
-    await settleWaiting(ports, entry).catch((error: unknown) => {
-      if (ends && !isEnd(error)) ports.log('error', 'a renewal that could be written nowhere is lost', { tenant, session, error })
+    await settleWaiting(ports, entry).catch(async (error: unknown) => {
+      if (ends && !isEnd(error) && !(await isKept(ports, entry)))
+        ports.log('error', 'a renewal that could be written nowhere is lost', { tenant, session, error })
     })
   }
 }

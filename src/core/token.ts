@@ -115,11 +115,14 @@ function renewBehind(ports: Ports, found: Connection): void {
 }
 
 /** What kept a renewal from being tried at all, such as a full disk, withholds no token that still works. */
-function stillUsable(ports: Ports, found: Connection, error: unknown): Connection {
+async function stillUsable(ports: Ports, found: Connection, error: unknown): Promise<Connection> {
   const gone = error instanceof BrokerError && error.code === 'INVALID_SESSION'
   if (gone || judge(found, ports.now()) === 'expired') throw error
   tell(ports, found, error)
-  return found
+  // It may have been revoked, or connected anew, while the provider was asked.
+  const current = await ports.store.connections.find(found.tenant, found.id)
+  if (!current || judge(current, ports.now()) === 'expired') throw error
+  return current
 }
 
 function tell(ports: Ports, { tenant, id }: Connection, error: unknown): void {

@@ -6,6 +6,7 @@ import { type TestContext, test } from 'node:test'
 import { masterKeyUse, reseal, rowsUnder } from '../../src/core/master-keys.ts'
 import { Secret } from '../../src/core/secret.ts'
 import { openBroker } from '../../src/main.ts'
+import { Browser } from '../browser-stand-in.ts'
 import { type Fake, transitFake } from '../key-services/fake.ts'
 import { HOUR, MINUTE, startWorld, type World } from '../world.ts'
 
@@ -76,4 +77,16 @@ test('S-53 from a key of our own to one in a key service and back, while tokens 
   fake.order = 'off'
   await world.restart({ masterKeys: new Secret(local) })
   for (const session of sessions) assert.equal((await world.token(session)).status, 200, 'the service is needed no more')
+})
+
+test('F-37 S-54 what waits to be completed outlasts a key service that is away for a moment: no code is used up for nothing', async (t) => {
+  const { world, fake } = await withService(t, (reference) => reference)
+  const { body } = await world.authUrl({ key_code_ref: 'complete', user_id: 'patient' })
+  const arrived = await world.arrive(String(body['url']), new Browser())
+  const complete = () => world.complete({ ...Object.fromEntries(arrived.searchParams), user_id: 'patient' })
+  fake.order = 'off'
+  assert.deepEqual([(await complete()).status, world.redeemed], [503, 0])
+  fake.order = 'well'
+  const again = await complete()
+  assert.equal(again.status, 200, again.text)
 })

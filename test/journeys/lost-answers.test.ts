@@ -6,13 +6,15 @@ import { type TestContext, test } from 'node:test'
 import type { Connection } from '../../src/core/connection.ts'
 import { BrokerError } from '../../src/core/errors.ts'
 import { Flights } from '../../src/core/flights.ts'
+import { LookingAfter } from '../../src/core/look-after.ts'
 import { reseal } from '../../src/core/master-keys.ts'
 import type { Ports } from '../../src/core/ports.ts'
 import { renew } from '../../src/core/renew.ts'
 import { Secret } from '../../src/core/secret.ts'
-import { settleJournal } from '../../src/core/settle.ts'
+import { settleJournal, settleStranded } from '../../src/core/settle.ts'
 import { token } from '../../src/core/token.ts'
 import { openCredentials } from '../../src/core/vault.ts'
+import { memoryJournal } from '../../src/journal/memory.ts'
 import { openBroker } from '../../src/main.ts'
 import { HOUR, MINUTE, SECOND, STORES, startWorld, type World, type WorldOptions } from '../world.ts'
 
@@ -531,6 +533,138 @@ test('F-03 S-77 a renewal whose connection was made anew and revoked meanwhile h
   await refused
   assert.equal((await ports.journal.entries()).length, 1, 'it is taken back when it can be')
 })
+
+const CALLER = { name: 'backend', tenant: 'default', scopes: new Set(['read:connected_apps'] as const) }
+const gone = async (): Promise<never> => {
+  throw new BrokerError('STORE_UNAVAILABLE', 'the server is gone')
+}
+
+test('F-39 S-77 a renewal whose session was revoked hands out nothing, although the store that said so is away after that', async (t) => {
+  const world = await opened(t, { store: 'sqlite' })
+  const session = await world.connect('none', 'ada')
+  world.pass(HOUR)
+  const { ports } = world.broker
+  const { connections } = ports.store
+  let away = false
+  const settle: typeof connections.settle = async (...write) => {
+    if (away) return gone()
+    const written = await connections.settle(...write)
+    away = true // the store answered that once, and goes away
+    return written
+  }
+  const find: typeof connections.find = async (...row) => (away ? gone() : connections.find(...row))
+  const parts = {
+    ...ports,
+    flights: new Flights(),
+    pause: async () => {},
+    store: { ...ports.store, connections: { ...connections, settle, find } },
+  }
+  const { control } = world.sandbox
+  control.script('refresh', { hold: true })
+  const refused = assert.rejects(async () => token(parts, CALLER, session), { code: 'STORE_UNAVAILABLE' })
+  await control.waitFor(({ endpoint }) => endpoint === 'refresh')
+  control.script('revoke', { preset: 'outage', times: 'forever' })
+  assert.equal((await world.revoke(session)).status, 200)
+  control.release()
+  await refused
+})
+
+for (const what of ['store', 'key service'] as const)
+  test(`F-39 S-77 nor the one before it, where a new one was asked for and the ${what} is away then`, async (t) => {
+    const world = await opened(t, { store: 'sqlite' })
+    const session = await world.connect('none', 'ada')
+    world.pass(MINUTE)
+    const { ports } = world.broker
+    const known = (await stored(world, session)).sealed?.dataKey ?? assert.fail()
+    const { connections } = ports.store
+    let away = false
+    const find: typeof connections.find = async (...row) => (away && what === 'store' ? gone() : connections.find(...row))
+    const load: Ports['seal']['load'] = (row, dataKey) => {
+      if (away && what !== 'store' && row.table === 'connections' && Buffer.compare(dataKey, known) !== 0)
+        throw new BrokerError('KEY_SERVICE_UNAVAILABLE', 'it is away')
+      return ports.seal.load(row, dataKey)
+    }
+    const parts = {
+      ...ports,
+      flights: new Flights(),
+      pause: async () => {},
+      seal: { ...ports.seal, load },
+      store: { ...ports.store, connections: { ...connections, find } },
+    }
+    const { control } = world.sandbox
+    control.script('refresh', { hold: true })
+    const handed = Promise.resolve(token(parts, CALLER, session, { anyway: true })).then(
+      () => 'handed out',
+      ({ code }: BrokerError) => code,
+    )
+    await control.waitFor(({ endpoint }) => endpoint === 'refresh')
+    if (what !== 'store') await world.connect('none', 'ada', { session_id: session })
+    control.script('revoke', { preset: 'outage', times: 'forever' })
+    assert.equal((await world.revoke(session)).status, 200)
+    away = true
+    control.release()
+    assert.match(await handed, /^(STORE_UNAVAILABLE|INVALID_SESSION)$/)
+  })
+
+for (const how of ['settle fails', 'moved on'] as const)
+  test(`F-07 what was written nowhere is put into the journal at the end, when there is room again (${how})`, async (t) => {
+    const world = await opened(t, { store: 'sqlite', sandbox: { replay_window: 'none' } })
+    const session = await world.connect()
+    world.pass(HOUR)
+    const { ports } = world.broker
+    const { connections } = ports.store
+    const full = async (): Promise<never> => {
+      throw new Error('the disk is full')
+    }
+    const other = { ...ports, flights: new Flights(), pause: async () => {}, stranded: memoryJournal() }
+    const bad = {
+      ...other,
+      journal: { ...ports.journal, add: full },
+      store: { ...ports.store, connections: { ...connections, settle: full } },
+    }
+    await assert.rejects(renew(bad, await stored(world, session)))
+    assert.equal((await other.stranded.entries()).length, 1)
+    world.pass(MINUTE)
+    assert.match((await world.token(session)).text, /rotation_response_lost/, 'another process gave it up')
+    const store = { ...ports.store, connections: { ...connections, ...(how === 'moved on' ? { find: gone } : { settle: gone }) } }
+    await settleStranded({ ...other, store }, true)
+    assert(!world.log.some((line) => line.includes('is lost')))
+    assert.equal((await ports.journal.entries()).length, 1, 'the only copy of a refresh token')
+    await settleJournal(ports)
+    assert.equal((await world.token(session)).status, 200)
+  })
+
+for (const consents of [false, true])
+  test(`F-08 a lost answer is asked for in its window, ${consents ? 'also by a new consent that lives on it' : 'though nobody asks'}`, async (t) => {
+    const world = await opened(t, { sandbox: { replay_window: 60 } })
+    const session = await world.connect()
+    world.pass(MINUTE)
+    const { ports } = world.broker
+    const seen = await stored(world, session)
+    const now = world.now()
+    assert(await ports.store.connections.claim(seen, { holder: 'died', now, until: now + 30 * SECOND, dueAt: now + 30 * SECOND }))
+    const { refreshToken } = (await openCredentials(ports, seen)).credentials
+    const form = new URLSearchParams({ grant_type: 'refresh_token', refresh_token: refreshToken!.reveal() })
+    const authorization = `Basic ${btoa('sandbox-app:sandbox-secret')}`
+    assert.equal(
+      (await fetch(`${world.sandbox.url}/token`, { method: 'POST', body: form, headers: { authorization } })).status,
+      200,
+    )
+    world.pass(30 * SECOND)
+    if (consents) {
+      world.sandbox.control.script('token', 'no_refresh_token')
+      assert.equal(await world.connect('none', 'user-1', { session_id: session }), session)
+    }
+    for (let second = 0; second < 90; second++) {
+      const looking = new LookingAfter(ports)
+      await looking.look()
+      await looking.done()
+      world.pass(SECOND)
+    }
+    world.pass(HOUR)
+    const { status, text } = await world.token(session)
+    assert.equal(status, 200, text)
+  })
 
 test('F-03 but not where the user has connected again by then', async (t) => {
   const world = await opened(t, { store: 'sqlite', sandbox: { replay_window: 'none' } })

@@ -257,4 +257,44 @@ describe('one connection per owner', () => {
     assert.equal((await world.token(second)).status, 200)
     assert.equal(world.sandbox.control.count('revoke'), 0)
   })
+
+  test('S-77 nor where the earlier one was deleted by then', async () => {
+    world.sandbox.control.reset()
+    const { control } = world.sandbox
+    const first = await world.connect('none', 'joan')
+    world.pass(HOUR)
+    control.script('refresh', { hold: true })
+    const waiting = world.token(first)
+    await control.waitFor(({ endpoint }) => endpoint === 'refresh')
+    const second = await world.connect('none', 'joan')
+    const deleted = await world.ask('DELETE', `/api/v1/connections/${first}`)
+    assert(deleted.status < 300, deleted.text)
+    assert.equal(control.count('revoke'), 0)
+    control.release()
+    assert.equal((await waiting).code, 'INVALID_SESSION')
+    assert.equal((await world.token(second)).status, 200)
+    assert.equal(control.count('revoke'), 0, 'at many providers that would have ended the new one too')
+  })
+
+  test('S-77 nor where it was being connected again, and deleted by then', async () => {
+    world.sandbox.control.reset()
+    const { control } = world.sandbox
+    const first = await world.connect('none', 'joan')
+    const browser = new Browser()
+    const { body } = await world.authUrl({ key_code_ref: 'none', user_id: 'joan', session_id: first })
+    const back = await world.consent(String(body['url']), browser)
+    const nth = world.redeemed + 1
+    control.script('token', { hold: true })
+    const visit = browser.visit(back)
+    await control.waitFor((request) => request.endpoint === 'token' && request.nth === nth)
+    control.script('token')
+    const second = await world.connect('none', 'joan')
+    const deleted = await world.ask('DELETE', `/api/v1/connections/${first}`)
+    assert(deleted.status < 300, deleted.text)
+    control.release()
+    const response = await visit
+    assert.equal(new URL(response.headers.get('location')!).searchParams.get('error'), 'revoked_meanwhile')
+    assert.equal((await world.token(second)).status, 200)
+    assert.equal(control.count('revoke'), 0, 'at many providers that would have ended the new one too')
+  })
 })
