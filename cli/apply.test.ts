@@ -3,10 +3,10 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
-import { describe, test } from 'node:test'
+import { describe, type TestContext, test } from 'node:test'
 import { connect } from '../src/store/samples.ts'
 import { openSqliteStore } from '../src/store/sqlite.ts'
-import { shell } from './shell.ts'
+import { type Shell, shell } from './shell.ts'
 
 const SETUP = `providers:
   - id: local
@@ -33,6 +33,17 @@ interface Output {
   readonly changes: readonly { kind: string; id: string; change: string; fields: string[]; client_secret?: string }[]
 }
 
+/** The setup applied, and one connection of its app. */
+async function withConnection(t: TestContext): Promise<Shell> {
+  const here = shell(t, { LOCAL_SECRET, LATCHSTRING_MASTER_KEY: randomBytes(32).toString('base64') })
+  here.write('latchstring.yaml', SETUP)
+  await here.run('apply', '-f', 'latchstring.yaml')
+  const store = await openSqliteStore(join(here.folder, 'data', 'latchstring.db'))
+  await connect(store, { tenant: 'default', app: 'local', provider: 'local' })
+  await store.close()
+  return here
+}
+
 describe('latchstring apply', { concurrency: 4 }, () => {
   test('it makes it so, says what it changed, and a second time changes nothing', async (t) => {
     const { run, json, write } = shell(t, { LOCAL_SECRET })
@@ -57,14 +68,7 @@ describe('latchstring apply', { concurrency: 4 }, () => {
   })
 
   test('S-31 connections are sent to no new host that the operator did not agree to, and the history says who did', async (t) => {
-    const LATCHSTRING_MASTER_KEY = randomBytes(32).toString('base64')
-    const { folder, run, json, write } = shell(t, { LOCAL_SECRET, LATCHSTRING_MASTER_KEY })
-    write('latchstring.yaml', SETUP)
-    await run('apply', '-f', 'latchstring.yaml')
-    const store = await openSqliteStore(join(folder, 'data', 'latchstring.db'))
-    const made = { tenant: 'default', app: 'local', provider: 'local' }
-    await connect(store, made)
-    await store.close()
+    const { folder, run, json, write } = await withConnection(t)
 
     write('latchstring.yaml', SETUP.replaceAll('127.0.0.1:4999', 'localhost:4998'))
     for (const args of [['--dry-run'], []]) {
@@ -86,13 +90,7 @@ describe('latchstring apply', { concurrency: 4 }, () => {
   })
 
   test('an app becomes another client under its connections only when the operator names it', async (t) => {
-    const LATCHSTRING_MASTER_KEY = randomBytes(32).toString('base64')
-    const { folder, run, json, write } = shell(t, { LOCAL_SECRET, LATCHSTRING_MASTER_KEY })
-    write('latchstring.yaml', SETUP)
-    await run('apply', '-f', 'latchstring.yaml')
-    const store = await openSqliteStore(join(folder, 'data', 'latchstring.db'))
-    await connect(store, { tenant: 'default', app: 'local', provider: 'local' })
-    await store.close()
+    const { run, json, write } = await withConnection(t)
 
     write('latchstring.yaml', SETUP.replace('my-client', 'of-staging'))
     const refused = await run('apply', '-f', 'latchstring.yaml')

@@ -109,24 +109,6 @@ async function isThere(
   }
 }
 
-/**
- * Of a connection that is gone: whether, as far as can be known now, a newer one of its owner took its place, where their app wants one. Then
- * the grant may be that one's.
- */
-export async function isReplaced(
-  ports: Ports,
-  { tenant, app, owner, account, connectedAt }: Pick<Connection, 'tenant' | 'app' | 'owner' | 'account' | 'connectedAt'>,
-): Promise<boolean> {
-  const { onePerOwner, onePerAccount } = (await ports.registry.app(tenant, app)) ?? {}
-  if (!onePerOwner && !onePerAccount) return false
-  const fits = (one: Connection) =>
-    one.health.state !== 'revoked' &&
-    one.connectedAt >= connectedAt &&
-    sameOwner(one.owner, owner) &&
-    (onePerOwner === true || (account !== null && one.account?.id === account.id))
-  return isThere(ports, { app, ...ownedBy(owner) }, tenant, fits)
-}
-
 function ownedBy({ userId, orgCode }: Owner): Pick<ConnectionFilter, 'userId' | 'orgCode'> {
   return { ...(userId !== null && { userId }), ...(orgCode !== null && { orgCode }) }
 }

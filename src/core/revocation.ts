@@ -5,13 +5,13 @@
  * the end is known, because without it there is nothing to go on with after a failure or a crash.
  */
 
-import { isReplaced } from './account.ts'
 import type { App } from './app.ts'
 import { backoff } from './backoff.ts'
 import { type Connection, type Health, isHeld, type Revocation, type Upstream } from './connection.ts'
 import { BrokerError } from './errors.ts'
 import { connectionFact } from './event.ts'
 import { hasLife, withLivingToken } from './living-token.ts'
+import { isReplaced } from './newest.ts'
 import type { Fact, Liveness, Mode, Ports, Revoked } from './ports.ts'
 import { registrationOf } from './registration.ts'
 import { openCredentials } from './vault.ts'

@@ -86,7 +86,7 @@ export async function settleStranded(ports: Ports, ends = false): Promise<void> 
   }
 }
 
-/** The row is not what it was, and what became of it could not be found out: what was brought is durable, but whoever moved it on may have revoked it. */
+/** The row is not what it was, and what became of it could not be found out: whoever moved it on may have revoked it. */
 class MovedOn extends Error {}
 
 function isUnopenable(error: unknown): boolean {

@@ -2,9 +2,11 @@
 
 import assert from 'node:assert/strict'
 import { after, before, describe, mock, test } from 'node:test'
-import { supersede } from '../../src/core/revoke.ts'
+import { keepNewest } from '../../src/core/newest.ts'
 import { Browser } from '../browser-stand-in.ts'
 import { CALLBACK, type CallerName, HOUR, MINUTE, startWorld, type World } from '../world.ts'
+
+const ONE_PER_OWNER = { onePerOwner: true, onePerAccount: false }
 
 let world: World
 
@@ -311,7 +313,7 @@ describe('connecting again', () => {
       },
     })
     const ports = { ...world.broker.ports, store: { ...store, connections } }
-    await Promise.all([first, second].map((each) => supersede(ports, each ?? assert.fail())))
+    await Promise.all([first, second].map((each) => keepNewest(ports, ONE_PER_OWNER, each ?? assert.fail())))
     assert.deepEqual(await Promise.all(made.map((id) => works(id))), [false, true])
   })
 
@@ -329,7 +331,7 @@ describe('connecting again', () => {
       await world.connect('none', 'overtaking', { session_id: first })
       return found
     })
-    await supersede(ports, (await connections.find('default', second)) ?? assert.fail())
+    await keepNewest(ports, ONE_PER_OWNER, (await connections.find('default', second)) ?? assert.fail())
     assert.deepEqual([await works(first), await works(second)], [true, false])
   })
 

@@ -24,6 +24,11 @@ async function opened(t: TestContext, options: WorldOptions): Promise<World> {
   return world
 }
 
+const CALLER = { name: 'backend', tenant: 'default', scopes: new Set(['read:connected_apps'] as const) }
+const gone = async (): Promise<never> => {
+  throw new BrokerError('STORE_UNAVAILABLE', 'the server is gone')
+}
+
 const renewals = (world: World) => world.sandbox.control.count('refresh')
 const facts = async (world: World, session: string) => (await world.told(session)).slice(2)
 
@@ -110,14 +115,13 @@ for (const store of ['sqlite', 'postgres'] as const) {
     const session = await world.connect()
     world.pass(HOUR)
     const { ports } = world.broker
-    const caller = { name: 'backend', tenant: 'default', scopes: new Set(['read:connected_apps'] as const) }
     const { connections } = ports.store
     const claim: typeof connections.claim = async (...lease) => {
       assert(await connections.claim(...lease))
       throw new BrokerError('STORE_UNAVAILABLE', 'the server is gone')
     }
     const failing = { ...ports, store: { ...ports.store, connections: { ...connections, claim } } }
-    await assert.rejects(async () => token(failing, caller, session), { code: 'STORE_UNAVAILABLE' })
+    await assert.rejects(async () => token(failing, CALLER, session), { code: 'STORE_UNAVAILABLE' })
     assert((await stored(world, session)).lease)
 
     world.pass(31 * SECOND)
@@ -384,9 +388,8 @@ test('F-02 two processes that meet an expired token at one file cause one renewa
   const session = await world.connect()
   world.pass(HOUR)
   world.sandbox.control.script('refresh', { delay: 100 })
-  const caller = { name: 'backend', tenant: 'default', scopes: new Set(['read:connected_apps'] as const) }
   const handed = await Promise.all(
-    [world.broker, other, world.broker, other].map(async ({ ports }) => token(ports, caller, session)),
+    [world.broker, other, world.broker, other].map(async ({ ports }) => token(ports, CALLER, session)),
   )
   assert.equal(renewals(world), 1)
   assert.equal(new Set(handed.map(({ accessToken }) => accessToken.digest())).size, 1)
@@ -522,8 +525,7 @@ test('F-03 S-77 a renewal whose connection was made anew and revoked meanwhile h
   const { control } = world.sandbox
   control.script('refresh', { hold: true })
   const parts = { ...ports, flights: new Flights(), pause: async () => {}, seal: { ...ports.seal, load } }
-  const caller = { name: 'backend', tenant: 'default', scopes: new Set(['read:connected_apps'] as const) }
-  const refused = assert.rejects(async () => token(parts, caller, session), { code: 'KEY_SERVICE_UNAVAILABLE' })
+  const refused = assert.rejects(async () => token(parts, CALLER, session), { code: 'KEY_SERVICE_UNAVAILABLE' })
   await control.waitFor(({ endpoint }) => endpoint === 'refresh')
   await world.connect('none', 'ada', { session_id: session })
   control.script('revoke', { preset: 'outage', times: 'forever' })
@@ -534,10 +536,110 @@ test('F-03 S-77 a renewal whose connection was made anew and revoked meanwhile h
   assert.equal((await ports.journal.entries()).length, 1, 'it is taken back when it can be')
 })
 
-const CALLER = { name: 'backend', tenant: 'default', scopes: new Set(['read:connected_apps'] as const) }
-const gone = async (): Promise<never> => {
-  throw new BrokerError('STORE_UNAVAILABLE', 'the server is gone')
+test('F-03 but not where the user has connected again by then', async (t) => {
+  const world = await opened(t, { store: 'sqlite', sandbox: { replay_window: 'none' } })
+  const session = await world.connect()
+  world.pass(HOUR)
+  let body: unknown
+  await standsStill(world, session, async () => {
+    assert.equal(await world.connect('none', 'user-1', { session_id: session }), session)
+    body = (await world.token(session)).body
+  })
+  assert.deepEqual((await world.token(session)).body, body)
+})
+
+/** The provider gives no refresh token with it: the one that is there lives on. */
+async function consentsOnceMore(world: World, session: string): Promise<void> {
+  world.sandbox.control.script('token', 'no_refresh_token')
+  assert.equal(await world.connect('none', 'user-1', { session_id: session }), session)
 }
+
+const renewsAtOnce = (world: World, session: string) =>
+  world.ask('GET', '/api/v1/connected_apps/token', { query: { session_id: session, force_refresh: 'true' } })
+
+test('F-03 but where the new consent brought no refresh token, it lives on the one that comes after all', async (t) => {
+  const world = await opened(t, { store: 'sqlite', sandbox: { replay_window: 'none' } })
+  const { control } = world.sandbox
+  const session = await world.connect()
+  world.pass(MINUTE)
+  control.script('refresh', { hold: true })
+  const renewing = renewsAtOnce(world, session)
+  await control.waitFor(({ endpoint }) => endpoint === 'refresh')
+  world.pass(31 * SECOND)
+  await consentsOnceMore(world, session)
+  const { body } = await world.token(session)
+  control.release()
+  await renewing
+  assert.equal((await world.token(session)).body['access_token'], body['access_token'], 'the newer one')
+  world.pass(HOUR)
+  assert.equal((await world.token(session)).status, 200)
+  assert.equal(renewals(world), 2)
+  assert.equal((await facts(world, session)).at(-1), 'connection.connected reconnected')
+})
+
+test('F-08 a new consent does not make the lost answer forgotten', async (t) => {
+  const world = await opened(t, { sandbox: { replay_window: 120 } })
+  const session = await world.connect()
+  world.pass(MINUTE)
+  await crash(world, session, 'after the answer')
+  world.pass(31 * SECOND)
+  await consentsOnceMore(world, session)
+  world.pass(HOUR)
+  assert.match((await world.token(session)).text, /rotation_response_lost/)
+  assert.equal(renewals(world), 1, 'it was not sent a second time')
+})
+
+test('F-08 F-12 after silence a new consent lives on what was there, and that is asked again in need', async (t) => {
+  const world = await opened(t, { sandbox: { replay_window: 'none' } })
+  const session = await world.connect()
+  world.pass(MINUTE)
+  world.sandbox.control.script('refresh', 'reset')
+  await renewsAtOnce(world, session)
+  await consentsOnceMore(world, session)
+  world.pass(HOUR)
+  assert.equal((await world.token(session)).status, 200)
+  assert.equal(renewals(world), 2)
+})
+
+test('F-03 nor where the other process has asked again, and the provider may have ended the grant for it', async (t) => {
+  const world = await opened(t, { store: 'sqlite', provider: { rotation: undefined } })
+  const session = await world.connect()
+  world.pass(HOUR)
+  assert.equal((await standsStill(world, session)).health.state, 'broken')
+  assert.equal((await world.token(session)).code, 'RECONNECT_REQUIRED')
+  assert.equal(renewals(world), 2)
+})
+
+test('F-03 a process that wakes up after its lease writes over nothing', async (t) => {
+  const world = await opened(t, { sandbox: { replay_window: 'until_next_use' } })
+  const session = await world.connect()
+  world.pass(HOUR)
+  const { ports } = world.broker
+  const seen = await stored(world, session)
+  const now = world.now()
+  const asleep = await ports.store.connections.claim(seen, { holder: 'asleep', now, until: now + 30 * SECOND })
+  world.pass(31 * SECOND)
+  const { text } = await world.token(session)
+  const { connection } = asleep ?? assert.fail('no lease')
+  assert.equal(await ports.store.connections.settle(connection, { ...connection, label: 'overwritten' }, []), false)
+  assert.equal((await world.token(session)).text, text)
+  assert.equal((await stored(world, session)).label, null)
+})
+
+test('a label waits for a renewal that is under way, and not for one that never ends', async (t) => {
+  const world = await opened(t, { sandbox: { replay_window: 120 } })
+  const session = await world.connect()
+  world.pass(HOUR)
+  await crash(world, session, 'before asking')
+  world.pass(31 * SECOND)
+  const labelled = () => world.ask('PATCH', `/api/v1/connections/${session}`, { json: { label: 'work' } })
+  const waiting = labelled()
+  world.pass(3 * SECOND)
+  assert.equal((await waiting).code, 'CONFLICT')
+  assert.notEqual((await stored(world, session)).lease, null, 'the mark of what may be lost is still there')
+  assert.equal((await world.token(session)).status, 200)
+  assert.equal((await labelled()).status, 200)
+})
 
 test('F-39 S-77 a renewal whose session was revoked hands out nothing, although the store that said so is away after that', async (t) => {
   const world = await opened(t, { store: 'sqlite' })
@@ -665,108 +767,3 @@ for (const consents of [false, true])
     const { status, text } = await world.token(session)
     assert.equal(status, 200, text)
   })
-
-test('F-03 but not where the user has connected again by then', async (t) => {
-  const world = await opened(t, { store: 'sqlite', sandbox: { replay_window: 'none' } })
-  const session = await world.connect()
-  world.pass(HOUR)
-  let body: unknown
-  await standsStill(world, session, async () => {
-    assert.equal(await world.connect('none', 'user-1', { session_id: session }), session)
-    body = (await world.token(session)).body
-  })
-  assert.deepEqual((await world.token(session)).body, body)
-})
-
-/** The provider gives no refresh token with it: the one that is there lives on. */
-async function consentsOnceMore(world: World, session: string): Promise<void> {
-  world.sandbox.control.script('token', 'no_refresh_token')
-  assert.equal(await world.connect('none', 'user-1', { session_id: session }), session)
-}
-
-const renewsAtOnce = (world: World, session: string) =>
-  world.ask('GET', '/api/v1/connected_apps/token', { query: { session_id: session, force_refresh: 'true' } })
-
-test('F-03 but where the new consent brought no refresh token, it lives on the one that comes after all', async (t) => {
-  const world = await opened(t, { store: 'sqlite', sandbox: { replay_window: 'none' } })
-  const { control } = world.sandbox
-  const session = await world.connect()
-  world.pass(MINUTE)
-  control.script('refresh', { hold: true })
-  const renewing = renewsAtOnce(world, session)
-  await control.waitFor(({ endpoint }) => endpoint === 'refresh')
-  world.pass(31 * SECOND)
-  await consentsOnceMore(world, session)
-  const { body } = await world.token(session)
-  control.release()
-  await renewing
-  assert.equal((await world.token(session)).body['access_token'], body['access_token'], 'the newer one')
-  world.pass(HOUR)
-  assert.equal((await world.token(session)).status, 200)
-  assert.equal(renewals(world), 2)
-  assert.equal((await facts(world, session)).at(-1), 'connection.connected reconnected')
-})
-
-test('F-08 a new consent does not make the lost answer forgotten', async (t) => {
-  const world = await opened(t, { sandbox: { replay_window: 120 } })
-  const session = await world.connect()
-  world.pass(MINUTE)
-  await crash(world, session, 'after the answer')
-  world.pass(31 * SECOND)
-  await consentsOnceMore(world, session)
-  world.pass(HOUR)
-  assert.match((await world.token(session)).text, /rotation_response_lost/)
-  assert.equal(renewals(world), 1, 'it was not sent a second time')
-})
-
-test('F-08 F-12 after silence a new consent lives on what was there, and that is asked again in need', async (t) => {
-  const world = await opened(t, { sandbox: { replay_window: 'none' } })
-  const session = await world.connect()
-  world.pass(MINUTE)
-  world.sandbox.control.script('refresh', 'reset')
-  await renewsAtOnce(world, session)
-  await consentsOnceMore(world, session)
-  world.pass(HOUR)
-  assert.equal((await world.token(session)).status, 200)
-  assert.equal(renewals(world), 2)
-})
-
-test('F-03 nor where the other process has asked again, and the provider may have ended the grant for it', async (t) => {
-  const world = await opened(t, { store: 'sqlite', provider: { rotation: undefined } })
-  const session = await world.connect()
-  world.pass(HOUR)
-  assert.equal((await standsStill(world, session)).health.state, 'broken')
-  assert.equal((await world.token(session)).code, 'RECONNECT_REQUIRED')
-  assert.equal(renewals(world), 2)
-})
-
-test('F-03 a process that wakes up after its lease writes over nothing', async (t) => {
-  const world = await opened(t, { sandbox: { replay_window: 'until_next_use' } })
-  const session = await world.connect()
-  world.pass(HOUR)
-  const { ports } = world.broker
-  const seen = await stored(world, session)
-  const now = world.now()
-  const asleep = await ports.store.connections.claim(seen, { holder: 'asleep', now, until: now + 30 * SECOND })
-  world.pass(31 * SECOND)
-  const { text } = await world.token(session)
-  const { connection } = asleep ?? assert.fail('no lease')
-  assert.equal(await ports.store.connections.settle(connection, { ...connection, label: 'overwritten' }, []), false)
-  assert.equal((await world.token(session)).text, text)
-  assert.equal((await stored(world, session)).label, null)
-})
-
-test('a label waits for a renewal that is under way, and not for one that never ends', async (t) => {
-  const world = await opened(t, { sandbox: { replay_window: 120 } })
-  const session = await world.connect()
-  world.pass(HOUR)
-  await crash(world, session, 'before asking')
-  world.pass(31 * SECOND)
-  const labelled = () => world.ask('PATCH', `/api/v1/connections/${session}`, { json: { label: 'work' } })
-  const waiting = labelled()
-  world.pass(3 * SECOND)
-  assert.equal((await waiting).code, 'CONFLICT')
-  assert.notEqual((await stored(world, session)).lease, null, 'the mark of what may be lost is still there')
-  assert.equal((await world.token(session)).status, 200)
-  assert.equal((await labelled()).status, 200)
-})
