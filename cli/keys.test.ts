@@ -118,10 +118,12 @@ describe('latchstring keys', { concurrency: 2 }, () => {
     const fake = await transitFake()
     t.after(() => fake[Symbol.asyncDispose]())
     const { run, json, lines } = withKeyFile(t, fake.environment)
-    fake.order = 'denied'
-    const { code, stderr } = await run('keys', 'rotate', '--to', fake.reference)
-    assert.deepEqual([code, lines().length], [1, 1])
-    assert.match(stderr, /the key service transit:.* cannot be used at the moment: http_403/)
+    for (const order of ['denied', 'encrypts'] as const) {
+      fake.order = order
+      const { code, stderr } = await run('keys', 'rotate', '--to', fake.reference)
+      assert.deepEqual([code, lines().length], [1, 1], order)
+      assert.match(stderr, /the key service transit:.* cannot be used at the moment: http_403/)
+    }
     fake.order = 'well'
     const { staged } = await json<{ staged: string }>('keys', 'rotate', '--to', fake.reference)
     assert.equal(lines()[1], `staged:${fake.reference}`)

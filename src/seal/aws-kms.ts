@@ -2,7 +2,7 @@
 
 import { AwsV4Signer } from 'aws4fetch'
 import { awsCredentials } from './aws-credentials.ts'
-import { asked, fieldsOf, type KeyServiceParts, masterKeyIn, textIn, unavailable } from './key-service.ts'
+import { asked, fieldsOf, type KeyInService, type KeyServiceParts, masterKeyIn, textIn, unavailable } from './key-service.ts'
 import type { MasterKey } from './master-key.ts'
 
 /** An alias would be another key one day, and open nothing of what it sealed before. */
@@ -14,7 +14,7 @@ const NOT_OURS = new Set(['InvalidCiphertextException', 'IncorrectKeyException']
 export function awsKmsKey(arn: string, parts: KeyServiceParts): MasterKey {
   const [, partition, region = ''] = ARN.exec(arn) ?? []
   if (partition === undefined) throw new Error('must name a key by its ARN: aws-kms:arn:aws:kms:REGION:ACCOUNT:key/ID')
-  const { net, environment } = parts
+  const { net, environment, now } = parts
   const service = `aws-kms:${arn}`
   const suffix = partition === 'aws-cn' ? 'amazonaws.com.cn' : 'amazonaws.com'
   const url = environment['AWS_ENDPOINT_URL_KMS'] ?? environment['AWS_ENDPOINT_URL'] ?? `https://kms.${region}.${suffix}/`
@@ -42,7 +42,7 @@ export function awsKmsKey(arn: string, parts: KeyServiceParts): MasterKey {
     return Buffer.from(text, 'base64')
   }
   const contextFor = (context: Buffer) => ({ EncryptionContext: { latchstring: context.toString('base64') } })
-  return masterKeyIn({
+  const key: KeyInService = {
     ...{ scheme: 'aws-kms', reference: arn },
     async encrypt(plain, context) {
       const fields = { Plaintext: Buffer.from(plain).toString('base64'), ...contextFor(context) }
@@ -52,5 +52,6 @@ export function awsKmsKey(arn: string, parts: KeyServiceParts): MasterKey {
       const fields = { CiphertextBlob: Buffer.from(sealed).toString('base64'), ...contextFor(context) }
       return bytesIn(await call('Decrypt', fields), 'Plaintext')
     },
-  })
+  }
+  return masterKeyIn(key, now)
 }

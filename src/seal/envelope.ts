@@ -24,9 +24,8 @@ export interface SealOptions {
 export function createSeal({ masterKeys, now = Date.now }: SealOptions): Seal {
   const { primary } = masterKeys
   const remembered = new Remembered<Envelope>(REMEMBERED_MAX)
-  const loading = new Map<string, Promise<Envelope>>()
-  const envelopeOf = (row: Row, wrapped: Uint8Array, { master: { id, keptMs }, dataKey }: Unwrapped): Envelope =>
-    new Envelope(row, id, wrapped, keyFrom(dataKey), now() + keptMs)
+  const envelopeOf = (row: Row, wrapped: Uint8Array, { master, dataKey, until }: Unwrapped): Envelope =>
+    new Envelope(row, master.id, wrapped, keyFrom(dataKey), until)
   const remember = (row: Row, wrapped: Uint8Array, unwrapped: Unwrapped): Envelope =>
     remembered.add(row.id, envelopeOf(row, kept(wrapped), unwrapped))
 
@@ -39,7 +38,8 @@ export function createSeal({ masterKeys, now = Date.now }: SealOptions): Seal {
 
     async create(row) {
       const dataKey = randomBytes(32)
-      return remember(row, await wrap(primary, row, dataKey), { master: primary, dataKey })
+      const { bytes, until } = await wrap(primary, row, dataKey)
+      return remember(row, bytes, { master: primary, dataKey, until })
     },
 
     load(row, wrapped) {
@@ -50,18 +50,11 @@ export function createSeal({ masterKeys, now = Date.now }: SealOptions): Seal {
         // Past its time it is gone, whatever the key service says now.
         remembered.forget(row.id)
       }
-      // Whoever asks for the same row meanwhile shares the question.
-      const key = loading.size === 0 ? null : rowKey(row, wrapped)
-      const sharing = key !== null && loading.get(key)
-      if (sharing) return sharing
+      // Unwrapping it again costs little more than making room.
+      const envelope = (unwrapped: Unwrapped): Envelope =>
+        remembered.welcomes(row.id) ? remember(row, wrapped, unwrapped) : envelopeOf(row, wrapped, unwrapped)
       const unwrapped = unwrap(masterKeys, row, wrapped)
-      // Where we hold the master key, asking it again costs little more than making room.
-      if (!(unwrapped instanceof Promise))
-        return remembered.welcomes(row.id) ? remember(row, wrapped, unwrapped) : envelopeOf(row, wrapped, unwrapped)
-      const question = key ?? rowKey(row, wrapped)
-      const asked = unwrapped.then((answer) => remember(row, wrapped, answer)).finally(() => loading.delete(question))
-      loading.set(question, asked)
-      return asked
+      return unwrapped instanceof Promise ? unwrapped.then(envelope) : envelope(unwrapped)
     },
   }
 }
@@ -69,12 +62,6 @@ export function createSeal({ masterKeys, now = Date.now }: SealOptions): Seal {
 /** Small buffers are slices of a shared block of 8 kB, which one of them keeps alive as a whole: what is kept gets memory of its own. */
 function kept(bytes: Uint8Array): Uint8Array {
   return new Uint8Array(bytes)
-}
-
-/** Row and wrapped bytes together: a question that is shared is about that very key. */
-function rowKey({ tenant, table, id }: Row, wrapped: Uint8Array): string {
-  const bytes = Buffer.from(wrapped.buffer, wrapped.byteOffset, wrapped.byteLength).toString('latin1')
-  return `${tenant.length} ${table} ${id.length} ${tenant}${id}${bytes}`
 }
 
 class Envelope implements RowSeal {

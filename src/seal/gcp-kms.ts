@@ -1,7 +1,7 @@
 /** A master key in Google Cloud KMS: `gcp-kms:projects/P/locations/L/keyRings/R/cryptoKeys/K`. */
 
 import { gcpAccessToken } from './gcp-credentials.ts'
-import { asked, fieldsOf, type KeyServiceParts, masterKeyIn, textIn, unavailable } from './key-service.ts'
+import { asked, fieldsOf, type KeyInService, type KeyServiceParts, masterKeyIn, textIn, unavailable } from './key-service.ts'
 import type { MasterKey } from './master-key.ts'
 
 /** Without a version: the service encrypts with the primary one, and finds the one to decrypt with. */
@@ -10,7 +10,7 @@ const ENDPOINT = 'https://cloudkms.googleapis.com/'
 
 export function gcpKmsKey(name: string, parts: KeyServiceParts): MasterKey {
   if (!NAME.test(name)) throw new Error('must name a key: gcp-kms:projects/P/locations/L/keyRings/R/cryptoKeys/K')
-  const { net, environment } = parts
+  const { net, environment, now } = parts
   const service = `gcp-kms:${name}`
   const base = environment['CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDKMS'] ?? ENDPOINT
   const accessToken = gcpAccessToken(service, parts)
@@ -34,11 +34,12 @@ export function gcpKmsKey(name: string, parts: KeyServiceParts): MasterKey {
   }
 
   const contextFor = (context: Buffer) => ({ additionalAuthenticatedData: context.toString('base64') })
-  return masterKeyIn({
+  const key: KeyInService = {
     ...{ scheme: 'gcp-kms', reference: name },
     encrypt: (plain, context) =>
       call('encrypt', 'ciphertext', { plaintext: Buffer.from(plain).toString('base64'), ...contextFor(context) }),
     decrypt: (sealed, context) =>
       call('decrypt', 'plaintext', { ciphertext: Buffer.from(sealed).toString('base64'), ...contextFor(context) }),
-  })
+  }
+  return masterKeyIn(key, now)
 }

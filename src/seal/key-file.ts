@@ -48,8 +48,9 @@ async function changed({ path: named, services }: KeyFile, change: Change): Prom
     const before = await readFile(path, 'utf8')
     const { entries, tried } = change(entriesOf(before), parseMasterKeys(before, services))
     // Before it is written: a file that no process could start with is never made.
-    const key = parseMasterKeys(entries.join('\n'), services).all[tried]!
-    await trial(key)
+    const read = (): MasterKey => parseMasterKeys(entries.join('\n'), services).all[tried]!
+    const key = read()
+    await trial(key, read())
     await write(handle, path, `${entries.join('\n')}\n`)
     await rename(draft, path)
     await syncFolder(dirname(path))
@@ -62,11 +63,12 @@ async function changed({ path: named, services }: KeyFile, change: Change): Prom
   }
 }
 
-async function trial(key: MasterKey): Promise<void> {
+/** The key as two processes have it: the one that sealed remembers what it would have to ask a service for. */
+async function trial(key: MasterKey, elsewhere: MasterKey): Promise<void> {
   const row: Row = { tenant: '*', table: 'broker_keys', id: 'trial' }
   const dataKey = randomBytes(KEY_BYTES)
-  const opened = await key.unwrap(row, await key.wrap(row, dataKey))
-  if (!opened.equals(dataKey)) throw new Error(`the master key ${key.id} does not open what it seals`)
+  const opened = await elsewhere.unwrap(row, (await key.wrap(row, dataKey)).bytes)
+  if (!opened.bytes.equals(dataKey)) throw new Error(`the master key ${key.id} does not open what it seals`)
 }
 
 async function write(handle: FileHandle, path: string, text: string): Promise<void> {

@@ -3,7 +3,8 @@
 import { createHash } from 'node:crypto'
 import { BrokerError } from '../core/errors.ts'
 import { type Net, type NetAnswer, NetError, type NetRequest, type Row } from '../core/ports.ts'
-import { contextOf } from './cipher.ts'
+import { type BranchKey, branchKeys } from './branch-keys.ts'
+import { contextOf, decrypt, encrypt } from './cipher.ts'
 import { ID_BYTES, type MasterKey } from './master-key.ts'
 
 export interface KeyServiceParts {
@@ -13,35 +14,59 @@ export interface KeyServiceParts {
   readonly now: () => number
 }
 
-/** Past it an unwrapped data key is used no more until the service has opened it again: so long a disabled key goes on opening. */
-export const KEPT_MS = 300_000
 const RETRY_AFTER_MS = 5_000
 
 export interface KeyInService {
   readonly scheme: string
   readonly reference: string
-  /** `context` is the same for the same row only, and tells nothing about it: services write it into their logs. */
+  /** `context` is the same for the same tenant only, and tells nothing about it: services write it into their logs. */
   encrypt(plain: Uint8Array, context: Buffer): Promise<Uint8Array>
   /** Throws anything but `KEY_SERVICE_UNAVAILABLE` when this was not encrypted by the key for the context. */
   decrypt(sealed: Uint8Array, context: Buffer): Promise<Buffer>
 }
 
-export function masterKeyIn({ scheme, reference, encrypt, decrypt }: KeyInService): MasterKey {
+/** What it wrapped is, after the length of it in two bytes, the branch key as the service wrapped it, and the data key under that. */
+export function masterKeyIn({ scheme, reference, ...key }: KeyInService, now: () => number): MasterKey {
   const service = `${scheme}:${reference}`
   const id = createHash('sha256')
     .update(`latchstring master key ${service}`)
     .digest('hex')
     .slice(0, 2 * ID_BYTES)
-  const contextFor = ({ tenant, table, id: row }: Row): Buffer =>
+  const contextFor = (tenant: string): Buffer =>
     createHash('sha256')
-      .update(contextOf('data key', '2', id, tenant, table, row))
+      .update(contextOf('branch key', '2', id, tenant))
       .digest()
+  const branches = branchKeys(
+    {
+      encrypt: (plain, tenant) => key.encrypt(plain, contextFor(tenant)),
+      decrypt: (wrapped, tenant) => key.decrypt(wrapped, contextFor(tenant)),
+    },
+    now,
+  )
+  const dataContextFor = ({ tenant, table, id: row }: Row): Buffer => contextOf('data key', '2', id, tenant, table, row)
   return {
-    ...{ id, service, format: 2, keptMs: KEPT_MS },
-    wrap: (row, dataKey) => encrypt(dataKey, contextFor(row)),
-    unwrap: (row, wrapped) => decrypt(wrapped, contextFor(row)),
+    ...{ id, service, format: 2 },
+    async wrap(row, dataKey) {
+      const branch = await branches.sealing(row.tenant)
+      const length = Buffer.alloc(LENGTH_BYTES)
+      length.writeUInt16BE(branch.wrapped.length)
+      const bytes = Buffer.concat([length, branch.wrapped, encrypt(branch.key, dataContextFor(row), dataKey)])
+      return { bytes, until: branch.until }
+    },
+    unwrap(row, wrapped) {
+      const view = Buffer.from(wrapped.buffer, wrapped.byteOffset, wrapped.byteLength)
+      const end = LENGTH_BYTES + view.readUInt16BE()
+      const opened = ({ key: branch, until }: BranchKey): { bytes: Buffer; until: number } => ({
+        bytes: decrypt(branch, dataContextFor(row), view.subarray(end)),
+        until,
+      })
+      const branch = branches.opened(row.tenant, view.subarray(LENGTH_BYTES, end))
+      return branch instanceof Promise ? branch.then(opened) : opened(branch)
+    },
   }
 }
+
+const LENGTH_BYTES = 2
 
 /** `why` is the service's own code: its messages may name what is not for the log. */
 export function unavailable(service: string, why: string, cause?: unknown): BrokerError {

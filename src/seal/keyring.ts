@@ -5,7 +5,7 @@ import type { Row } from '../core/ports.ts'
 import { Secret } from '../core/secret.ts'
 import { OVERHEAD_BYTES } from './cipher.ts'
 import { KEY_BYTES, localKey } from './local-key.ts'
-import { ID_BYTES, type MasterKey } from './master-key.ts'
+import { ID_BYTES, type MasterKey, type Timed } from './master-key.ts'
 
 export interface Keyring {
   /** Wraps what is new. */
@@ -63,9 +63,9 @@ function serviceKey(scheme: string, reference: string, which: string, services: 
 }
 
 /** Format, id of the master key, and the data key as it wrapped it for the row. */
-export async function wrap(master: MasterKey, row: Row, dataKey: Uint8Array): Promise<Buffer> {
-  const wrapped = await master.wrap(row, dataKey)
-  return Buffer.concat([Buffer.of(master.format), Buffer.from(master.id, 'hex'), wrapped])
+export async function wrap(master: MasterKey, row: Row, dataKey: Uint8Array): Promise<Timed<Buffer>> {
+  const { bytes, until } = await master.wrap(row, dataKey)
+  return { bytes: Buffer.concat([Buffer.of(master.format), Buffer.from(master.id, 'hex'), bytes]), until }
 }
 
 /** null: it is no wrapped data key. */
@@ -77,9 +77,11 @@ export function masterKeyOf(wrapped: Uint8Array): string | null {
 export interface Unwrapped {
   readonly master: MasterKey
   readonly dataKey: Buffer
+  /** As `Timed`. */
+  readonly until: number
 }
 
-/** Without a promise where we hold the master key. */
+/** Without a promise where nobody has to be asked. */
 export function unwrap({ all }: Keyring, row: Row, wrapped: Uint8Array): Unwrapped | Promise<Unwrapped> {
   const whose = `the data key of ${row.table} ${row.id}`
   const keyId = masterKeyOf(wrapped)
@@ -97,9 +99,9 @@ export function unwrap({ all }: Keyring, row: Row, wrapped: Uint8Array): Unwrapp
     cause instanceof BrokerError
       ? cause
       : new BrokerError('INTEGRITY_FAILURE', `${whose} is damaged or belongs to another row`, { cause })
-  const named = (dataKey: Buffer): Unwrapped => {
-    if (dataKey.length !== KEY_BYTES) throw failure(new Error('a data key of another length'))
-    return { master, dataKey }
+  const named = ({ bytes, until }: Timed<Buffer>): Unwrapped => {
+    if (bytes.length !== KEY_BYTES) throw failure(new Error('a data key of another length'))
+    return { master, dataKey: bytes, until }
   }
   try {
     const opened = master.unwrap(row, wrapped.subarray(1 + ID_BYTES))

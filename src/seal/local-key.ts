@@ -19,9 +19,8 @@ export function localKey(bytes: Buffer): MasterKey {
     id,
     format: 1,
     service: null,
-    keptMs: Number.POSITIVE_INFINITY,
-    wrap: (row, dataKey) => encrypt(key, contextFor(row), dataKey),
-    unwrap: (row, sealed) => decrypt(key, contextFor(row), sealed),
+    wrap: (row, dataKey) => ({ bytes: encrypt(key, contextFor(row), dataKey), until: Number.POSITIVE_INFINITY }),
+    unwrap: (row, sealed) => ({ bytes: decrypt(key, contextFor(row), sealed), until: Number.POSITIVE_INFINITY }),
   }
 }
 

@@ -11,10 +11,14 @@ export interface MasterKey {
   readonly format: 1 | 2
   /** What the operator calls it, of a key in a service; null: we hold it. */
   readonly service: string | null
-  /** How long a data key that it unwrapped may be used before it is asked again, in milliseconds. */
-  readonly keptMs: number
   /** Bound to the row. A key service answers with a promise, and rejects with `KEY_SERVICE_UNAVAILABLE` when it does not do it. */
-  wrap(row: Row, dataKey: Uint8Array): Uint8Array | Promise<Uint8Array>
+  wrap(row: Row, dataKey: Uint8Array): Timed<Uint8Array> | Promise<Timed<Uint8Array>>
   /** Throws anything else than that when this is not what was wrapped for the row. */
-  unwrap(row: Row, wrapped: Uint8Array): Buffer | Promise<Buffer>
+  unwrap(row: Row, wrapped: Uint8Array): Timed<Buffer> | Promise<Timed<Buffer>>
+}
+
+/** The data key, wrapped or not, and how long it may be used unwrapped before it is asked for again: in milliseconds since the epoch, or infinite. */
+export interface Timed<Bytes> {
+  readonly bytes: Bytes
+  readonly until: number
 }

@@ -1,7 +1,7 @@
 /** A master key in the transit engine of HashiCorp Vault or OpenBao: `transit:https://HOST/v1/transit/keys/NAME`. */
 
 import { readFile } from 'node:fs/promises'
-import { asked, fieldsOf, type KeyServiceParts, masterKeyIn, textIn, unavailable } from './key-service.ts'
+import { asked, fieldsOf, type KeyInService, type KeyServiceParts, masterKeyIn, textIn, unavailable } from './key-service.ts'
 import type { MasterKey } from './master-key.ts'
 
 const PATH = /^(\/v1\/[\w./-]+)\/keys\/([\w-]+)$/
@@ -9,7 +9,7 @@ const PATH = /^(\/v1\/[\w./-]+)\/keys\/([\w-]+)$/
 /** What it says of a ciphertext that is not this key's, or not for this context. All else may pass: a key that was rotated too far, a sealed server. */
 const NOT_OURS = /message authentication failed|invalid ciphertext/
 
-export function transitKey(reference: string, { net, environment }: KeyServiceParts): MasterKey {
+export function transitKey(reference: string, { net, environment, now }: KeyServiceParts): MasterKey {
   const url = URL.parse(reference)
   const [, mount, name] = PATH.exec(url?.pathname ?? '') ?? []
   if (!url || !/^https?:$/.test(url.protocol) || mount === undefined || url.username || url.search || url.hash)
@@ -52,7 +52,7 @@ export function transitKey(reference: string, { net, environment }: KeyServicePa
   }
 
   const contextFor = (context: Buffer) => ({ associated_data: context.toString('base64') })
-  return masterKeyIn({
+  const key: KeyInService = {
     ...{ scheme: 'transit', reference },
     async encrypt(plain, context) {
       const fields = { plaintext: Buffer.from(plain).toString('base64'), ...contextFor(context) }
@@ -62,5 +62,6 @@ export function transitKey(reference: string, { net, environment }: KeyServicePa
       const fields = { ciphertext: Buffer.from(sealed).toString(), ...contextFor(context) }
       return Buffer.from(await call('decrypt', 'plaintext', fields), 'base64')
     },
-  })
+  }
+  return masterKeyIn(key, now)
 }

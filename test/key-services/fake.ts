@@ -6,8 +6,8 @@ import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { jwtVerify } from 'jose'
 
-/** `off`: it does not answer. */
-export type Order = 'well' | 'off' | 'disabled' | 'denied' | 'throttled' | 'broken'
+/** `off`: it does not answer. `encrypts`: we may encrypt, and not decrypt. */
+export type Order = 'well' | 'off' | 'disabled' | 'denied' | 'encrypts' | 'throttled' | 'broken'
 
 export interface Fake extends AsyncDisposable {
   readonly url: string
@@ -57,6 +57,10 @@ async function start(kind: Kind): Promise<Fake> {
     },
   }
   return fake
+}
+
+function isDenied({ order }: Fake, operation: string): boolean {
+  return order === 'denied' || (order === 'encrypts' && operation.toLowerCase() === 'decrypt')
 }
 
 function encrypt(key: Buffer, plain: string, context: string): Buffer {
@@ -137,7 +141,7 @@ function awsAnswer(asked: Asked, fake: Fake, key: Buffer): Answer {
   const fields = JSON.parse(asked.body) as { KeyId: string; Plaintext: string; CiphertextBlob: string; EncryptionContext: object }
   if (fields.KeyId !== ARN) return fail('NotFoundException')
   if (fake.order === 'disabled') return fail('DisabledException')
-  if (fake.order === 'denied') return fail('AccessDeniedException')
+  if (isDenied(fake, operation)) return fail('AccessDeniedException')
   if (fake.order === 'throttled') return fail('ThrottlingException')
   if (fake.order === 'broken') return fail('KMSInternalException', 500)
   const context = JSON.stringify(fields.EncryptionContext)
@@ -222,7 +226,7 @@ function gcpAnswer({ request: { headers }, path, body }: Asked, fake: Fake, key:
   const operation = path.replace(`/v1/${GCP_KEY}:`, '')
   if (operation !== 'encrypt' && operation !== 'decrypt') return fail(404, 'NOT_FOUND')
   if (fake.order === 'disabled') return fail(400, 'FAILED_PRECONDITION')
-  if (fake.order === 'denied') return fail(403, 'PERMISSION_DENIED')
+  if (isDenied(fake, operation)) return fail(403, 'PERMISSION_DENIED')
   if (fake.order === 'throttled') return fail(429, 'RESOURCE_EXHAUSTED')
   if (fake.order === 'broken') return [502, '<html>502 Bad Gateway</html>']
   const fields = JSON.parse(body) as { plaintext: string; ciphertext: string; additionalAuthenticatedData: string }
@@ -249,11 +253,11 @@ function transitAnswer({ request: { headers, method }, path, body }: Asked, fake
   const fail = (status: number, ...errors: string[]): Answer => [status, { errors }]
   if (fake.order === 'broken') return fail(503, 'Vault is sealed')
   if (fake.order === 'throttled') return fail(429, 'request path "transit/decrypt/latchstring": rate limit quota exceeded')
-  if (headers['x-vault-token'] !== 'hvs.the-token' || fake.order === 'denied')
+  const [, operation = ''] = /^\/v1\/transit\/(encrypt|decrypt)\/latchstring$/.exec(path) ?? []
+  if (headers['x-vault-token'] !== 'hvs.the-token' || isDenied(fake, operation))
     return fail(403, '1 error occurred:\n\t* permission denied\n\n')
   if (fake.order === 'disabled') return fail(400, 'ciphertext or signature version is disallowed by policy (too old)')
-  const [, operation] = /^\/v1\/transit\/(encrypt|decrypt)\/latchstring$/.exec(path) ?? []
-  if (operation === undefined || method !== 'POST') return fail(404)
+  if (operation === '' || method !== 'POST') return fail(404)
   const fields = JSON.parse(body) as { plaintext: string; ciphertext: string; associated_data: string }
   fake.done.push(operation)
   if (operation === 'encrypt') {

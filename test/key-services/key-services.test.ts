@@ -10,9 +10,10 @@ import type { Row, Seal } from '../../src/core/ports.ts'
 import { Secret } from '../../src/core/secret.ts'
 import { createNet } from '../../src/net/fetch.ts'
 import { awsKmsKey } from '../../src/seal/aws-kms.ts'
+import { KEPT_MS } from '../../src/seal/branch-keys.ts'
 import { createSeal } from '../../src/seal/envelope.ts'
 import { gcpKmsKey } from '../../src/seal/gcp-kms.ts'
-import { KEPT_MS, type KeyServiceParts } from '../../src/seal/key-service.ts'
+import type { KeyServiceParts } from '../../src/seal/key-service.ts'
 import { parseMasterKeys } from '../../src/seal/keyring.ts'
 import { transitKey } from '../../src/seal/transit.ts'
 import { ARN, awsFake, type Fake, GCP_KEY, gcpFake, type Order, transitFake } from './fake.ts'
@@ -101,12 +102,14 @@ for (const [name, { start, codes }] of Object.entries(KINDS)) {
       const { seal } = sealing(fake)
       for (const elsewhere of [{ ...ROW, id: 'session-2' }, { ...ROW, tenant: 'other' }, { ...ROW, table: 'apps' } as const])
         await assert.rejects(async () => seal.load(elsewhere, dataKey), DENIED)
-      const changed = Uint8Array.from(dataKey)
-      // Inside of the ciphertext, as text or not.
-      const at = changed.length - 12
-      changed[at] = changed[at] === 65 ? 66 : 65
-      await assert.rejects(async () => seal.load(ROW, changed), DENIED)
-      await assert.rejects(async () => seal.load(ROW, dataKey.subarray(0, 9)), DENIED)
+      // Inside of what the branch key encrypted, and of what the service did, as text or not.
+      for (const at of [dataKey.length - 12, dataKey.length - 60 - 12]) {
+        const changed = Uint8Array.from(dataKey)
+        changed[at] = changed[at] === 65 ? 66 : 65
+        await assert.rejects(async () => seal.load(ROW, changed), DENIED)
+      }
+      for (const length of [9, 10, 11, 40, dataKey.length - 60, dataKey.length - 1])
+        await assert.rejects(async () => seal.load(ROW, dataKey.subarray(0, length)), DENIED)
     })
 
     for (const order of ['off', 'disabled', 'denied', 'throttled', 'broken'] satisfies Order[]) {
@@ -144,13 +147,19 @@ for (const [name, { start, codes }] of Object.entries(KINDS)) {
       await seal.load(ROW, dataKey)
     })
 
-    test('many who need the same row at once ask once', async (t) => {
+    test('the rows of a tenant, new ones and those of before, cost one question', async (t) => {
       const fake = await running(t, start())
-      const { dataKey } = await sealing(fake).seal.create(ROW)
+      const rows = Array.from({ length: 20 }, (_, i) => ({ ...ROW, id: `session-${i}` }))
       const { seal } = sealing(fake)
-      const loaded = await Promise.all(Array.from({ length: 20 }, async () => seal.load(ROW, dataKey)))
-      assert.equal(new Set(loaded).size, 1)
-      assert.equal(fake.done.filter((done) => done === 'decrypt').length, 1)
+      const made = await Promise.all(rows.map((row) => seal.create(row)))
+      const sealed = made.map((one, i) => one.seal('access_token', new Secret(`gho_${i}`)))
+      const elsewhere = sealing(fake).seal
+      const loaded = await Promise.all(rows.map(async (row, i) => elsewhere.load(row, made[i]!.dataKey)))
+      loaded.forEach((one, i) => assert.equal(one.open('access_token', sealed[i]!).reveal(), `gho_${i}`))
+      assert.deepEqual(
+        fake.done.filter((done) => done !== 'login'),
+        ['encrypt', 'decrypt'],
+      )
     })
   })
 }
@@ -159,8 +168,9 @@ describe('who we say we are', () => {
   const sealsOnce = async (t: TestContext, started: Promise<Fake>) => {
     const fake = await running(t, started)
     const { seal, clock } = sealing(fake)
+    // Each tenant has a branch key of its own, which the service is asked for.
     await seal.create(ROW)
-    await seal.create(ROW)
+    await seal.create({ ...ROW, tenant: 'other' })
     return { fake, clock, seal }
   }
   const refused = async (t: TestContext, started: Promise<Fake>, why: RegExp) => {
@@ -195,7 +205,7 @@ describe('who we say we are', () => {
       const { fake, clock, seal } = await sealsOnce(t, awsFake(source))
       assert.deepEqual(fake.done, ['login', 'encrypt', 'encrypt'])
       clock.now += 3_600_000
-      await seal.create(ROW)
+      await seal.create({ ...ROW, tenant: 'third' })
       assert.deepEqual(fake.done.slice(3), ['login', 'encrypt'])
     }
   })
