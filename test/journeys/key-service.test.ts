@@ -48,6 +48,14 @@ test('S-54 F-42 while the key service is away nothing past its time is opened, n
   assert.equal(world.sandbox.control.count('refresh'), 1)
 })
 
+test('a key service that is away for a moment keeps nobody from connecting', async (t) => {
+  const { world, fake } = await withService(t, (reference) => reference)
+  await world.connect()
+  fake.order = 'off'
+  const session = await world.connect('none', 'another')
+  assert.equal((await world.token(session)).status, 200)
+})
+
 test('S-54 a start without the key service is told in words that help, and leaves everything as it was', async (t) => {
   const { world, fake } = await withService(t, (reference) => reference)
   await world.stop()
@@ -82,9 +90,11 @@ test('S-53 from a key of our own to one in a key service and back, while tokens 
 test('F-37 S-54 what waits to be completed outlasts a key service that is away for a moment: no code is used up for nothing', async (t) => {
   const { world, fake } = await withService(t, (reference) => reference)
   const { body } = await world.authUrl({ key_code_ref: 'complete', user_id: 'patient' })
+  fake.order = 'off'
+  world.pass(4.75 * MINUTE)
   const arrived = await world.arrive(String(body['url']), new Browser())
   const complete = () => world.complete({ ...Object.fromEntries(arrived.searchParams), user_id: 'patient' })
-  fake.order = 'off'
+  world.pass(MINUTE / 2)
   assert.deepEqual([(await complete()).status, world.redeemed], [503, 0])
   fake.order = 'well'
   const again = await complete()
