@@ -50,6 +50,7 @@ import type { KeyServiceParts } from './seal/key-service.ts'
 import { type Keyring, type KeyServices, parseMasterKeys } from './seal/keyring.ts'
 import type { MasterKey } from './seal/master-key.ts'
 import { transitKey } from './seal/transit.ts'
+import { SharedClock } from './shared-clock.ts'
 import { memoryStore } from './store/memory.ts'
 import { openSqliteStore } from './store/sqlite.ts'
 
@@ -72,7 +73,7 @@ export interface Broker {
 }
 
 export interface BrokerOptions {
-  /** Instead of the system's clock, for tests. */
+  /** Instead of the clock that servers on the store share, for tests. */
   readonly now?: () => number
   /** Where the log goes. Default: standard error. */
   readonly logTo?: DestinationStream
@@ -82,16 +83,19 @@ export interface BrokerOptions {
 
 export async function openBroker(
   config: Config,
-  { now = Date.now, logTo = process.stderr, tellOthers }: BrokerOptions = {},
+  { now: given, logTo = process.stderr, tellOthers }: BrokerOptions = {},
 ): Promise<Broker> {
+  const log = createLog(config.logLevel, logTo)
+  const clock = new SharedClock(log)
+  const now = given ?? clock.now
   // What can be wrong with the set-up is found before the store is opened, and so before it is made.
   const keyNet = createNet(keyNetOptions(config))
   const services = keyServices({ net: keyNet, environment: config.environment, now })
   const masterKeys = masterKeysOf(config, services)
   const catalog = await loadCatalog(PROVIDERS_FOLDER)
-  const log = createLog(config.logLevel, logTo)
   const store = await openStore(config)
   try {
+    await clock.follow(store)
     const seal = createSeal({ masterKeys, now })
     const registry = new Registry(store.records, catalog, tellOthers)
     const keys = await loadBrokerKeys(store.records, seal, now)
@@ -131,6 +135,7 @@ export async function openBroker(
       callersSeen: new CallersSeen(),
       pacing: new Pacing({ now, chance: Math.random }),
       now,
+      followClock: () => clock.follow(store),
       pause: (ms) => pause(ms),
       later: later.do,
       hashOf: keys.hashOf,

@@ -48,8 +48,10 @@ export interface Ports {
   readonly notary: Notary
   /** When callers were last there, until it is written. */
   readonly callersSeen: CallersSeen
-  /** Milliseconds since the epoch. */
+  /** Milliseconds since the epoch, by the clock that all servers on the store go by. */
   readonly now: () => number
+  /** Looks at that clock. In between this machine's own goes on. */
+  readonly followClock: () => Promise<void>
   /** Waits that many milliseconds. */
   readonly pause: (ms: number) => Promise<void>
   /** Does it then, unless the process is stopping by then. What it throws goes to the log. */
@@ -169,6 +171,8 @@ export interface Store {
   /** The sequence number of the `count`-th event after one; null: there are fewer. */
   eventAfter(tenant: string, after: number, count: number): Promise<number | null>
 
+  /** What time it is by its own clock, in milliseconds since the epoch; null: it has none but that of this machine. */
+  clock(): Promise<number | null>
   /** Until when servers worked on it, and until when they had when it was last put back from a backup (0: it never was). */
   life(): Promise<{ readonly lived: number; readonly restored: number }>
   /** Neither moment goes back. */

@@ -7,12 +7,12 @@
 import { renewAhead } from '../core/ahead.ts'
 import { SEEN_GRAIN_MS } from '../core/callers-seen.ts'
 import { sealHistory } from '../core/checkpoint.ts'
-import { Clocks } from '../core/clocks.ts'
 import type { Seen } from '../core/cut.ts'
 import { revokeUnused } from '../core/dormant.ts'
 import { LookingAfter } from '../core/look-after.ts'
 import type { Ports } from '../core/ports.ts'
 import { giveBackUnbegun } from '../core/renew.ts'
+import { noteLife } from '../core/restored.ts'
 import { settleJournal, settleStranded } from '../core/settle.ts'
 import { DAY_MS, noteSomeUsage } from '../core/usage.ts'
 import { Revoking } from './revoking.ts'
@@ -32,6 +32,7 @@ const HAND_OUTS_MS = 500
 const SEAL_MS = 1000
 const SWEEP_MS = 60_000
 const LIFE_MS = 10_000
+const CLOCK_MS = 10_000
 /** Attempts stay this long past their end, so that a late question is answered with what happened. */
 const KEPT_MS = 3_600_000
 /** Rows in one transaction: others want to write too. */
@@ -41,7 +42,6 @@ const SWEEP_ROWS_MAX = 1000
 export function startJobs(ports: Ports, { ahead }: { ahead: boolean }): { stop(): Promise<void> } {
   const revoking = new Revoking(ports)
   const lookingAfter = new LookingAfter(ports)
-  const clocks = new Clocks(ports)
   const seen: Seen = { newest: null }
   const jobs = [
     every(NOTICE_MS, ports, 'changes by other processes could not be looked for', () => ports.registry.refresh()),
@@ -58,7 +58,8 @@ export function startJobs(ports: Ports, { ahead }: { ahead: boolean }): { stop()
           every(DUE_MS, ports, 'connections that were due could not be looked after', () => lookingAfter.look()),
         ]
       : []),
-    every(LIFE_MS, ports, 'the database was not told that it is worked on', () => clocks.beat()),
+    every(LIFE_MS, ports, 'the database was not told that it is worked on', () => noteLife(ports.store, ports.mark, ports.now())),
+    every(CLOCK_MS, ports, 'the clock of the database could not be looked at', () => ports.followClock()),
     every(REVOKING_MS, ports, 'revocations that are due could not be looked for', () => revoking.look()),
     every(USAGE_MS, ports, 'what was used could not be noted', () => noteSomeUsage(ports, ports.usage)),
     every(UNUSED_MS, ports, 'connections that nobody uses could not be revoked', (stopped) => revokeUnused(ports, stopped), true),

@@ -25,6 +25,7 @@ export function memoryStore(): Store {
     history,
     events,
     eventAfter,
+    clock: async () => null,
     life: async () => ({ ...life }),
     live: async ({ lived = 0, restored = 0 }, facts) => {
       tell(copy(facts))

@@ -32,6 +32,13 @@ test('of events that are written at once none appears below one that was read', 
   await other.close()
 })
 
+test('F-41 it has a clock of its own', async () => {
+  const store = await openPostgresStore(await (await postgres()).fresh())
+  const at = await store.clock()
+  assert(at !== null && Number.isInteger(at) && Math.abs(at - Date.now()) < 60_000, String(at))
+  await store.close()
+})
+
 /** Resolves when somebody waits for a row. */
 async function waitingForTurn(url: string): Promise<void> {
   await inDatabase(url, async (client) => {

@@ -33,6 +33,11 @@ export async function openPostgresStore(url: string): Promise<Store> {
     audit: postgresAudit(database),
     ...postgresHistory(database),
 
+    async clock() {
+      const { rows } = await database.ask('select cast(extract(epoch from clock_timestamp()) * 1000 as bigint) as clock')
+      return Number(rows[0]?.['clock'])
+    },
+
     async life() {
       const { rows } = await database.ask(`select name, value from counters where name in ('lived', 'restored')`)
       const value = (wanted: string): number => Number(rows.find(({ name }) => name === wanted)?.['value'] ?? 0)

@@ -38,6 +38,10 @@ export async function openSqliteStore(path: string): Promise<Store> {
     audit: sqliteAudit(file),
     ...sqliteHistory(file),
 
+    async clock() {
+      return null
+    },
+
     async life() {
       const value = (name: string): number => Number(life.get(name)?.['value'] ?? 0)
       return { lived: value('lived'), restored: value('restored') }

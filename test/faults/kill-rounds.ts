@@ -13,11 +13,11 @@ import { type Sandbox, startSandbox } from '../../sandbox/sandbox.ts'
 import { renewalLimits } from '../../src/core/lost-answer.ts'
 import type { Provider } from '../../src/core/provider.ts'
 import { type Answered, BrokerProcess } from './broker-process.ts'
+import { connect, login, setupFor } from './over-http.ts'
 import { judge, type Seen, type Tally, tallyOf, type Window } from './verdict.ts'
 import { type Passage, type Stage, Wire } from './wire.ts'
 
 const HOUR_MS = 3_600_000
-const SECRET = 'f'.repeat(44)
 const TOKEN = '/api/v1/connected_apps/token?session_id='
 /** How long a renewal that nobody kills stays in each place, at most. */
 const JITTER_MS_MAX = 8
@@ -122,7 +122,7 @@ class KillStage {
     const leaseS = renewalLimits(rotating(window)).leaseMs / 1000
     const stage = new KillStage({ folder, variables, ports, sandbox, wire, clock, cuts: fault === 'cut', leaseS })
     try {
-      await writeFile(stage.#setupFile, setupFor(sandbox, wire))
+      await writeFile(stage.#setupFile, setupFor(sandbox, wire.tokenUrl))
       for (const port of ports) stage.#brokers.push(await stage.#start(port))
       await stage.#login()
       for (let i = 0; i < connections; i++) stage.#connected.push(await stage.#connect())
@@ -263,22 +263,12 @@ class KillStage {
   }
 
   async #login(): Promise<void> {
-    const form = { grant_type: 'client_credentials', client_id: 'backend', client_secret: SECRET }
-    const { text } = await chosen(this.#brokers).ask('/oauth2/token', { form })
-    this.#bearer = (JSON.parse(text) as { access_token: string }).access_token
+    this.#bearer = await login(chosen(this.#brokers))
   }
 
   async #connect(): Promise<Connected> {
-    const broker = chosen(this.#brokers)
-    const query = new URLSearchParams({ key_code_ref: 'faults', user_id: 'user' })
-    const { text } = await broker.ask(`/api/v1/connected_apps/auth_url?${query.toString()}`, { bearer: this.#bearer })
-    const { url, session_id: session } = JSON.parse(text) as { url?: string; session_id?: string }
-    if (url === undefined || session === undefined) throw new Error(`auth_url answered ${text}`)
-    const back = (await fetch(url, { redirect: 'manual' })).headers.get('location') ?? ''
-    const grant = this.#wire.grants
-    const { pathname, search } = new URL(back)
-    const { location } = await broker.ask(pathname + search)
-    if (location === null || new URL(location).searchParams.has('error')) throw new Error(`not connected: ${location}`)
+    let grant = 0
+    const session = await connect(chosen(this.#brokers), this.#bearer, () => (grant = this.#wire.grants))
     return { session, grant }
   }
 }
@@ -290,24 +280,6 @@ function rotating(window: Window): Provider {
     mode: 'oauth2',
     rotation: { window: typeof window === 'number' ? `${window}s` : window },
   }
-}
-
-/** JSON is YAML. */
-function setupFor(sandbox: Sandbox, wire: Wire): string {
-  const app = {
-    ...sandbox.app(),
-    key_code_ref: 'faults',
-    callback_url: 'http://127.0.0.1:9/app/callback',
-    user_binding: 'none',
-  }
-  const caller = {
-    client_id: 'backend',
-    client_secret: SECRET,
-    scopes: ['read:connected_apps', 'create:connected_apps'],
-    owner: 'ops@example.com',
-    expires: '2100-01-01',
-  }
-  return JSON.stringify({ providers: [sandbox.provider({ token_url: wire.tokenUrl })], apps: [app], callers: [caller] })
 }
 
 function chosen<T>(from: readonly T[]): T {
