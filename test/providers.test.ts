@@ -942,7 +942,8 @@ const ROWS: readonly Row[] = [
       { status: 400, json: { error: 'interaction_required' }, outcome: 'rejected', reason: 'interaction_required' },
       { status: 400, json: { error: 'consent_required' }, outcome: 'rejected', reason: 'consent_required' },
       { status: 401, json: { error: 'invalid_client' }, outcome: 'app_rejected', reason: 'invalid_client' },
-      { status: 400, json: { error: 'invalid_resource' }, outcome: 'app_rejected', reason: 'invalid_resource' },
+      // Said of one tenant: the app's other connections are not to wait for it.
+      { status: 400, json: { error: 'invalid_resource' }, outcome: 'unclear', reason: 'invalid_resource' },
       {
         status: 400,
         json: { error: 'temporarily_unavailable' },
