@@ -944,6 +944,7 @@ const ROWS: readonly Row[] = [
       { status: 401, json: { error: 'invalid_client' }, outcome: 'app_rejected', reason: 'invalid_client' },
       // Said of one tenant: the app's other connections are not to wait for it.
       { status: 400, json: { error: 'invalid_resource' }, outcome: 'unclear', reason: 'invalid_resource' },
+      { status: 400, json: { error: 'unauthorized_client' }, outcome: 'unclear', reason: 'unauthorized_client' },
       {
         status: 400,
         json: { error: 'temporarily_unavailable' },

@@ -87,6 +87,13 @@ const errorFields = fields(
     permanent: Type.Optional(list('The connection is over: only the user can mend it.', undefined, 'One error code.')),
     transient: Type.Optional(list('Trying again later may help.', undefined, 'One error code.')),
     app: Type.Optional(list('The registration is at fault: the operator must act.', undefined, 'One error code.')),
+    unclear: Type.Optional(
+      list(
+        'About the one connection, and not known to be final: it is over when that is still said after some hours.',
+        undefined,
+        'One error code.',
+      ),
+    ),
   },
   "The provider's own error codes, by who can act on them. They win over the built-in judgement.",
 )

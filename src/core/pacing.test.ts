@@ -69,7 +69,7 @@ test('F-14 one connection that is called an unauthorized client, again and again
   const clock = { now: 0 }
   const pacing = new Pacing({ now: () => clock.now, chance: () => 1 })
   const heard = (connection: string, answer: Renewed) => {
-    const judged = pacing.judged(app, connection, answer)
+    const judged = pacing.judged({ app, provider }, connection, answer)
     pacing.learn(app, judged)
     return judged.outcome
   }

@@ -75,9 +75,13 @@ export class Pacing {
     )
   }
 
-  /** The answer to one connection's renewal, told of the app where others of it are refused alike and none is renewed in between. */
-  judged(app: App, connection: string, answer: Renewed): Renewed {
+  /**
+   * The answer to one connection's renewal, told of the app where others of it are refused alike and none is renewed in between, unless the
+   * provider's file says that it is about the one connection.
+   */
+  judged({ app, provider }: Asking, connection: string, answer: Renewed): Renewed {
     if (answer.outcome !== 'unavailable' || !answer.unclear || answer.reason !== DOUBTFUL) return answer
+    if (provider.errors?.unclear?.includes(DOUBTFUL)) return answer
     const key = keyOf(app)
     const alone = !this.#circuits.has(key) && (this.#doubted.get(key) ?? connection) === connection
     if (!alone) return { outcome: 'app_rejected', reason: answer.reason, detail: answer.detail }

@@ -90,6 +90,7 @@ export interface Provider {
     readonly permanent?: readonly string[]
     readonly transient?: readonly string[]
     readonly app?: readonly string[]
+    readonly unclear?: readonly string[]
   }
   /** How to revoke, where it is not RFC 7009 with the refresh token first. */
   readonly revoke?: {

@@ -78,7 +78,11 @@ async function attempt(ports: Ports, current: Connection, prepared: Prepared): P
   if (!claim) return null
   if (asking === 'never') return written(ports, claim, broken(claim.connection, 'rotation_response_lost', null, now))
   // ─── From here the refresh token may be spent. Nothing below may throw before the answer is written, and nothing is aborted.
-  const answer = ports.pacing.judged(prepared.app, current.id, await withHint(ports, claim.connection, await prepared.spend()))
+  const answer = ports.pacing.judged(
+    { app: prepared.app, provider },
+    current.id,
+    await withHint(ports, claim.connection, await prepared.spend()),
+  )
   const verdict = ports.pacing.learn(prepared.app, answer)
   const connection = await written(ports, claim, outcome(ports, claim, prepared, answer))
   if (verdict) await tellOfApp(ports, prepared.app, verdict, answer)

@@ -311,6 +311,12 @@ const REFUSED: readonly Refused[] = [
     as: { fault: 'app' },
   },
   {
+    title: "F-11 what the provider's file knows to be about one connection, and perhaps not for good",
+    answer: json({ error: 'invalid_grant' }, 400),
+    provider: { errors: { unclear: ['invalid_grant'], permanent: ['invalid_grant'] } },
+    as: { fault: 'unclear' },
+  },
+  {
     title: 'an error that is an object',
     answer: json({ error: { message: 'Session expired', type: 'OAuthException', code: 190 } }, 400),
     as: { code: '190', detail: 'Session expired' },

@@ -88,6 +88,7 @@ function listedFault({ errors }: Provider, words: readonly string[], text: strin
     list?.some((entry) => words.includes(entry) || mentions(text, entry)) ?? false
   if (matches(errors?.transient)) return 'transient'
   if (matches(errors?.app)) return 'app'
+  if (matches(errors?.unclear)) return 'unclear'
   return matches(errors?.permanent) ? 'permanent' : null
 }
 

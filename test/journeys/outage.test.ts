@@ -306,6 +306,23 @@ for (const store of STORES) {
       assert.equal((await appFacts()).length, before)
     })
 
+    test('F-14 what the provider’s file says to be about one connection is never the app’s, however many are told', async () => {
+      await using tenants = await startWorld({ store, provider: { errors: { unclear: ['unauthorized_client'] } } })
+      const removed = await Promise.all(['dead', 'dead too'].map((user) => tenants.connect('none', user)))
+      const alive = await tenants.connect('none', 'ada')
+      for (let hour = 0; hour < 8; hour++) {
+        tenants.pass(HOUR)
+        tenants.sandbox.control.script('refresh', { status: 400, body: { error: 'unauthorized_client' }, times: 'forever' })
+        for (const session of removed) {
+          const { code } = await tenants.token(session)
+          if (hour < 4) assert.equal(code, 'PROVIDER_UNAVAILABLE')
+        }
+        tenants.sandbox.control.reset()
+        assert.equal((await tenants.token(alive)).status, 200)
+      }
+      for (const session of removed) assert.equal((await tenants.token(session)).code, 'RECONNECT_REQUIRED')
+    })
+
     test('F-14 of many that ask at once only those under way ask a provider that refuses the app', async () => {
       const users = Array.from({ length: 40 }, (_, i) => `crowd-${i}`)
       const sessions = await Promise.all(users.map((user) => world.connect('none', user)))
