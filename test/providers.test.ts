@@ -64,7 +64,7 @@ interface Row {
   readonly renewal?: string
   readonly granted: Understood & { readonly json: object; readonly account: Account | null; readonly kept?: Named }
   /** What is asked after the code was redeemed, to know whose account it is. */
-  readonly asks?: readonly { readonly url: string; readonly post?: unknown; readonly headers?: Named; readonly json: unknown }[]
+  readonly asks?: readonly (Answer & { readonly url: string; readonly post?: unknown; readonly headers?: Named })[]
   readonly renewed?: readonly (Understood & { readonly json: object })[]
   /** Answers to a refresh token that will not do, and who can act on them. unclear: a no that may not be final. */
   readonly refused?: readonly (Answer & {
@@ -1401,40 +1401,9 @@ const ROWS: readonly Row[] = [
   {
     id: 'xero',
     pages: XERO_PAGES,
-    authorize: ['https://login.xero.com/identity/connect/authorize', { scope: 'accounting.settings.read offline_access' }],
-    issuer: 'https://identity.xero.com',
-    token: XERO_TOKEN,
-    granted: {
-      json: { ...TOKENS, expires_in: 1800, token_type: 'Bearer' },
-      life: 1800,
-      account: { id: 'fe79f7dd-b6d4-4a92-ba7b-538af6289c58', label: 'Demo Company (NZ)' },
-    },
-    asks: [
-      {
-        url: 'https://api.xero.com/connections',
-        headers: { ...JSON_WANTED, ...BEARER },
-        json: [
-          {
-            id: '7cb59f93-2964-421d-bb5e-a0f7a4572a44',
-            tenantId: 'fe79f7dd-b6d4-4a92-ba7b-538af6289c58',
-            tenantName: 'Demo Company (NZ)',
-            tenantType: 'ORGANISATION',
-          },
-        ],
-      },
-    ],
-    renewed: [{ json: { ...TOKENS, expires_in: 1800, token_type: 'Bearer' }, life: 1800 }],
-    refused: [{ status: 400, json: { error: 'invalid_grant' }, outcome: 'rejected', reason: 'invalid_grant' }],
-    revoked: XERO_REVOKES,
-  },
-  {
-    id: 'xero',
-    habit: 'with openid',
-    pages: XERO_PAGES,
-    scopes: ['openid', 'profile', 'email'],
     authorize: [
       'https://login.xero.com/identity/connect/authorize',
-      { scope: 'openid profile email offline_access', nonce: 'the-nonce' },
+      { scope: 'openid email accounting.settings.read offline_access', nonce: 'the-nonce' },
     ],
     issuer: 'https://identity.xero.com',
     token: XERO_TOKEN,
@@ -1451,6 +1420,21 @@ const ROWS: readonly Row[] = [
       account: { id: 'c3d5e782-2153-4cda-bdb4-cec791ceb90d', label: 'ada@example.com' },
     },
     asks: [{ url: 'https://identity.xero.com/.well-known/openid-configuration/jwks', json: KEY_SET }],
+    renewed: [{ json: { ...TOKENS, expires_in: 1800, token_type: 'Bearer' }, life: 1800 }],
+    refused: [{ status: 400, json: { error: 'invalid_grant' }, outcome: 'rejected', reason: 'invalid_grant' }],
+    revoked: XERO_REVOKES,
+  },
+  {
+    id: 'xero',
+    habit: 'without openid',
+    pages: XERO_PAGES,
+    scopes: ['accounting.contacts'],
+    authorize: ['https://login.xero.com/identity/connect/authorize', { scope: 'accounting.contacts offline_access' }],
+    issuer: 'https://identity.xero.com',
+    token: XERO_TOKEN,
+    granted: { json: { ...TOKENS, expires_in: 1800, token_type: 'Bearer' }, life: 1800, account: null },
+    // What is said to a token without openid is on no page.
+    asks: [{ url: 'https://identity.xero.com/connect/userinfo', headers: { ...JSON_WANTED, ...BEARER }, status: 403, json: {} }],
     revoked: XERO_REVOKES,
   },
   {
