@@ -72,6 +72,11 @@ const WRONG: readonly [string, string, string][] = [
     'acme.yaml:10:15: param_names.clientid: is no standard parameter: did you mean client_id?',
   ],
   [
+    'a standard parameter that is none, of a revocation',
+    'revoke_url: https://acme.example/revoke\nrevoke: {param_names: {clientid: x}}',
+    'acme.yaml:11:24: revoke.param_names.clientid: is no standard parameter: did you mean client_id?',
+  ],
+  [
     'a host with a scheme',
     'probe: {url: "https://x.example/"}\nkeep_from_callback: [""]',
     'acme.yaml:11:22: keep_from_callback[0]: must not be empty',

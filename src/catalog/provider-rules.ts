@@ -141,14 +141,16 @@ function requests(provider: Partial<Provider>): Told[] {
         told.push({ path: [field, name], key: true, message: 'is set for every request: take it out' })
     }
   }
-  for (const name of Object.keys(provider.param_names ?? {})) {
-    const meant = nearest(name, STANDARD)
-    if (STANDARD.includes(name)) continue
-    told.push({
-      path: ['param_names', name],
-      key: true,
-      message: `is no standard parameter${meant ? `: did you mean ${meant}?` : ''}`,
-    })
+  const renamings = [
+    { at: ['param_names'], names: provider.param_names },
+    { at: ['revoke', 'param_names'], names: provider.revoke?.param_names },
+  ]
+  for (const { at, names = {} } of renamings) {
+    for (const name of Object.keys(names)) {
+      const meant = nearest(name, STANDARD)
+      if (STANDARD.includes(name)) continue
+      told.push({ path: [...at, name], key: true, message: `is no standard parameter${meant ? `: did you mean ${meant}?` : ''}` })
+    }
   }
   return told
 }

@@ -107,6 +107,9 @@ const revokeFields = fields(
     token_param: Type.Optional(
       text('Name of the parameter that carries the token. Default: `token`; `none`: it is not among the parameters.'),
     ),
+    param_names: Type.Optional(
+      params("As `param_names`, for the client's own parameters of this request, such as `client_id: clientId`."),
+    ),
     auth: Type.Optional(
       Type.Enum(['client', 'bearer', 'none'], {
         description: 'How the request authenticates: as the client, with the token itself, or not at all. Default: `client`.',

@@ -98,6 +98,8 @@ export interface Provider {
     readonly body?: 'form' | 'json' | 'query' | 'none'
     /** Name of the parameter that carries the token. Default: `token`; `none`: it is not in the body. */
     readonly token_param?: string
+    /** As `param_names` above, for the client's own parameters of this request. */
+    readonly param_names?: Readonly<Record<string, string>>
     /** How the request authenticates. Default: as the token endpoint does. */
     readonly auth?: 'client' | 'bearer' | 'none'
     /** With `auth: client`, how the client authenticates here, where that is not `client_auth` above. */

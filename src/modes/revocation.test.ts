@@ -150,6 +150,22 @@ const REVOCATIONS: readonly Revocation[] = [
     },
   },
   {
+    title: 'with names of its own for who the client is',
+    provider: {
+      client_auth: 'post',
+      param_names: { client_id: 'app' },
+      revoke: {
+        ...{ body: 'json', token: 'access', token_param: 'accessToken' },
+        param_names: { client_id: 'clientId', client_secret: 'clientSecret' },
+      },
+    },
+    answers: [{ status: 204 }],
+    result: 'confirmed',
+    sent: ['null null'],
+    expect: ({ body }) =>
+      assert.deepEqual(JSON.parse(body), { accessToken: 'canary-access', clientId: CLIENT_ID, clientSecret: CLIENT_SECRET }),
+  },
+  {
     title: 'a token that revokes itself, with the headers of the API',
     provider: { api_headers: { 'X-Api': '3' }, revoke: { auth: 'bearer', body: 'none', token: 'access', token_param: 'none' } },
     answers: [{}],

@@ -109,7 +109,8 @@ async function revocationRequest(
   const hint: Record<string, string> = provider.revoke
     ? {}
     : { token_type_hint: kind === 'refresh' ? 'refresh_token' : 'access_token' }
-  const params = { ...(token_param !== 'none' && { [token_param]: token.reveal() }), ...hint, ...renamed(provider, proof.params) }
+  const named = renamed(provider.revoke?.param_names ? provider.revoke : provider, proof.params)
+  const params = { ...(token_param !== 'none' && { [token_param]: token.reveal() }), ...hint, ...named }
   const headers = { accept: 'application/json', ...lowerCased(provider.api_headers), ...proof.headers }
   const carried = body === 'none' ? { url, headers } : carrying(body, url, params, headers)
   return { method, allowPrivateNetwork: provider.allow_private_network ?? false, ...carried }

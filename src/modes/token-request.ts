@@ -47,7 +47,7 @@ export function withQuery(url: string, params: Params): string {
   return `${url}${url.includes('?') ? (/[?&]$/.test(url) ? '' : '&') : '?'}${query}`
 }
 
-export function renamed({ param_names: names = {} }: Provider, params: Params): Record<string, string> {
+export function renamed({ param_names: names = {} }: Pick<Provider, 'param_names'>, params: Params): Record<string, string> {
   return Object.fromEntries(
     Object.entries(params).map(([name, value]) => [Object.hasOwn(names, name) ? names[name]! : name, value]),
   )
