@@ -496,6 +496,33 @@ const ROWS: readonly Row[] = [
     ],
   },
   {
+    id: 'docusign',
+    pages: [
+      'https://developers.docusign.com/platform/auth/reference/obtain-access-token',
+      'https://developers.docusign.com/platform/auth/reference/user-info',
+      'https://github.com/docusign/docusign-esign-node-client',
+    ],
+    config: { accounts: 'account-d' },
+    authorize: ['https://account-d.docusign.com/oauth/auth', { scope: 'signature extended' }],
+    token: ['https://account-d.docusign.com/oauth/token', { ...FORM, ...BASIC }, {}],
+    granted: {
+      json: { ...TOKENS, token_type: 'Bearer', expires_in: 28800, scope: 'signature extended' },
+      life: 28800,
+      scopes: ['signature', 'extended'],
+      account: { id: '4799e5e9-6b3b-4a5c-9d65-cf4713bbcacc', label: 'first.last@example.com' },
+    },
+    asks: [
+      {
+        url: 'https://account-d.docusign.com/oauth/userinfo',
+        headers: { ...JSON_WANTED, ...BEARER },
+        json: { sub: '4799e5e9-6b3b-4a5c-9d65-cf4713bbcacc', name: 'First Last', email: 'first.last@example.com', accounts: [] },
+      },
+    ],
+    renewed: [{ json: { ...TOKENS, token_type: 'Bearer', expires_in: 28800 }, life: 28800 }],
+    refused: [INVALID_GRANT],
+    revoked: [],
+  },
+  {
     id: 'dropbox',
     pages: [
       'https://dropbox.tech/developers/using-oauth-2-0-with-offline-access',
@@ -953,6 +980,66 @@ const ROWS: readonly Row[] = [
       },
     ],
     revoked: [],
+  },
+  {
+    id: 'miro',
+    pages: [
+      'https://developers.miro.com/reference/get-new-access-token-using-refresh-token',
+      'https://developers.miro.com/docs/troubleshooting-oauth20',
+      'https://github.com/miroapp/api-clients',
+    ],
+    authorize: ['https://miro.com/oauth/authorize', {}],
+    pkce: false,
+    token: ['https://api.miro.com/v1/oauth/token', JSON_WANTED, POSTED],
+    granted: {
+      json: {
+        ...TOKENS,
+        user_id: '3074457345618265000',
+        team_id: '3074457358607431473',
+        scope: 'boards:read boards:write',
+        token_type: 'bearer',
+        expires_in: 3599,
+      },
+      life: 3599,
+      scopes: ['boards:read', 'boards:write'],
+      account: { id: '3074457345618265000', label: 'Ada Lovelace' },
+      kept: { team_id: '3074457358607431473' },
+    },
+    asks: [
+      {
+        url: 'https://api.miro.com/v1/oauth-token',
+        headers: { ...JSON_WANTED, ...BEARER },
+        json: {
+          type: 'oAuthToken',
+          team: { type: 'team', name: 'Engines', id: '3074457358607431473' },
+          user: { type: 'user', name: 'Ada Lovelace', id: '3074457345618265000' },
+        },
+      },
+    ],
+    renewed: [{ json: { ...TOKENS, token_type: 'bearer', expires_in: 3599 }, life: 3599 }],
+    refused: [
+      {
+        ...{ status: 401, json: { status: 401, code: 'oauthError', message: 'Redirect URI mismatch.', type: 'error' } },
+        ...{ outcome: 'unclear', reason: 'oauthError' },
+      },
+    ],
+    revoked: [
+      ...[
+        { status: 204, gives: 'confirmed' as const },
+        { status: 404, gives: 'failed' as const },
+      ].map(({ status, gives }) => ({
+        sends: [
+          {
+            method: 'POST' as const,
+            url: 'https://api.miro.com/v2/oauth/revoke',
+            headers: JSON_BODY,
+            body: { accessToken: 'old-access', clientId: 'the-client', clientSecret: 'the-secret' },
+          },
+        ],
+        answers: [{ status }],
+        gives,
+      })),
+    ],
   },
   {
     id: 'notion',
@@ -1611,8 +1698,11 @@ function bodyRead(headers: Named, body: string): unknown {
   return headers['content-type'] === 'application/json' ? JSON.parse(body) : Object.fromEntries(new URLSearchParams(body))
 }
 
-function tokenRequestOf({ token: [url, headers, client] }: Row, body: Named): Sent {
-  return { method: 'POST', url, headers, body: { ...body, ...client } }
+/** In the query where the row's headers name no kind of body. */
+function tokenRequestOf({ token: [url, headers, client] }: Row, params: Named): Sent {
+  const body = { ...params, ...client }
+  if (headers['content-type'] !== undefined) return { method: 'POST', url, headers, body }
+  return { method: 'POST', url: `${url}?${new URLSearchParams(body).toString()}`, headers }
 }
 
 function assertUnderstood({ credentials: { accessToken, refreshToken }, ...grant }: Grant, understood: Understood): void {

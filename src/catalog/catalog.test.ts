@@ -26,8 +26,8 @@ const PROMISED = [
   'patreon',
   'xero',
   // What people ask for beside these.
-  ...['airtable', 'asana', 'box', 'calendly', 'canva', 'dropbox', 'figma', 'linear'],
-  ...['linkedin', 'pipedrive', 'quickbooks', 'spotify', 'todoist', 'x', 'zoom'],
+  ...['airtable', 'asana', 'box', 'calendly', 'canva', 'docusign', 'dropbox', 'figma', 'linear'],
+  ...['linkedin', 'miro', 'pipedrive', 'quickbooks', 'spotify', 'todoist', 'x', 'zoom'],
 ]
 
 test('the providers that the documentation promises are there, and every file is one', () => {
@@ -88,6 +88,7 @@ test('a refresh token that must not be sent twice is known as such', () => {
     calendly: 'none',
     canva: null,
     discord: null,
+    docusign: null,
     dropbox: 'until_next_use',
     figma: null,
     github: 'none',
@@ -97,6 +98,7 @@ test('a refresh token that must not be sent twice is known as such', () => {
     linear: null,
     linkedin: 'until_next_use',
     microsoft: 'until_next_use',
+    miro: 'none',
     notion: null,
     patreon: null,
     pipedrive: 'until_next_use',
@@ -115,8 +117,8 @@ test('a refresh token that must not be sent twice is known as such', () => {
 test('a refresh token that dies of disuse is known as such', () => {
   const idle = [...catalog].flatMap(([id, { refresh_token_idle }]) => (refresh_token_idle ? [`${id} ${refresh_token_idle}`] : []))
   assert.deepEqual(idle, [
-    ...['airtable 60d', 'atlassian 90d', 'box 60d', 'github 180d', 'google 180d', 'microsoft 90d', 'pipedrive 60d'],
-    ...['quickbooks 100d', 'xero 60d', 'zoom 90d'],
+    ...['airtable 60d', 'atlassian 90d', 'box 60d', 'docusign 30d', 'github 180d', 'google 180d', 'microsoft 90d', 'miro 60d'],
+    ...['pipedrive 60d', 'quickbooks 100d', 'xero 60d', 'zoom 90d'],
   ])
 })
 
