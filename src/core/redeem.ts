@@ -106,6 +106,10 @@ async function isSuperseded(ports: Ports, attempt: Attempt, { account }: Grant):
 }
 
 const FAILED = { reason: 'broker_failed', detail: null }
+const OTHER_CLIENT: Changed = {
+  reason: 'provider_changed',
+  detail: 'the app became another client while the provider was asked; what was granted is not for that one',
+}
 const REVOKED = { reason: 'revoked_meanwhile', detail: 'the session was revoked while it was being connected' }
 
 /** The connection whose consent is renewed; null: a new one is made. */
@@ -137,6 +141,7 @@ async function kept(
   await ports.registry.refresh()
   const now = await asBegun(ports, attempt)
   if ('reason' in now) return { objection: now }
+  if (now.registration.clientId !== registration.clientId) return { objection: OTHER_CLIENT }
   for (let before: Connection | null = null; ; ) {
     // Looked at anew each time: whoever revoked it while the provider was asked is not overruled by the answer.
     const earlier = await reconnected(ports, attempt)

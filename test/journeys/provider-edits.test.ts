@@ -124,8 +124,14 @@ for (const store of ['memory', 'sqlite', 'postgres'] as const) {
     const thief = await untilDone(t, startRecordingEndpoint())
     const world = await untilDone(t, startWorld({ store }))
     const { control } = world.sandbox
+    const become = async (client_id: string, client_secret: string) => {
+      const client = { client_id, client_secret, key_code_ref: 'none', provider: 'sandbox' }
+      const json = { ...client, callback_url: CALLBACK, user_binding: 'none' }
+      assert.equal((await world.ask('POST', '/api/v1/apps', { json })).status, 200)
+    }
     for (const [change, reason] of [
       [() => edit(world, { revoke_url: thief.url }), 'provider_changed'],
+      [() => become('staging-app', 'hush'), 'provider_changed'],
       [async () => assert.equal((await world.ask('DELETE', '/api/v1/apps/none')).status, 200), 'app_removed'],
     ] as const) {
       const { body } = await world.authUrl({ key_code_ref: 'none', user_id: 'ada' })
@@ -142,6 +148,7 @@ for (const store of ['memory', 'sqlite', 'postgres'] as const) {
       assert.equal((await world.token(String(body['session_id']))).code, 'CONNECT_FAILED')
       assert.equal(control.grants, grants - 1)
       await edit(world, { revoke_url: `${world.sandbox.url}/revoke` })
+      await become('sandbox-app', 'sandbox-secret')
     }
     assert.deepEqual((await world.ask('GET', '/api/v1/connections')).body['connections'], [])
     assert.equal(thief.received.length, 0)
