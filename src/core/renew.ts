@@ -229,13 +229,9 @@ function outcome(
       return { connection, facts: current.health.state === 'failing' ? [fact(current, now, 'connection.recovered', null)] : [] }
     }
     case 'rejected':
+      if (before === null) return broken(current, refusalOf(ports.restored, current, answer.reason), answer.detail, now)
       // We never saw the answer to an earlier renewal: it most likely had a successor in it.
-      return broken(
-        current,
-        before === null ? refusalOf(ports.restored, current, answer.reason) : 'rotation_response_lost',
-        answer.detail,
-        now,
-      )
+      return broken(current, 'rotation_response_lost', answer.detail ?? answer.reason, now)
     case 'app_rejected':
       // Not this connection's fault: it stays as it was, and the app is told of. Its lease is given back, and with it the mark of a lost answer.
       return { connection: keepingLost(current, before, now), facts: [] }

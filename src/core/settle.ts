@@ -6,6 +6,7 @@
 import { type Connection, isHeld } from './connection.ts'
 import { BrokerError } from './errors.ts'
 import { connectionFact } from './event.ts'
+import { askingAgain } from './lost-answer.ts'
 import { sameDigest } from './one-time.ts'
 import type { Claimed, JournalEntry, Ports } from './ports.ts'
 import { takeBackLate } from './revocation.ts'
@@ -150,15 +151,19 @@ async function withAnswer(ports: Ports, current: Connection, next: Connection): 
 }
 
 /**
- * Somebody found our lease past its end and could not ask again. So they said that the answer was lost, or only noted it: here it is, and the
- * refresh token that it was given for still is the row's. Where they could ask, they did, and what we got may be dead for it.
+ * Somebody found our lease past its end, and it cannot be asked again any more. So they said that the answer was lost, or only noted it: here it
+ * is, and the refresh token that it was given for still is the row's. Where it can be asked again, it is, and what we got may be dead for it.
  */
 async function isGivenUp(ports: Ports, current: Connection, entry: JournalEntry): Promise<boolean> {
-  const { health, provider } = current
-  if (health.state === 'revoked' || (health.state === 'broken' && health.reason !== 'rotation_response_lost')) return false
+  const { health } = current
+  // What the provider said stands behind the reason, where it was asked.
+  const isLost = health.state === 'broken' && health.reason === 'rotation_response_lost' && health.detail === null
+  if (health.state === 'revoked' || (health.state === 'broken' && !isLost)) return false
   const [brought, exchanged] = [entry.next.sealed?.refreshToken, entry.exchanged]
   if (!exchanged || !brought || isSame(brought, exchanged)) return false
-  if ((await ports.registry.provider(provider))?.rotation?.window !== 'none') return false
+  const provider = await ports.registry.provider(current.provider)
+  const lost = { at: entry.claimed.lease?.startedAt ?? 0, spent: true }
+  if (!provider || askingAgain(provider, lost, ports.now()) !== 'never') return false
   return isExchanged(ports, current, entry)
 }
 

@@ -401,12 +401,12 @@ async function standsStill(
   world: World,
   session: string,
   meanwhile: () => Promise<unknown> = async () => {},
-  parts: Partial<Ports> = {},
+  { stillFor = 31 * SECOND, ...parts }: Partial<Ports> & { readonly stillFor?: number } = {},
 ): Promise<Connection> {
   const ports = { ...world.broker.ports, ...parts }
   const { connections } = ports.store
   const settle: typeof connections.settle = async (...write) => {
-    world.pass(31 * SECOND)
+    world.pass(stillFor)
     assert.match((await world.token(session)).text, /rotation_response_lost/)
     await meanwhile()
     return connections.settle(...write)
@@ -415,12 +415,17 @@ async function standsStill(
   return renew(stopped, await stored(world, session))
 }
 
-for (const store of ['sqlite', 'postgres'] as const) {
-  test(`F-03 an answer that another process gave up, and could not ask for again, is welcome when it comes after all, on ${store}`, async (t) => {
-    const world = await opened(t, { store, sandbox: { replay_window: 'none' } })
+for (const [store, replay_window, stillFor] of [
+  ['sqlite', 'none', 31 * SECOND],
+  ['postgres', 'none', 31 * SECOND],
+  ['sqlite', 120, 121 * SECOND],
+] as const) {
+  const title = 'F-03 an answer that another process gave up, and could not ask for again, is welcome when it comes after all'
+  test(`${title}, on ${store}, given again: ${replay_window}`, async (t) => {
+    const world = await opened(t, { store, sandbox: { replay_window } })
     const session = await world.connect()
     world.pass(HOUR)
-    assert.equal((await standsStill(world, session)).health.state, 'connected')
+    assert.equal((await standsStill(world, session, undefined, { stillFor })).health.state, 'connected')
     const { status, body } = await world.token(session)
     assert.equal(status, 200)
     assert(world.sandbox.control.alive(String(body['access_token'])))
@@ -607,6 +612,17 @@ test('F-03 nor where the other process has asked again, and the provider may hav
   world.pass(HOUR)
   assert.equal((await standsStill(world, session)).health.state, 'broken')
   assert.equal((await world.token(session)).code, 'RECONNECT_REQUIRED')
+  assert.equal(renewals(world), 2)
+})
+
+test('F-03 nor where it was refused to the other process while it was to be given again', async (t) => {
+  const world = await opened(t, { store: 'sqlite', sandbox: { replay_window: 120 } })
+  const session = await world.connect()
+  world.pass(HOUR)
+  world.sandbox.control.script('refresh', { delay: 0 }, { status: 400, body: { error: 'invalid_grant' } })
+  const meanwhile = async () => world.pass(100 * SECOND)
+  const { health } = await standsStill(world, session, meanwhile, { stillFor: 61 * SECOND })
+  assert.deepEqual(health, { state: 'broken', reason: 'rotation_response_lost', detail: 'invalid_grant' })
   assert.equal(renewals(world), 2)
 })
 
