@@ -3,6 +3,7 @@
 import type { App, Registration } from './app.ts'
 import type { Attempt } from './attempt.ts'
 import { type Account, type Connection, missingScopes, type Owner, sameOwner, scopesOf } from './connection.ts'
+import { keepNewest } from './newest.ts'
 import type { ConnectionFilter, Cursor, Grant, Ports } from './ports.ts'
 import type { Provider } from './provider.ts'
 import { openCredentials } from './vault.ts'
@@ -118,7 +119,11 @@ function renews({ reconnects, accountOf }: Pick<Attempt, 'reconnects' | 'account
 }
 
 /** The provider did not say whose account it is: it is asked once more, a little later. A connection is worth having without a name to it. */
-export function askLater(ports: Ports, registration: Registration, made: Connection): void {
+export function askLater(
+  ports: Ports,
+  { app, registration }: { readonly app: App; readonly registration: Registration },
+  made: Connection,
+): void {
   if (made.account !== null || registration.provider.identity === undefined) return
   ports.later(ASK_AGAIN_MS, async () => {
     const current = await ports.store.connections.find(made.tenant, made.id)
@@ -127,7 +132,9 @@ export function askLater(ports: Ports, registration: Registration, made: Connect
     const { credentials } = await openCredentials(ports, current)
     const account = await ports.modeOf(registration.provider).account(registration, credentials)
     const latest = account && (await ports.store.connections.find(made.tenant, made.id))
-    if (latest?.account === null && latest.lease === null && latest.connectedAt === made.connectedAt)
-      await ports.store.connections.save(latest, { ...latest, account }, [])
+    const asMade = latest?.account === null && latest.lease === null && latest.connectedAt === made.connectedAt
+    if (!asMade || !(await ports.store.connections.save(latest, { ...latest, account }, []))) return
+    // Only now it is known whose place it takes.
+    await keepNewest(ports, app, { ...latest, account })
   })
 }

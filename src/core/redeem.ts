@@ -83,7 +83,7 @@ async function redeemed(ports: Ports, attempt: Attempt, answer: Answer, ready: R
     const { tenant, id: session } = made
     ports.log('error', 'what a new connection takes the place of could not be ended', { tenant, session, error })
   })
-  askLater(ports, registration, made)
+  askLater(ports, { app, registration }, made)
   return { outcome: 'connected', connection: made }
 }
 

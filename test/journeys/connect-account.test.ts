@@ -170,10 +170,11 @@ describe('the account that is connected', () => {
     })
   }
 
-  test('a connection whose account could not be read works without it, and is asked about once more', async () => {
+  /** The provider does not say whose account it is: what is done about it a little later. */
+  async function connectedNameless(app: string, user: string) {
     const later = mock.method(world.broker.ports, 'later', () => {})
     world.sandbox.control.script('me', { status: 503 })
-    const { session, error } = await connected('none', 'nameless', 'ada')
+    const { session, error } = await connected(app, user, 'ada')
     assert.equal(error, null)
     assert.ok(await works(session))
     assert.equal(await accountOf(session), null)
@@ -182,6 +183,11 @@ describe('the account that is connected', () => {
     const [ms, work] = call.arguments as unknown as [number, () => Promise<void>]
     later.mock.restore()
     assert.ok(ms >= 1000)
+    return { session, work }
+  }
+
+  test('a connection whose account could not be read works without it, and is asked about once more', async () => {
+    const { session, work } = await connectedNameless('none', 'nameless')
     const lease = { holder: 'somebody', now: world.now(), until: world.now() + HOUR }
     const { connections } = world.broker.ports.store
     const seen = (await connections.find('default', session)) ?? assert.fail()
@@ -196,12 +202,12 @@ describe('the account that is connected', () => {
   test('nobody is asked about an account that is known, or by a provider that has no way to tell', async () => {
     const { session } = await connected('none', 'known', 'ada')
     const known = (await world.broker.ports.store.connections.find('default', session)) ?? assert.fail()
-    const { registration } = await registrationOf(world.broker.ports, 'default', 'none')
+    const { app, registration } = await registrationOf(world.broker.ports, 'default', 'none')
     const { identity: _, ...mute } = registration.provider
     const silent: Registration = { ...registration, provider: mute }
     const ports = { ...world.broker.ports, later: () => assert.fail('asked') }
-    askLater(ports, registration, known)
-    askLater(ports, silent, { ...known, account: null })
+    askLater(ports, { app, registration }, known)
+    askLater(ports, { app, registration: silent }, { ...known, account: null })
   })
 
   test('F-33 one per account: the same account connected again takes the place of the earlier one, another one stands beside it', async () => {
@@ -218,6 +224,15 @@ describe('the account that is connected', () => {
       true,
     ])
     assert.equal((await world.told(first.session)).at(-1), 'connection.revoked superseded')
+  })
+
+  test('F-33 and so it is where the provider says only a little later which account it is', async () => {
+    const { session: first } = await connected('one-per-account', 'hidden', 'ada')
+    const { session: second, work } = await connectedNameless('one-per-account', 'hidden')
+    assert.ok(await works(first))
+    await work()
+    assert.deepEqual([await works(first), await works(second)], [false, true])
+    assert.equal((await world.told(first)).at(-1), 'connection.revoked superseded')
   })
 
   test('F-25 a grant without a required scope is refused, and one that only lacks others is told as it is', async () => {
