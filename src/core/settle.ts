@@ -143,7 +143,9 @@ async function overtaken(ports: Ports, entry: JournalEntry): Promise<Connection 
 
 /** Where the user consented again meanwhile, what came of that is newer in everything but the refresh token, which it lives on. */
 async function withAnswer(ports: Ports, current: Connection, next: Connection): Promise<Connection> {
-  if (current.connectedAt === next.connectedAt) return next
+  // Once the lease was over, it may have been given a name, and its account been told.
+  const { label, account, connectedAt } = current
+  if (connectedAt === next.connectedAt) return { ...next, label, account: account ?? next.account }
   const refreshToken = await openRefreshToken(ports, next)
   const { credentials, row } = await openCredentials(ports, current)
   const sealed = sealCredentials(row, { ...credentials, refreshToken })

@@ -425,11 +425,20 @@ for (const [store, replay_window, stillFor] of [
     const world = await opened(t, { store, sandbox: { replay_window } })
     const session = await world.connect()
     world.pass(HOUR)
-    assert.equal((await standsStill(world, session, undefined, { stillFor })).health.state, 'connected')
+    const labelled = async () => {
+      const { status } = await world.ask('PATCH', `/api/v1/connections/${session}`, { json: { label: 'named meanwhile' } })
+      assert.equal(status, 200)
+    }
+    assert.equal((await standsStill(world, session, labelled, { stillFor })).health.state, 'connected')
+    assert.equal((await stored(world, session)).label, 'named meanwhile')
     const { status, body } = await world.token(session)
     assert.equal(status, 200)
     assert(world.sandbox.control.alive(String(body['access_token'])))
-    assert.deepEqual(await facts(world, session), ['connection.broken rotation_response_lost', 'connection.recovered'])
+    assert.deepEqual(await facts(world, session), [
+      'connection.broken rotation_response_lost',
+      'connection.relabelled',
+      'connection.recovered',
+    ])
     world.pass(HOUR)
     assert.equal((await world.token(session)).status, 200, 'and it goes on from there')
     assert.equal(renewals(world), 2)
