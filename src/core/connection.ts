@@ -102,6 +102,8 @@ export interface Revocation {
   readonly since: number
   /** When the app was set up that it was revoked under: another one that took its name gets nothing of it. Absent: it is not known. */
   readonly appSince?: number
+  /** The answer to a renewal had been lost by then: the refresh token may have a successor that nobody has. */
+  readonly lost?: true
   /** When the provider is asked, or asked again; null: not by ourselves any more. */
   readonly retryAt: number | null
   /** Why the last attempt failed. */

@@ -43,11 +43,11 @@ function takesLivingOnly({ revoke_url, revoke }: Provider): boolean {
   return revoke_url !== undefined && (revoke?.token === 'access' || revoke?.auth === 'bearer')
 }
 
-/** Refused at the first try, there is nothing left. After one that failed, a successor that never arrived may live: then nobody can take it back. */
+/** Refused at the first try, there is nothing left. After one that failed, here or before, a successor that never arrived may live: then nobody can take it back. */
 function without(renewed: Exclude<Renewed, { outcome: 'renewed' }>, { health }: Connection): Revoked {
   const { outcome, reason } = renewed
-  const first = health.state === 'revoked' && (health.revocation?.attempts ?? 0) === 0
-  if (outcome === 'rejected' && first) return { outcome: 'confirmed' }
+  const { attempts = 0, lost = false } = (health.state === 'revoked' && health.revocation) || {}
+  if (outcome === 'rejected' && attempts === 0 && !lost) return { outcome: 'confirmed' }
   const retryAfterMs = outcome === 'unavailable' ? renewed.retryAfterMs : null
   return { outcome: 'failed', reason, retryAfterMs, final: outcome === 'rejected' }
 }

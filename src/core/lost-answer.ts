@@ -30,6 +30,12 @@ export function lostBefore({ health }: Pick<Connection, 'health'>, overdue: Leas
   return (health.state === 'connected' || health.state === 'failing' ? health.trouble?.lost : null) ?? null
 }
 
+/** Whether what it has may have a successor that never became ours: it lives on where nobody can take it back with what is left. */
+export function mayHaveSuccessor(connection: Pick<Connection, 'health'>, overdue: Lease | null): boolean {
+  const { health } = connection
+  return lostBefore(connection, overdue) !== null || (health.state === 'broken' && health.reason === 'rotation_response_lost')
+}
+
 /** As it is, its lease given back: the mark of a lost answer goes from there to where it stays. */
 export function keepingLost(current: Connection, lost: LostAnswer | null, now: number): Connection {
   const { health } = current

@@ -42,11 +42,11 @@ export function isOutage({ upstream, revocation }: Ended): boolean {
 }
 
 /** As it stands before anybody was asked: whoever finds it so goes on with it. */
-export function toBeTakenBack(now: number, app: Pick<App, 'createdAt'> | null = null): Ended {
-  return pending({ since: now, ...(app && { appSince: app.createdAt }) }, now)
+export function toBeTakenBack(now: number, app: Pick<App, 'createdAt'> | null = null, lost = false): Ended {
+  return pending({ since: now, ...(app && { appSince: app.createdAt }), ...(lost && { lost }) }, now)
 }
 
-function pending(begun: Pick<Revocation, 'since' | 'appSince'>, now: number): Ended {
+function pending(begun: Pick<Revocation, 'since' | 'appSince' | 'lost'>, now: number): Ended {
   const revocation = { ...begun, attempts: 0, retryAt: now, reason: null, accepted: false, provedAt: null }
   return { state: 'revoked', upstream: 'pending', revocation }
 }

@@ -2,11 +2,12 @@
 
 import { attemptFact, emptied, PENDING_STAGES, type Stage } from './attempt.ts'
 import { allow, allowApp, type Caller } from './caller.ts'
-import type { Connection, Upstream } from './connection.ts'
+import { type Connection, isHeld, type Upstream } from './connection.ts'
 import { BrokerError } from './errors.ts'
 import { connectionFact } from './event.ts'
+import { mayHaveSuccessor } from './lost-answer.ts'
 import type { Fact, Ports } from './ports.ts'
-import { takeBack, toBeTakenBack } from './revocation.ts'
+import { type Ended, takeBack, toBeTakenBack } from './revocation.ts'
 
 /** It holds nothing that a provider could take back. */
 const UNSUPPORTED = { state: 'revoked', upstream: 'unsupported' } as const
@@ -41,10 +42,16 @@ export async function revokeConnection(
 
 /** Ends it here, and leaves its provider to whoever comes first. Says whether it did: somebody may have written in between. */
 export async function endHere(ports: Ports, actor: string, connection: Connection, reason: string | null): Promise<boolean> {
-  const { tenant, app } = connection
-  const health = connection.sealed ? toBeTakenBack(ports.now(), await ports.registry.app(tenant, app)) : UNSUPPORTED
+  const health = connection.sealed ? await begun(ports, connection) : UNSUPPORTED
   const ending: Connection = { ...connection, health, lease: null, dueAt: null }
   return ports.store.connections.save(connection, ending, [fact(ports, connection, actor, reason)])
+}
+
+async function begun({ now, registry, unbegun }: Ports, connection: Connection): Promise<Ended> {
+  const app = await registry.app(connection.tenant, connection.app)
+  // The answer to a renewal that is under way may yet come.
+  const overdue = isHeld(connection, now()) ? null : unbegun.serious(connection, connection.lease)
+  return toBeTakenBack(now(), app, mayHaveSuccessor(connection, overdue))
 }
 
 /**

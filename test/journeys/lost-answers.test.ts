@@ -344,6 +344,45 @@ for (const replay_window of ['none', 30] as const) {
   }
 }
 
+for (const [how, lost] of [
+  [
+    'by silence',
+    async (world: World, session: string) => {
+      world.sandbox.control.script('refresh', 'lost_answer')
+      assert.equal((await world.token(session)).status, 503)
+    },
+  ],
+  [
+    'with the process that had it',
+    async (world: World, session: string) => {
+      await crash(world, session, 'after the answer')
+      world.pass(31 * SECOND)
+    },
+  ],
+  [
+    'for good',
+    async (world: World, session: string) => {
+      await crash(world, session, 'after the answer')
+      world.pass(31 * SECOND)
+      assert.match((await world.token(session)).text, /rotation_response_lost/)
+    },
+  ],
+] as const) {
+  test(`F-08 F-50 where an answer was lost ${how}, a refusal does not mean that the provider has nothing left to take back`, async (t) => {
+    const sandbox = { replay_window: 'none', reuse_detection: false } as const
+    const world = await opened(t, { store: 'sqlite', sandbox, provider: { revoke: { token: 'access' } } })
+    const session = await world.connect()
+    world.pass(HOUR)
+    await lost(world, session)
+    const { grants } = world.sandbox.control
+    assert.equal((await world.revoke(session)).body['result'], 'revoked; upstream: failed')
+    assert.equal(world.sandbox.control.grants, grants, 'its successor lives on')
+    const { health } = await stored(world, session)
+    assert.partialDeepStrictEqual(health, { upstream: 'failed', revocation: { reason: 'invalid_grant', retryAt: null } })
+    assert.equal((await facts(world, session)).at(-1), 'connection.revocation_failed invalid_grant')
+  })
+}
+
 test('F-12 what never reached the provider is asked again, also where a spent token never gets its successor', async (t) => {
   const world = await opened(t, { sandbox: { replay_window: 'none' } })
   const session = await world.connect()
