@@ -1,6 +1,7 @@
 /** Making a connection: from `auth_url`, by way of the provider, to the browser's return. Only the browser that was meant to finish can. */
 
 import { type App, scopesAskedFor } from './app.ts'
+import { isOfTheApp } from './app-fault.ts'
 import { asBegun } from './as-begun.ts'
 import { ATTEMPT_LIFE_MS, type Attempt, attemptFact, attemptRow, emptied, type SealedAttempt } from './attempt.ts'
 import { allow, type Caller } from './caller.ts'
@@ -298,7 +299,11 @@ async function ended(
   const denied = error.code === 'access_denied'
   const next = emptied({ ...attempt, stage: denied ? 'denied' : 'failed', reason: error.code })
   const told = [attemptFact(ports, attempt, 'browser', denied ? 'attempt.denied' : 'attempt.failed', error.code)]
+  const { tenant, session, app, provider } = attempt
+  const ofTheApp = isOfTheApp(error.code, await ports.registry.provider(provider))
   if (!(await ports.store.attempts.move(from, next, told))) return { kind: 'lost', why: 'used' }
+  if (ofTheApp)
+    ports.log('warn', 'a provider refused an app', { tenant, session, key_code_ref: app, provider, reason: error.code })
   return { kind: 'refused', attempt: next, error }
 }
 

@@ -1,5 +1,6 @@
 /** Hands out an access token that works right now, renewing it first when it must be. The path that must be fast. */
 
+import { isOfTheApp } from './app-fault.ts'
 import { type Attempt, isPending } from './attempt.ts'
 import { allow, allowApp, type Caller } from './caller.ts'
 import { type Connection, type Glance, judge, scopesOf } from './connection.ts'
@@ -84,12 +85,12 @@ async function handOutMended(
 
 /** Between the look at the connections and the one at the attempts it may have become one. Throws why there is none. */
 async function justMade(ports: Ports, caller: Caller, session: string): Promise<Connection> {
-  const { store, now } = ports
+  const { store } = ports
   const { tenant } = caller
   const attempt = await store.attempts.find(tenant, session)
   if (attempt) await allowApp(ports, caller, attempt.app, session)
   const made = attempt?.stage === 'connected' ? await store.connections.find(tenant, session) : null
-  if (!made) throw unfinished(attempt, now())
+  if (!made) throw await unfinished(ports, attempt)
   return made
 }
 
@@ -158,7 +159,7 @@ function assertAlive({ health, issuedAt, expiresAt }: Connection, now: number, {
 }
 
 /** Why a session id leads to no connection: it never was one, or its attempt stands or ended somewhere else. */
-function unfinished(attempt: Attempt | null, now: number): BrokerError {
+async function unfinished(ports: Ports, attempt: Attempt | null): Promise<BrokerError> {
   if (!attempt) return new BrokerError('INVALID_SESSION', 'session_id points to an invalid session')
   switch (attempt.stage) {
     case 'denied':
@@ -167,7 +168,10 @@ function unfinished(attempt: Attempt | null, now: number): BrokerError {
     case 'burned':
       // Completed too late: what came too late is what went wrong.
       if (attempt.reason === 'expired') return expired()
-      return new BrokerError('CONNECT_FAILED', `connecting failed (${attempt.reason ?? 'unknown'}); start again with auth_url`)
+      return new BrokerError(
+        'CONNECT_FAILED',
+        `connecting failed (${attempt.reason ?? 'unknown'})${await remedy(ports, attempt)}`,
+      )
     case 'connected':
       return new BrokerError(
         'INVALID_SESSION',
@@ -179,8 +183,16 @@ function unfinished(attempt: Attempt | null, now: number): BrokerError {
     case 'away':
     case 'returned':
     case 'held':
-      return isPending(attempt, now) ? new BrokerError('SESSION_PENDING', 'the user has not finished connecting yet') : expired()
+      return isPending(attempt, ports.now())
+        ? new BrokerError('SESSION_PENDING', 'the user has not finished connecting yet')
+        : expired()
   }
+}
+
+async function remedy({ registry }: Ports, { reason, provider }: Attempt): Promise<string> {
+  return isOfTheApp(reason, await registry.provider(provider))
+    ? ': the provider refuses the app as it is set up, which an operator must correct before anybody starts again with auth_url'
+    : '; start again with auth_url'
 }
 
 function expired(): BrokerError {

@@ -1,6 +1,7 @@
 /** What a browser meets: the page that asks before the provider is visited, and the provider's way back. */
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { isOfTheApp } from '../core/app-fault.ts'
 import type { Attempt } from '../core/attempt.ts'
 import { comeBack, decline, depart, type Ending, openAttempt } from '../core/connect.ts'
 import type { Account } from '../core/connection.ts'
@@ -12,7 +13,7 @@ import { Secret } from '../core/secret.ts'
 import { browserCookie, csrfToken } from './browser-cookie.ts'
 import type { NoteFailure } from './guesses.ts'
 import { connectScript } from './page-script.ts'
-import { confirmPage, connectedPage, expiredPage, FORM, failedPage, type Page } from './pages.ts'
+import { confirmPage, connectedPage, expiredPage, type Failure, FORM, failedPage, type Page } from './pages.ts'
 import { STATUS, waitHeaders } from './reply.ts'
 
 /** Every address a browser comes to. A HEAD of a callback would spend what its GET is for. */
@@ -124,7 +125,10 @@ export function connectPages(app: FastifyInstance, ports: Ports, failed: NoteFai
       case 'refused': {
         const { code, description } = ending.error
         const told = { session_id: ending.attempt.session, error: code, ...(description && { error_description: description }) }
-        return back(reply, ending.attempt, told, async () => refusedPage(await names(ending.attempt), ending.error))
+        return back(reply, ending.attempt, told, async () => {
+          const ofTheApp = isOfTheApp(code, await ports.registry.provider(ending.attempt.provider))
+          return refusedPage(await names(ending.attempt), ending.error, ofTheApp)
+        })
       }
     }
   }
@@ -235,6 +239,7 @@ function lost(why: Extract<Ending, { kind: 'lost' }>['why']): Page {
 function refusedPage(
   { providerName }: { providerName: string },
   { code, description }: { code: string; description: string | null },
+  ofTheApp: boolean,
 ): Page {
   if (code === 'access_denied') {
     return failedPage({
@@ -267,11 +272,17 @@ function refusedPage(
       reference: code,
     })
   }
+  const said = description === null ? undefined : { by: providerName, words: description }
+  if (ofTheApp) return misconfiguredPage(code, said)
+  return failedPage({ what: `${providerName} did not complete the connection.`, said, remedy: START_AGAIN, reference: code })
+}
+
+function misconfiguredPage(reference: string, said?: Failure['said']): Page {
   return failedPage({
-    what: `${providerName} did not complete the connection.`,
-    said: description === null ? undefined : { by: providerName, words: description },
-    remedy: START_AGAIN,
-    reference: code,
+    what: 'The app cannot be connected, because it is not set up as the service wants it.',
+    said,
+    remedy: 'Tell the people who run the app: starting again does not help before they have looked at it.',
+    reference,
   })
 }
 
@@ -282,13 +293,7 @@ function brokenPage({ code }: BrokerError): Page {
   if (REQUEST_MISTAKES.has(code)) {
     return failedPage({ what: 'This is not a request that this page answers.', remedy: START_AGAIN, reference })
   }
-  if (code === 'CONNECT_FAILED') {
-    return failedPage({
-      what: 'The app cannot be connected, because it is not set up as the service wants it.',
-      remedy: 'Tell the people who run the app: starting again does not help before they have looked at it.',
-      reference,
-    })
-  }
+  if (code === 'CONNECT_FAILED') return misconfiguredPage(reference)
   const unavailable = code === 'PROVIDER_UNAVAILABLE'
   return failedPage({
     what: unavailable ? 'The service you want to connect does not answer at the moment.' : 'Something went wrong on our side.',

@@ -8,6 +8,9 @@ import { CALLBACK, HOUR, MINUTE, startWorld, type World } from '../world.ts'
 
 let world: World
 
+/** For the sandbox's `authorize`: it sends the user back with this instead of a code. */
+const refusing = (error: string) => ({ edit: { set: { error }, remove: ['code'] } })
+
 async function started(keyCodeRef: string): Promise<{ url: string; session: string }> {
   const { body } = await world.authUrl({ key_code_ref: keyCodeRef, user_id: 'ada' })
   return { url: String(body['url']), session: String(body['session_id']) }
@@ -25,7 +28,18 @@ async function assertToken(session: string, status: number, code: string | null)
 
 describe('answers along the way', () => {
   before(async () => {
-    world = await startWorld()
+    world = await startWorld({
+      further: (sandbox) => {
+        const bare = { ...sandbox.app(), user_binding: 'none' } // without a callback: it ends at our pages
+        return {
+          providers: [{ ...sandbox.provider({ id: 'picky' }), errors: { app: ['own_word'] } }],
+          apps: [
+            { ...bare, key_code_ref: 'bare' },
+            { ...bare, key_code_ref: 'picky', provider: 'picky' },
+          ],
+        }
+      },
+    })
   })
   after(() => world[Symbol.asyncDispose]())
 
@@ -89,6 +103,34 @@ describe('answers along the way', () => {
       reason: 'invalid_client',
       msg: 'a code made no connection',
     })
+  })
+
+  for (const [code, app, endpoint, answer] of [
+    ['invalid_client', 'bare', 'token', 'invalid_client'],
+    ['invalid_scope', 'bare', 'authorize', refusing('invalid_scope')],
+    ['own_word', 'picky', 'authorize', refusing('own_word')],
+  ] as const) {
+    test(`who meets a refusal that only an operator can mend is not told to start again, and the log has it: ${code}`, async () => {
+      const { url, session } = await started(app)
+      world.sandbox.control.script(endpoint, answer)
+      const browser = new Browser()
+      const page = await browser.visit(await world.consent(url, browser))
+      assert.equal(page.status, 400)
+      const text = await page.text()
+      assert.match(text, /Tell the people who run the app/)
+      assert.match(text, new RegExp(code))
+      assert.match(await assertToken(session, 400, 'CONNECT_FAILED'), new RegExp(`${code}.*an operator must correct`))
+      assert(world.log.some((line) => line.includes('"level":"warn"') && line.includes(`"reason":"${code}"`)))
+    })
+  }
+
+  test('who meets any other is told to', async () => {
+    const { url, session } = await started('bare')
+    world.sandbox.control.script('authorize', refusing('own_word'))
+    const browser = new Browser()
+    const page = await browser.visit(await world.consent(url, browser))
+    assert.match(await page.text(), /start again there/)
+    assert.match(await assertToken(session, 400, 'CONNECT_FAILED'), /own_word.*start again with auth_url/)
   })
 
   test("a broken connection is RECONNECT_REQUIRED, with the provider's reason", async () => {
