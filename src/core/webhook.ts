@@ -71,6 +71,7 @@ export function webhookRow({ tenant, id }: Pick<Webhook, 'tenant' | 'id'>): Row 
 }
 
 const URL_CHARACTERS_MAX = 2048
+const OPERATORS_ONLY = 'which only an operator can allow, with latchstring webhooks create --allow-private-network'
 
 /** What is wrong with a URL to send events to, or null. Where its name leads is looked at whenever something is sent. */
 export function webhookUrlProblem(url: string, allowPrivateNetwork: boolean): string | null {
@@ -81,6 +82,6 @@ export function webhookUrlProblem(url: string, allowPrivateNetwork: boolean): st
   if (parsed.username || parsed.password || /^[^/]*\/\/[^/?#]*@/.test(url)) return 'must not carry a user name or password'
   if (url.includes('#')) return 'must not have a fragment (#…)'
   if (allowPrivateNetwork) return null
-  if (parsed.protocol !== 'https:') return 'must begin with https://'
-  return isLoopback(parsed.hostname) ? 'leads to a private address, which only an operator can allow' : null
+  if (parsed.protocol !== 'https:') return `must begin with https://; http:// is for addresses inside, ${OPERATORS_ONLY}`
+  return isLoopback(parsed.hostname) ? `leads to a private address, ${OPERATORS_ONLY}` : null
 }
