@@ -41,6 +41,7 @@ function listening(thrown: unknown): string | null {
     case 'EADDRNOTAVAIL':
       return `${String(address)} is no address of this machine: choose another with --host`
     case 'ENOTFOUND':
+    case 'EAI_AGAIN':
       return 'the host to listen on is not known: choose another with --host'
     default:
       return null

@@ -82,6 +82,13 @@ describe('latchstring', { concurrency: 4 }, () => {
     assert.deepEqual([first.code, (await here.run('connections', 'list')).stderr], [0, ''])
   })
 
+  test('a database that cannot be made, or looked at, is not said to be a new one', async (t) => {
+    const { run } = shell(t, { LATCHSTRING_DATABASE_URL: 'sqlite:/dev/null/latchstring.db' })
+    const { code, stderr } = await run('connections', 'list')
+    assert.equal(code, 1)
+    assert.match(stderr, /^latchstring: cannot create or write the database .*\n$/)
+  })
+
   test('another master key than the one that everything is sealed under opens nothing, and the message says what to do', async (t) => {
     const here = shell(t)
     assert.equal((await here.run('apps', 'list')).code, 0)

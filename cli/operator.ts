@@ -29,10 +29,11 @@ export async function asOperator<T>({ tenant }: TenantOptions, work: (ports: Por
 /** For what belongs to no tenant. */
 export async function withBroker<T>(work: (broker: Broker) => Promise<T>): Promise<T> {
   const config = readConfig()
-  tellOfNewDatabase(config)
+  const absent = absentFile(config)
   // Loaded here and not above, so that --help does not wait for it.
   const { openBroker } = await import('../src/main.ts')
   const broker = await openBroker(config)
+  if (absent) remark(`There was no database ${absent}: a new one is made. LATCHSTRING_DATABASE_URL names another.`)
   try {
     return await work(broker)
   } finally {
@@ -41,7 +42,6 @@ export async function withBroker<T>(work: (broker: Broker) => Promise<T>): Promi
 }
 
 /** In another folder than the server's a relative path is another database, and an empty one looks like an answer. */
-function tellOfNewDatabase({ database }: Config): void {
-  if (database.kind !== 'sqlite' || existsSync(database.path)) return
-  remark(`There was no database ${resolve(database.path)}: a new one is made. LATCHSTRING_DATABASE_URL names another.`)
+function absentFile({ database }: Config): string | null {
+  return database.kind === 'sqlite' && !existsSync(database.path) ? resolve(database.path) : null
 }
