@@ -183,10 +183,16 @@ async function unfinished(ports: Ports, attempt: Attempt | null): Promise<Broker
     case 'away':
     case 'returned':
     case 'held':
-      return isPending(attempt, ports.now())
-        ? new BrokerError('SESSION_PENDING', 'the user has not finished connecting yet')
-        : expired()
+      return isPending(attempt, ports.now()) ? pending(attempt) : expired()
   }
+}
+
+function pending({ stage }: Attempt): BrokerError {
+  const message =
+    stage === 'held'
+      ? 'the user is back, and it waits for the application to call complete with the completion_code that came to its callback'
+      : 'the user has not finished connecting yet'
+  return new BrokerError('SESSION_PENDING', message)
 }
 
 async function remedy({ registry }: Ports, { reason, provider }: Attempt): Promise<string> {

@@ -53,7 +53,7 @@ describe('answers along the way', () => {
 
     const held = await started('complete')
     await world.arrive(held.url)
-    await assertToken(held.session, 400, 'SESSION_PENDING')
+    assert.match(await assertToken(held.session, 400, 'SESSION_PENDING'), /call complete with the completion_code/)
   })
 
   test('while the code is being redeemed token answers SESSION_PENDING', async () => {
