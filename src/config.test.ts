@@ -150,6 +150,8 @@ describe('the public URL', () => {
     ['https://user:pass@connect.example.com', /no user, query or fragment/],
     ['https://connect.example.com/?a=b', /no user, query or fragment/],
     ['https://connect.example.com/#a', /no user, query or fragment/],
+    ['https://connect.example.com/#', /no user, query or fragment/],
+    ['https://connect.example.com?', /no user, query or fragment/],
   ] as const)
     test(`may not be ${wrong}`, () => assert.match(mistakeOf('LATCHSTRING_PUBLIC_URL', wrong), why))
 })

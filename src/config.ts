@@ -223,7 +223,8 @@ function listed(value: string): string[] {
 function publicUrlOf(value: string): string {
   const url = URL.canParse(value) ? new URL(value) : null
   if (!url || !/^https?:$/.test(url.protocol)) throw new Error('must be a URL such as https://connect.example.com')
-  if (url.username || url.password || url.search || url.hash) throw new Error('must have no user, query or fragment')
+  // An empty query or fragment is in `href` only, and would swallow every path behind it.
+  if (url.username || url.password || /[?#]/.test(url.href)) throw new Error('must have no user, query or fragment')
   const local = ['localhost', '127.0.0.1', '[::1]'].includes(url.hostname)
   if (url.protocol === 'http:' && !local)
     throw new Error('must be https: tokens and cookies travel over it (http only for localhost)')
