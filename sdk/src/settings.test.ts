@@ -30,6 +30,7 @@ const REFUSED: readonly (readonly [string, unknown, RegExp])[] = [
   ['a host that is no web address', { host: 'ftp://a.example', accessToken: 'x' }, /must look like/],
   ['a host with user and password', { host: 'https://me:secret-1@a.example', accessToken: 'x' }, /neither user/],
   ['a host with a query', { host: 'https://a.example/?a=1', accessToken: 'x' }, /neither user, query/],
+  ['a host with an empty fragment', { host: 'https://a.example/#', accessToken: 'x' }, /nor fragment/],
   ['an unknown key', { access_token: 'secret-1' }, /there is no "access_token"; it takes/],
   ["a token with 'Bearer ' before it", { accessToken: 'Bearer secret-1' }, /without 'Bearer '/],
   ['a token with a line break', { accessToken: 'secret-1\n' }, /bare token/],

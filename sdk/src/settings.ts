@@ -121,7 +121,7 @@ function hostOf(host: string | undefined, businessName: string | undefined): str
   }
   if (host === undefined) return HOST
   const url = URL.canParse(host) ? new URL(host) : undefined
-  const plain = url && !url.username && !url.password && !url.search && !url.hash && /^https?:$/.test(url.protocol)
+  const plain = url && !url.username && !url.password && /^https?:[^?#]*$/.test(url.href)
   if (!plain)
     throw new ArgumentError(
       'ConnectedAppsApi: host must look like https://connect.example.com, with neither user, query nor fragment',
