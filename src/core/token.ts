@@ -160,7 +160,9 @@ function assertAlive({ health, issuedAt, expiresAt }: Connection, now: number, {
 
 /** Why a session id leads to no connection: it never was one, or its attempt stands or ended somewhere else. */
 async function unfinished(ports: Ports, attempt: Attempt | null): Promise<BrokerError> {
-  if (!attempt) return new BrokerError('INVALID_SESSION', 'session_id points to an invalid session')
+  // What was to be reconnected was deleted: of whatever became of that, nothing can come.
+  if (!attempt || attempt.reconnects !== null)
+    return new BrokerError('INVALID_SESSION', 'session_id points to an invalid session')
   switch (attempt.stage) {
     case 'denied':
       return new BrokerError('ACCESS_DENIED', 'the user did not give consent')

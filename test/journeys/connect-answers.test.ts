@@ -161,6 +161,17 @@ describe('answers along the way', () => {
     assert.equal((await world.revoke('never-was-one')).code, 'INVALID_SESSION')
   })
 
+  for (const decision of ['deny', null] as const) {
+    test(`a connection that was deleted is INVALID_SESSION, though it was to be reconnected: ${decision ?? 'pending'}`, async () => {
+      const session = await world.connect('none', 'ada')
+      const { status, body } = await world.authUrl({ key_code_ref: 'none', user_id: 'ada', session_id: session })
+      assert.equal(status, 200)
+      if (decision) await world.arrive(String(body['url']), new Browser(), { decision })
+      assert.equal((await world.ask('DELETE', `/api/v1/connections/${session}`)).status, 200)
+      await assertToken(session, 400, 'INVALID_SESSION')
+    })
+  }
+
   test('a pending session that is revoked cannot be finished any more', async () => {
     for (const keyCodeRef of ['none', 'confirm'] as const) {
       const { url, session } = await started(keyCodeRef)
