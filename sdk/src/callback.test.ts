@@ -24,6 +24,7 @@ test('a denial carries its error', () => {
 const REFUSED: readonly (readonly [string, unknown, RegExp])[] = [
   ['no session', '/callback?completion_code=secret-1', /no session_id/],
   ['an empty session', '/callback?session_id=&completion_code=secret-1', /no session_id/],
+  ['what a provider sends', '/callback?error=redirect_uri_mismatch&state=secret-1', /register the broker's redirect URI/],
   ['two sessions', '/callback?session_id=s1&session_id=s2&completion_code=secret-1', /session_id is there twice/],
   ['two codes', '/callback?session_id=s1&completion_code=secret-1&completion_code=secret-1', /completion_code is there twice/],
   ['no URL', 'http://[secret-1', /no URL/],

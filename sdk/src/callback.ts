@@ -28,7 +28,11 @@ export function readCallback(url: string | URL): CallbackQuery {
   }
   const { session_id, ...rest } = found
   if (session_id === undefined)
-    throw new ArgumentError('readCallback: no session_id in the query, so this is not where a connection comes back to')
+    throw new ArgumentError(
+      query.has('state')
+        ? "readCallback: a provider sent the browser here, past the broker: register the broker's redirect URI there, not the app's callback"
+        : 'readCallback: no session_id in the query, so this is not where a connection comes back to',
+    )
   return { session_id, ...rest }
 }
 
