@@ -10,7 +10,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { after, describe, test } from 'node:test'
 import { type Checkpoint, checkpointHash, digestOf, evidenceOf, pseudonymOf, sealHistory } from '../src/core/checkpoint.ts'
 import type { Seen } from '../src/core/cut.ts'
-import { stretchesOf } from '../src/core/evidence.ts'
+import { type Stretch, stretchesOf } from '../src/core/evidence.ts'
 import type { Fact, Ports, Store } from '../src/core/ports.ts'
 import type { Secret } from '../src/core/secret.ts'
 import { verifyHistory } from '../src/core/verify.ts'
@@ -210,6 +210,24 @@ for (const [name, open] of Object.entries(GROUNDS)) {
       })
     }
 
+    test('S-79 a fact that stands twice in an export is found, whichever of the two is the right one', async () => {
+      const { store } = await filled(open)
+      const twins = (altered: 0 | 1): AsyncIterable<Stretch> =>
+        retold(store, (stretch) => ({
+          ...stretch,
+          facts: stretch.facts.flatMap((fact) => {
+            if (fact.seq !== 5) return [fact]
+            const other = { ...fact, evidence: { ...fact.evidence, actor: 'nobody' } }
+            return altered === 0 ? [other, fact] : [fact, other]
+          }),
+        }))
+      for (const altered of [0, 1] as const) {
+        const { problem } = await verifyHistory(twins(altered), notary)
+        assert.deepEqual([problem?.kind, problem?.seq, problem?.checkpoint], ['inserted', 5, 2])
+      }
+      await store.close()
+    })
+
     test('S-79 whoever recomputes everything after an edit cannot sign it', async () => {
       const { store, sql, verify } = await filled(open)
       await sql(`update history set actor = 'nobody' where seq = 9`)
@@ -392,6 +410,14 @@ test('S-79 on PostgreSQL a fact that commits late is covered late, a number that
   const { problem, facts, unsealed } = await verify()
   assert.deepEqual({ problem, facts, unsealed }, { problem: null, facts: 2, unsealed: 0 })
   assert.equal((await store.audit.head())?.number, 2, 'a seal with nothing to cover makes none')
+  const elsewhere = (stretch: Stretch): Stretch => ({
+    ...stretch,
+    facts: stretch.facts.map((fact) =>
+      fact.seq === 1 && stretch.checkpoint?.number === 1 ? { ...fact, evidence: { ...fact.evidence, actor: 'nobody' } } : fact,
+    ),
+  })
+  const another = (await verifyHistory(retold(store, elsewhere), notary)).problem
+  assert.deepEqual([another?.kind, another?.seq, another?.checkpoint], ['inserted', 1, 2])
 
   await store.record([sampleFact({ subject: 'much later' })])
   await seal(NOW + 3_600_000)
@@ -405,6 +431,11 @@ test('S-79 on PostgreSQL a fact that commits late is covered late, a number that
   assert.deepEqual([gone?.kind, gone?.seq, gone?.checkpoint], ['deleted', 1, 2])
   await store.close()
 })
+
+/** As somebody who altered an export has it. */
+async function* retold(store: Store, change: (stretch: Stretch) => Stretch): AsyncGenerator<Stretch> {
+  for await (const stretch of stretchesOf({ store, hashOf })) yield change(stretch)
+}
 
 function ended(child: ChildProcess): Promise<void> {
   return new Promise((resolve, reject) => {

@@ -140,13 +140,16 @@ class Chain {
       ...{ kind, checkpoint: number, seq },
       sentence: `fact ${seq} ${what}`,
     })
-    const standing = new Map(facts.map((fact) => [fact.seq, fact]))
+    // In an export one number may stand twice: what was put in beside the right fact.
+    const standing = Map.groupBy(facts, ({ seq }) => seq)
     const covered = coveredBy(checkpoint, this.#head)
     const sealed = new Map(covered.map((seq, at) => [seq, hexOf(digests.subarray(at * DIGEST_BYTES, (at + 1) * DIGEST_BYTES))]))
     const everyDigest = new Set(sealed.values())
     for (const seq of [...new Set([...covered, ...standing.keys()])].sort((a, b) => a - b)) {
-      const [fact, wanted] = [standing.get(seq), sealed.get(seq)]
+      const wanted = sealed.get(seq)
+      const [fact, twin] = standing.get(seq) ?? []
       if (!fact) return bad('deleted', seq, 'is not there any more')
+      if (twin) return bad('inserted', seq, 'stands there twice: one of them was put in')
       if (wanted === undefined) {
         if (!isMissing(checkpoint, seq)) return bad('inserted', seq, 'was put in')
         this.#early.set(seq, fact)
@@ -157,6 +160,8 @@ class Chain {
         return everyDigest.has(found)
           ? bad('reordered', seq, 'stands in the place of another')
           : bad('edited', seq, 'is not what was sealed')
+      const early = this.#early.get(seq)
+      if (early && hexOf(digestOf(early.evidence)) !== wanted) return bad('inserted', seq, 'was put in where it was missing')
       this.#early.delete(seq)
       this.#facts += 1
       this.#note(fact, number)
