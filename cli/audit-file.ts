@@ -79,12 +79,16 @@ async function* readLines(path: string): AsyncGenerator<Line, undefined> {
 function parsed(text: string): Line | null {
   try {
     const line = JSON.parse(text) as Line | null
-    if (line?.type === 'checkpoint')
-      return isList(line['late'], Number.isSafeInteger) && isList(line['missing'], isGap) ? line : null
+    if (line?.type === 'checkpoint') return isCheckpoint(line) ? line : null
     return line?.type === 'key' || line?.type === 'fact' ? line : null
   } catch {
     return null
   }
+}
+
+/** What cannot be asked whether it was sealed; the rest of it is judged there. */
+function isCheckpoint({ late, missing, signature }: Readonly<Record<string, unknown>>): boolean {
+  return isList(late, Number.isSafeInteger) && isList(missing, isGap) && typeof signature === 'string'
 }
 
 function isList(value: unknown, isOne: (item: unknown) => boolean): boolean {

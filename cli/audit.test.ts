@@ -66,8 +66,12 @@ describe('the audit at the command line', { concurrency: 3 }, () => {
     assert.match(torn?.stderr ?? '', /torn\.ndjson, line 5: it is no line of an export\n$/)
     here.write('bare.ndjson', `${lines[0]}\n{"type":"checkpoint","late":[],"missing":[null]}\n`)
     here.write('keyless.ndjson', '{"type":"key"}\n')
-    const [bare, keyless] = await Promise.all(['bare.ndjson', 'keyless.ndjson'].map((name) => elsewhere(name)))
+    const { signature: _, ...unsigned } = JSON.parse(lines.at(-1)!) as Record<string, unknown>
+    here.write('unsigned.ndjson', `${lines.slice(0, -1).join('\n')}\n${JSON.stringify(unsigned)}\n`)
+    const names = ['bare.ndjson', 'keyless.ndjson', 'unsigned.ndjson']
+    const [bare, keyless, nobody] = await Promise.all(names.map((name) => elsewhere(name)))
     assert.match(bare?.stderr ?? '', /bare\.ndjson, line 2: it is no line of an export\n$/)
+    assert.match(nobody?.stderr ?? '', /unsigned\.ndjson, line 5: it is no line of an export\n$/)
     assert.match(keyless?.stderr ?? '', /keyless\.ndjson is no export: its first line is no key\n$/)
     assert.match(nothing?.stderr ?? '', /^latchstring: .*nothing\.ndjson cannot be read \(ENOENT\)\n$/)
     assert.deepEqual([torn?.code, nothing?.code], [1, 2], '1 says that something is wrong with what was read')
