@@ -65,6 +65,7 @@ test('the command says what it made, makes its app, and keeps away from connecti
   const foreign = await here.run('bench', 'seed', '--connections', '3', '--tenant', 'acme')
   assert.deepEqual([foreign.code, foreign.stdout], [2, ''])
   assert.match(foreign.stderr, /this store holds connections of others than bench/)
+  assert.deepEqual(await here.json('apps', 'list', '--tenant', 'acme'), { apps: [] }, 'it is left as it is')
   const none = await here.run('bench', 'seed', '--connections', '0')
   assert.equal(none.code, 2)
 })

@@ -47,8 +47,12 @@ export function addBench(program: Command): void {
 async function run({ json, connections, app, life, expired = false, ...options }: Options): Promise<void> {
   const { tenant } = options
   const made = await asOperator(options, async (ports, operator) => {
-    const provider = await providerOf(ports, operator.name, tenant, app)
+    const known = await ports.registry.app(tenant, app)
+    if (!known && app !== APP)
+      throw new UsageError(`there is no app ${app} in ${tenant}: apply a file with it first, or leave out --app`)
+    // A store that is refused is left as it is.
     await assertOfItsOwn(ports, tenant, app)
+    const provider = known?.provider ?? (await madeProvider(ports, operator.name, tenant))
     const lifeMs = life * 1000
     const expiresAt = expired ? ports.now() - 1000 : ports.now() + lifeMs
     const progress = (there: number): void => {
@@ -69,11 +73,8 @@ async function assertOfItsOwn({ store }: Ports, tenant: string, app: string): Pr
     throw new UsageError(`this store holds connections of others than ${app}: fill one of its own (LATCHSTRING_DATABASE_URL)`)
 }
 
-/** Of the app, which is made if it is ours. */
-async function providerOf(ports: Ports, actor: string, tenant: string, app: string): Promise<string> {
-  const known = await ports.registry.app(tenant, app)
-  if (known) return known.provider
-  if (app !== APP) throw new UsageError(`there is no app ${app} in ${tenant}: apply a file with it first, or leave out --app`)
+/** That of the app of ours, which is made with it. */
+async function madeProvider(ports: Ports, actor: string, tenant: string): Promise<string> {
   await apply(ports, actor, { providers: [PROVIDER], apps: [{ ...PLAIN_APP, tenant }], callers: [] })
   return PROVIDER.id
 }
