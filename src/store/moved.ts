@@ -8,9 +8,11 @@ import type { SqliteFile } from './sqlite-file.ts'
 /** SQLITE_CONSTRAINT_TRIGGER: what a write to such a file fails with. */
 export const MOVED = 1811
 
-/** Durable, and for every process, old versions included. What only proves that the disk can be written goes on. */
-export function closeForWriting(file: SqliteFile, tables: readonly string[]): void {
+/** Durable, and for every process, old versions included. What only proves that the disk can be written goes on. `move`: where it goes. */
+export function closeForWriting(file: SqliteFile, tables: readonly string[], move: number): void {
   file.transaction(() => {
+    file.prepare('create table if not exists moved_by (move integer not null)').run()
+    file.prepare('insert into moved_by select ? where not exists (select 1 from moved_by)').run(move)
     for (const table of [...tables, 'counters'])
       for (const change of ['insert', 'update', 'delete']) {
         const when = table === 'counters' && change === 'update' ? `when new.name <> 'pings'` : ''
@@ -21,6 +23,7 @@ export function closeForWriting(file: SqliteFile, tables: readonly string[]): vo
           )
           .run()
       }
+    if (moveOf(file) !== move) throw new Error('this file is being moved to another database just now')
   })
 }
 
@@ -29,12 +32,18 @@ export function openForWriting(file: SqliteFile): boolean {
   return file.transaction(() => {
     const triggers = triggersOf(file)
     for (const name of triggers) file.prepare(`drop trigger ${name}`).run()
+    file.prepare('drop table if exists moved_by').run()
     return triggers.length > 0
   })
 }
 
 export function isClosed(file: SqliteFile): boolean {
   return triggersOf(file).length > 0
+}
+
+/** The move that closed it; null: it was not closed. */
+export function moveOf(file: SqliteFile): number | null {
+  return isClosed(file) ? Number(file.prepare('select move from moved_by').get()?.['move']) : null
 }
 
 function triggersOf(file: SqliteFile): string[] {

@@ -146,6 +146,31 @@ test('what was interrupted is no vault yet, and is finished by starting again', 
   await assertMoved(path, url)
 })
 
+test('F-02 a file goes to one database only, however far it got, until it is taken back', async () => {
+  const server = await postgres()
+  const [path, half, done] = [await filled(), await server.fresh(), await server.fresh()]
+  const elsewhere = /was moved to another database, or is on its way there: name that one.* latchstring migrate --abandon/
+  const progress = (table: string) => {
+    if (table === 'connections') throw new Error('interrupted')
+  }
+  await assert.rejects(transfer({ from: path, to: half, progress }), /interrupted/)
+  await assert.rejects(transfer({ from: path, to: done, ...quiet }), elsewhere)
+  assert(abandonTransfer(path))
+  await transfer({ from: path, to: done, ...quiet })
+  await assert.rejects(transfer({ from: path, to: half, ...quiet }), elsewhere)
+  await assert.rejects(transfer({ from: path, to: await server.fresh(), ...quiet }), elsewhere)
+  assert.equal(await transfer({ from: path, to: done, ...quiet }), 'done before')
+})
+
+test('of two who move a file at once one is told that the other does', async () => {
+  const server = await postgres()
+  const [path, urls] = [await filled(), [await server.fresh(), await server.fresh()]]
+  const ended = await Promise.allSettled(urls.map((to) => transfer({ from: path, to, ...quiet })))
+  assert.deepEqual(ended.map(({ status }) => status).sort(), ['fulfilled', 'rejected'])
+  const told = ended.find((one) => one.status === 'rejected')
+  assert.match(String(told?.reason), /this file is being moved to another database just now|was moved to another database/)
+})
+
 test('a row that is not the same is found, and the move is not finished', async () => {
   const [path, url] = [await filled(), await (await postgres()).fresh()]
   const progress = (table: string) => {

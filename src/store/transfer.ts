@@ -1,9 +1,9 @@
 /** Moves everything from a SQLite file to a PostgreSQL database, as it stands, and compares the two row by row. */
 
-import { createHash } from 'node:crypto'
+import { createHash, randomInt } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import type { Client } from 'pg'
-import { closeForWriting, isClosed, openForWriting } from './moved.ts'
+import { closeForWriting, moveOf, openForWriting } from './moved.ts'
 import { preparePostgres } from './postgres.ts'
 import { explainOpening } from './postgres-failure.ts'
 import { openSqliteFile, type SqliteFile } from './sqlite-file.ts'
@@ -51,7 +51,7 @@ export async function transfer({ from, to, progress }: TransferOptions): Promise
     })
     try {
       await client.query('set statement_timeout = 0')
-      return await move(source, client, progress)
+      return await move(source, client, { from, progress })
     } finally {
       await client.end()
     }
@@ -74,20 +74,25 @@ export function abandonTransfer(from: string): boolean {
 async function move(
   source: SqliteFile,
   client: Client,
-  progress: TransferOptions['progress'],
+  { from, progress }: Pick<TransferOptions, 'from' | 'progress'>,
 ): Promise<Transferred[] | 'done before'> {
   const mark = fingerprint(source)
-  const closed = isClosed(source)
-  if (closed && (await markOf(client, 'moved')) === mark) return 'done before'
-  await claim(client, mark, closed)
+  const begun = moveOf(source)
+  if (begun !== null && (await markOf(client, 'moved')) === begun) return 'done before'
+  if (begun !== null && (await markOf(client, 'move')) !== begun)
+    throw new Error(
+      `${from} was moved to another database, or is on its way there: name that one. If no broker ran on it yet, latchstring migrate --abandon --from sqlite:${from} takes the file back, to be moved anew`,
+    )
+  const number = begun ?? (await claim(client, mark))
   closeForWriting(
     source,
     TABLES.map(({ name }) => name),
+    number,
   )
   for (const table of TABLES) await copy(source, client, table, progress)
   const transferred: Transferred[] = []
   for (const table of TABLES) transferred.push(await compare(source, client, table))
-  await finish(source, client, mark)
+  await finish(source, client, number)
   return transferred
 }
 
@@ -99,17 +104,16 @@ function fingerprint(source: SqliteFile): number {
   return Number.parseInt(digest.digest('hex').slice(0, 12), 16)
 }
 
-async function markOf(client: Client, name: 'moving' | 'moved'): Promise<number | null> {
+async function markOf(client: Client, name: 'move' | 'moved'): Promise<number | null> {
   const { rows } = await client.query<{ value: number }>('select value from counters where name = $1', [name])
   return rows[0]?.value ?? null
 }
 
 /**
- * Goes on with what this file began; else takes the target, which must be empty. A file that can be written to began nothing, or was taken
- * back since: what came from it before may not be what it holds now.
+ * Takes the target, which must be empty: what came from this file before, and was given up, may not be what it holds now. Resolves to the number of
+ * the move, which file and target keep: a file goes to one database only, until it is taken back.
  */
-async function claim(client: Client, mark: number, closed: boolean): Promise<void> {
-  if (closed && (await markOf(client, 'moving')) === mark) return
+async function claim(client: Client, mark: number): Promise<number> {
   for (const { name } of TABLES) {
     if ((await client.query(`select 1 from ${name} limit 1`)).rowCount === 0) continue
     throw new Error(`the target is not empty: there are rows in ${name}. Nothing was changed; name an empty database`)
@@ -120,6 +124,12 @@ async function claim(client: Client, mark: number, closed: boolean): Promise<voi
     [mark],
   )
   if (rowCount === 0) throw new Error('another file is being moved into the target. Nothing was changed; name an empty database')
+  const number = randomInt(1, 2 ** 47)
+  await client.query(
+    `insert into counters (name, value) values ('move', $1) on conflict (name) do update set value = excluded.value`,
+    [number],
+  )
+  return number
 }
 
 async function copy(source: SqliteFile, client: Client, table: Table, progress: TransferOptions['progress']): Promise<void> {
@@ -158,10 +168,11 @@ async function compare(source: SqliteFile, client: Client, table: Table): Promis
   return { table: table.name, rows: count, digest }
 }
 
-const ANEW = 'move it into a new, empty database; until then the file can be read and not written, or take it back with --abandon'
+const ANEW =
+  'take the file back with latchstring migrate --abandon, and move it into a new, empty database; until then it can be read and not written'
 
 /** Counters go on where they stood, and the mark says that all is there: in one transaction. */
-async function finish(source: SqliteFile, client: Client, mark: number): Promise<void> {
+async function finish(source: SqliteFile, client: Client, number: number): Promise<void> {
   await client.query('begin')
   for (const { name, value } of source.prepare('select name, value from counters').all())
     await client.query(
@@ -169,8 +180,8 @@ async function finish(source: SqliteFile, client: Client, mark: number): Promise
       [name, value],
     )
   for (const { name, arrival } of TABLES) if (arrival) await goOnCounting(source, client, name, arrival)
-  await client.query(`delete from counters where name = 'moving'`)
-  await client.query(`insert into counters (name, value) values ('moved', $1)`, [mark])
+  await client.query(`delete from counters where name in ('moving', 'move')`)
+  await client.query(`insert into counters (name, value) values ('moved', $1)`, [number])
   await client.query('commit')
 }
 
