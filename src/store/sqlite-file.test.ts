@@ -1,7 +1,8 @@
 /** The file is private, set to lose nothing, and refused with advice when it is not what it should be. */
 
 import assert from 'node:assert/strict'
-import { copyFileSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { chmodSync, copyFileSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -69,6 +70,22 @@ test('a place that cannot be written is refused with what to do', async () => {
       return true
     })
   }
+})
+
+test('F-40 a file in a folder that cannot be written is refused with what to do', () => {
+  const place = mkdtempSync(join(tmpdir(), 'latchstring-kept-'))
+  const path = join(place, 'kept.db')
+  openSqliteFile(path).close()
+  chmodSync(path, 0o666)
+  chmodSync(place, 0o555)
+  // Nobody keeps root from writing, so it is tried by somebody else.
+  const nobody = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {}
+  const open = `import(${JSON.stringify(join(import.meta.dirname, 'sqlite-file.ts'))}).then((file) => file.openSqliteFile(${JSON.stringify(path)}))`
+  const { stderr, status } = spawnSync(process.execPath, ['-e', open], { encoding: 'utf8', env: {}, ...nobody })
+  chmodSync(place, 0o755)
+  rmSync(place, { recursive: true })
+  assert.notEqual(status, 0)
+  assert(stderr.includes(`cannot open the database ${path}: it cannot be written; make the file and its folder writable`), stderr)
 })
 
 test('a file that is no database is refused and left alone', async () => {

@@ -10,8 +10,9 @@ import { Snapshot } from './snapshot.ts'
 const BUSY_MS_MAX = 5_000
 /** ‘Ltch’: marks a file as ours, so that another program's database is never migrated. */
 const APPLICATION_ID = 0x4c746368
+/** In the low byte: an extended code says more above it, such as that it is the folder that cannot be written. */
+const PRIMARY = 0xff
 const SQLITE_READONLY = 8
-/** In the low byte: an extended code says more above it. */
 const SQLITE_IOERR = 10
 const SQLITE_FULL = 13
 const SQLITE_CORRUPT = 11
@@ -125,11 +126,17 @@ function claimFile(db: DatabaseSync): void {
 
 function explain(error: unknown): string {
   const { errcode = 0, message } = error as Error & { errcode?: number }
-  if ([SQLITE_IOERR, SQLITE_FULL].includes(errcode & 0xff)) return `${message}; if the disk is full, make room`
-  if (errcode === SQLITE_NOTADB) return 'it is not a SQLite database; move it away or name another file'
-  if (errcode === SQLITE_READONLY)
-    return 'it cannot be written; make the file and its folder writable for the user that runs Latchstring'
-  if (errcode === SQLITE_CORRUPT)
-    return `${message}; put a backup in its place, and first remove the -wal and -shm beside it: they belong to the file that is replaced`
-  return message
+  switch (errcode & PRIMARY) {
+    case SQLITE_IOERR:
+    case SQLITE_FULL:
+      return `${message}; if the disk is full, make room`
+    case SQLITE_NOTADB:
+      return 'it is not a SQLite database; move it away or name another file'
+    case SQLITE_READONLY:
+      return 'it cannot be written; make the file and its folder writable for the user that runs Latchstring'
+    case SQLITE_CORRUPT:
+      return `${message}; put a backup in its place, and first remove the -wal and -shm beside it: they belong to the file that is replaced`
+    default:
+      return message
+  }
 }
