@@ -24,8 +24,15 @@ export function failureOf(thrown: unknown): Failure {
     return { sentence: `${counted(thrown)}:\n${indented(thrown.message.split('\n'))}`, exitCode: WRONG_USAGE }
   if (thrown instanceof UsageError) return { sentence: thrown.message, exitCode: WRONG_USAGE }
   if (thrown instanceof BrokerError)
-    return { sentence: thrown.message, exitCode: thrown.code === 'INVALID_REQUEST' ? WRONG_USAGE : FAILED }
+    return { sentence: withCause(thrown), exitCode: thrown.code === 'INVALID_REQUEST' ? WRONG_USAGE : FAILED }
   return { sentence: listening(thrown) ?? (thrown instanceof Error ? thrown.message : String(thrown)), exitCode: FAILED }
+}
+
+/** Callers are not told why a database fails; whoever runs commands is who can mend it. */
+function withCause({ code, message, cause }: BrokerError): string {
+  if (code !== 'STORE_UNAVAILABLE' || !(cause instanceof Error)) return message
+  // Several addresses that cannot be reached have a code and no words.
+  return `${message}: ${cause.message || String((cause as NodeJS.ErrnoException).code)}`
 }
 
 /** Why there is no listening on an address, if that is what failed. */

@@ -1,6 +1,8 @@
 /** What operators do from the command line beside a running server: apps, callers, connections, providers. */
 
 import assert from 'node:assert/strict'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { describe, type TestContext, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import { stringify } from 'yaml'
@@ -131,6 +133,19 @@ describe('without a server', { concurrency: 3 }, () => {
     assert.match(unasked.stderr, /removing the caller backend cannot be taken back: say --yes/)
     const removed = await here.run('callers', 'remove', 'backend', '--yes')
     assert.deepEqual([removed.code, removed.stdout], [0, 'removed the caller backend\n'])
+  })
+
+  test('F-40 whoever runs a command hears why the database did not do it', async (t) => {
+    const here = shell(t)
+    assert.equal((await here.run('callers', 'list')).code, 0)
+    const db = new DatabaseSync(join(here.folder, 'data', 'latchstring.db'))
+    db.exec(`create trigger full before insert on callers begin select raise(abort, 'no room is left'); end`)
+    db.close()
+    const refused = await here.run('callers', 'create', 'backend', '--scope', 'read:connected_apps', '--owner', 'ops')
+    assert.deepEqual(
+      [refused.code, refused.stdout, refused.stderr],
+      [1, '', 'latchstring: the store cannot be read or written at the moment: no room is left\n'],
+    )
   })
 
   test('an app shows what to register at its provider, and no secret', async (t) => {

@@ -1,6 +1,7 @@
 /** The log: what gets through, in what form, and what never does. */
 
 import assert from 'node:assert/strict'
+import { DatabaseSync } from 'node:sqlite'
 import { describe, test } from 'node:test'
 import { BrokerError } from './core/errors.ts'
 import { Secret } from './core/secret.ts'
@@ -125,6 +126,22 @@ describe('errors', () => {
 
   test('a system error keeps its code', () => {
     assert.equal(errorOf(Object.assign(new Error(CANARY), { code: 'ENOSPC' }))['code'], 'ENOSPC')
+  })
+
+  test('F-40 what SQLite fails with is told in its own words for it, and never in those that quote the statement', () => {
+    const db = new DatabaseSync(':memory:')
+    db.exec('create table t (a); pragma query_only = on')
+    const written = (() => {
+      try {
+        return db.exec(`insert into t values ('${CANARY}')`)
+      } catch (error) {
+        return error
+      }
+    })()
+    db.close()
+    const told = errorOf(new BrokerError('STORE_UNAVAILABLE', 'ours', { cause: written }))['cause'] as Record<string, unknown>
+    assert.deepEqual([told['code'], told['kind']], ['ERR_SQLITE_ERROR', 'attempt to write a readonly database'])
+    assert(!JSON.stringify(told).includes(CANARY))
   })
 
   test('what is no error at all is told by its type', () => {

@@ -74,11 +74,17 @@ function described(value: unknown): Record<string, unknown> {
     }
   }
   if (!(value instanceof Error)) return { name: typeof value }
-  const { code } = value as { code?: unknown }
+  const { code, errstr } = value as { code?: unknown; errstr?: unknown }
   // The message stands in the stack, and a line of it may look like a frame.
   const frames = (value.stack ?? '')
     .replace(value.message, '')
     .split('\n')
     .filter((line) => /^\s+at /.test(line))
-  return { name: value.name, ...(typeof code === 'string' && { code }), at: frames.slice(0, 8).map((line) => line.trim()) }
+  return {
+    name: value.name,
+    ...(typeof code === 'string' && { code }),
+    // SQLite's own words for a kind of failure, such as a full disk: the code is the same for all of them.
+    ...(typeof errstr === 'string' && { kind: errstr }),
+    at: frames.slice(0, 8).map((line) => line.trim()),
+  }
 }
