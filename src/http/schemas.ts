@@ -92,15 +92,7 @@ export const PageQuery = {
   next_token: Type.Optional(Type.String({ maxLength: 200, description: 'As the page before answered it.' })),
 }
 
-export const ConnectionState = Type.Union(
-  (['pending', 'connected', 'failing', 'broken', 'revoked'] as const).map((state) => Type.Literal(state)) as [
-    ReturnType<typeof Type.Literal<'pending'>>,
-    ReturnType<typeof Type.Literal<'connected'>>,
-    ReturnType<typeof Type.Literal<'failing'>>,
-    ReturnType<typeof Type.Literal<'broken'>>,
-    ReturnType<typeof Type.Literal<'revoked'>>,
-  ],
-)
+export const ConnectionState = Type.Enum(['pending', 'connected', 'failing', 'broken', 'revoked'])
 
 export const ConnectionListQuery = Type.Object(
   {
@@ -156,7 +148,7 @@ export const WebhookBody = Type.Object(
 
 export const WebhookRotateBody = Type.Object({ secret }, strict)
 
-export const DeliveryState = Type.Union([Type.Literal('waiting'), Type.Literal('dead')])
+export const DeliveryState = Type.Enum(['waiting', 'dead'])
 
 export const DeliveryListQuery = Type.Object({ state: Type.Optional(DeliveryState), ...PageQuery }, strict)
 
@@ -174,6 +166,8 @@ export const RelabelBody = Type.Object(
   { label: nullable(Type.String({ minLength: 1, maxLength: 200, format: STORABLE })) },
   strict,
 )
+
+const UserBinding = Type.Enum(['none', 'confirm', 'callback', 'complete'])
 
 export const AppBody = Type.Object(
   {
@@ -196,9 +190,7 @@ export const AppBody = Type.Object(
     scopes: Type.Optional(Type.Array(Type.String({ maxLength: ID_MAX }), { maxItems: 200 })),
     callback_url: Type.Optional(nullable(Type.String({ maxLength: URL_MAX }))),
     allowed_callback_urls: Type.Optional(Type.Array(Type.String({ maxLength: URL_MAX }), { maxItems: 100 })),
-    user_binding: Type.Optional(
-      Type.Union([Type.Literal('none'), Type.Literal('confirm'), Type.Literal('callback'), Type.Literal('complete')]),
-    ),
+    user_binding: Type.Optional(UserBinding),
     config: Type.Optional(Type.Record(Type.String(), Type.String({ maxLength: ID_MAX }))),
     one_per_owner: Type.Optional(Type.Boolean()),
     one_per_account: Type.Optional(Type.Boolean()),
@@ -388,7 +380,7 @@ export const AppItem = Type.Object({
   scopes: Type.Array(Type.String()),
   callback_url: nullable(Type.String()),
   allowed_callback_urls: Type.Array(Type.String()),
-  user_binding: Type.Union([Type.Literal('none'), Type.Literal('confirm'), Type.Literal('callback'), Type.Literal('complete')]),
+  user_binding: UserBinding,
   config: Type.Record(Type.String(), Type.String(), { description: 'Values for the placeholders in the provider’s URLs.' }),
   one_per_owner: Type.Boolean(),
   one_per_account: Type.Boolean(),

@@ -90,6 +90,23 @@ describe('sizes', () => {
     }
   })
 
+  test('a word that is none of those it may be is refused with those it may be', async () => {
+    const app = { key_code_ref: 'x', provider: 'sandbox', client_id: 'x' }
+    const caller = { client_id: 'x', scopes: ['read:connected_apps'], owner: 'o' }
+    const asked: readonly (readonly [string, Promise<Answer>])[] = [
+      ['query.state', world.ask('GET', '/api/v1/connections', { query: { state: 'well' } })],
+      ['query.state', world.ask('GET', '/api/v1/webhooks/x/deliveries', { query: { state: 'well' } })],
+      ['query.type', world.ask('GET', '/api/v1/events', { query: { type: 'well' } })],
+      ['body.user_binding', world.ask('POST', '/api/v1/apps', { json: { ...app, user_binding: 'well' } })],
+      ['body.dpop', world.ask('POST', '/api/v1/callers', { json: { ...caller, dpop: 'well' } })],
+    ]
+    for (const [where, answer] of asked) {
+      const { status, code, body } = await answer
+      assert.deepEqual([status, code], [400, 'INVALID_REQUEST'])
+      assert.match(String(body['result']), new RegExp(`^${where} must be equal to one of the allowed values: [\\w.]+, [\\w.]+`))
+    }
+  })
+
   test('what no database holds as it is makes no id and no label: it would come back as another', async () => {
     const session = await world.connect()
     const asked: Promise<Answer>[] = []
