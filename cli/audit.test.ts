@@ -105,6 +105,23 @@ describe('the audit at the command line', { concurrency: 3 }, () => {
     )
   })
 
+  test('what concerns all tenants is found by what it is, or under *', async (t) => {
+    const here = shell(t)
+    const { signing_key } = await here.json<{ signing_key: string }>('keys', 'rotate', '--signing')
+    const listed = async (...args: string[]) => {
+      const { entries } = await here.json<{ entries: AuditItem[] }>('audit', 'list', ...args)
+      return entries.map(({ action, subject }) => `${action} ${subject}`)
+    }
+    const [byAction, ofAll, own, elsewhere] = await Promise.all([
+      listed('--action', 'keys.signing_rotated'),
+      listed('--tenant', '*'),
+      listed(),
+      listed('--action', 'keys.signing_rotated', '--tenant', 'default'),
+    ])
+    const rotated = [`keys.signing_rotated ${signing_key}`]
+    assert.deepEqual([byAction, ofAll, own, elsewhere], [rotated, rotated, [], []])
+  })
+
   test('an export has the key, every fact before its checkpoint, and no secret', async (t) => {
     const here = shell(t)
     await filled(here)

@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { type Command, Option } from 'commander'
 import type { AuditItem } from '../sdk/src/wire.ts'
-import { FACT_ACTIONS, listAudit, type Place } from '../src/core/audit.ts'
+import { ALL, FACT_ACTIONS, isOfAll, listAudit, type Place } from '../src/core/audit.ts'
 import type { Caller } from '../src/core/caller.ts'
 import { stretchesOf } from '../src/core/evidence.ts'
 import type { FactAction, Ports } from '../src/core/ports.ts'
@@ -13,7 +13,7 @@ import { linesOf, noKey, readExport } from './audit-file.ts'
 import { countOf } from './count.ts'
 import { FAILED, UsageError } from './failure.ts'
 import { withExamples } from './help.ts'
-import { asOperator, type TenantOptions, withTenant } from './operator.ts'
+import { asOperator } from './operator.ts'
 import { print, printJson, remark, table } from './terminal.ts'
 
 const LIMIT = 100
@@ -36,7 +36,8 @@ export function addAudit(program: Command): void {
   addExport(audit)
 }
 
-interface ListOptions extends TenantOptions {
+interface ListOptions {
+  readonly tenant?: string
   readonly action?: FactAction
   readonly actor?: string
   readonly subject?: string
@@ -45,14 +46,21 @@ interface ListOptions extends TenantOptions {
 }
 
 function addList(audit: Command): void {
-  const command = withTenant(audit.command('list').description('newest first; filters narrow each other'))
+  const command = audit
+    .command('list')
+    .description('newest first; filters narrow each other')
+    .option('--tenant <tenant>', "whose; '*' has what concerns all of them. Left out: default, or '*' for such an action")
     .addOption(new Option('--action <action>', 'only these').choices(FACT_ACTIONS))
     .option('--actor <name>', 'only what this caller did; or browser, broker or operator')
     .option('--subject <id>', 'only what was done to this: a session_id, a key_code_ref, a client_id and so on')
     .option('--limit <n>', 'as many as this', countOf, LIMIT)
     .option('--json', 'for programs')
-    .action(async ({ json, ...options }: ListOptions) => {
-      const { entries, more } = await asOperator(options, (ports, operator) => listed(ports, operator, options))
+    .action(async ({ json, tenant, ...options }: ListOptions) => {
+      // Looked for where it never is, a cut or a restore would seem not to have happened.
+      const whose = options.action && isOfAll(options.action) ? ALL : DEFAULT_TENANT
+      const { entries, more } = await asOperator({ tenant: tenant ?? whose }, (ports, operator) =>
+        listed(ports, operator, options),
+      )
       if (more) remark(`There are more than these ${options.limit}: narrow them down, or say --limit.`)
       if (json) return printJson({ entries, more })
       print(
@@ -72,6 +80,7 @@ function addList(audit: Command): void {
   withExamples(command, {
     'latchstring audit list --subject SESSION_ID': 'all that happened to one connection, tokens included',
     'latchstring audit list --actor backend --action access.refused --json': 'what a caller tried in vain',
+    "latchstring audit list --tenant '*'": 'what was done to providers, issuers, keys and the history itself',
   })
 }
 
@@ -79,7 +88,7 @@ function addList(audit: Command): void {
 async function listed(
   ports: Ports,
   operator: Caller,
-  { action, actor, subject, limit }: ListOptions,
+  { action, actor, subject, limit }: Omit<ListOptions, 'tenant'>,
 ): Promise<{ entries: AuditItem[]; more: boolean }> {
   const { auditItem } = await import('../src/http/items.ts')
   const filter = { ...(action && { action }), ...(actor && { actor }), ...(subject && { subject }) }

@@ -49,6 +49,25 @@ const ACTIONS: Readonly<Record<FactAction, true>> = {
 
 export const FACT_ACTIONS = Object.keys(ACTIONS) as readonly FactAction[]
 
+/** Whose is what concerns all tenants. */
+export const ALL = '*'
+
+const OF_ALL: ReadonlySet<FactAction> = new Set<FactAction>([
+  'provider.applied',
+  'provider.removed',
+  'issuer.applied',
+  'issuer.removed',
+  'keys.resealed',
+  'keys.signing_rotated',
+  'store.restored',
+  'history.cut',
+])
+
+/** Whether no tenant has it in its history. */
+export function isOfAll(action: FactAction): boolean {
+  return OF_ALL.has(action)
+}
+
 export interface AuditEntry {
   readonly place: Place
   readonly at: number
