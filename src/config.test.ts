@@ -237,15 +237,24 @@ test('a mistyped variable is a mistake, and the project’s own for tests is non
   )
 })
 
-test('what Kubernetes sets for a Service named latchstring is told as that', () => {
+test('what Kubernetes sets for a Service whose name begins with latchstring is told as that', () => {
   const links = {
     LATCHSTRING_PORT: 'tcp://10.0.0.1:4400',
     LATCHSTRING_SERVICE_HOST: '10.0.0.1',
     LATCHSTRING_PORT_4400_TCP: 'tcp://10.0.0.1:4400',
   }
-  const told = mistakes({ LATCHSTRING_MASTER_KEY: KEY, ...links })
+  const ofDatabase = { LATCHSTRING_DB_SERVICE_HOST: '10.0.0.2', LATCHSTRING_DB_PORT: 'tcp://10.0.0.2:5432' }
+  const key = { LATCHSTRING_MASTER_KEY: KEY }
+  const remedy = /^LATCHSTRING_(DB_)?SERVICE_HOST and its like are set by Kubernetes .*enableServiceLinks: false/
+  const told = mistakes({ ...key, ...links })
   assert.equal(told.length, 2)
-  assert.match(told.at(-1) ?? '', /enableServiceLinks: false/)
+  assert.match(told.at(-1) ?? '', remedy)
+  // A port that the pod names itself goes before the one of the Service.
+  for (const set of [{ ...links, LATCHSTRING_PORT: '4400' }, ofDatabase]) {
+    const [only, ...more] = mistakes({ ...key, ...set })
+    assert.match(only ?? '', remedy)
+    assert.deepEqual(more, [])
+  }
 })
 
 test('all mistakes are told at once, and no value with them', () => {

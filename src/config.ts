@@ -291,10 +291,11 @@ function keyServiceCaOf(environment: Environment, mistakes: string[]): string | 
 
 /** A mistyped name would be a setting that silently does nothing. `LATCHSTRING_TEST_…` is for the project's own tests. */
 function unknownVariables(environment: Environment): string[] {
-  // Kubernetes sets a handful for each Service, and one named latchstring gets those that begin like ours.
-  if (environment['LATCHSTRING_PORT']?.startsWith('tcp://'))
+  // Kubernetes sets a handful for each Service, and those of one named latchstring, or latchstring-db, begin like ours.
+  const link = Object.keys(environment).find((name) => /^LATCHSTRING_(\w+_)?SERVICE_HOST$/.test(name))
+  if (link !== undefined)
     return [
-      'LATCHSTRING_PORT is set by Kubernetes for the Service latchstring: set enableServiceLinks: false in the pod, or name the Service otherwise',
+      `${link} and its like are set by Kubernetes for a Service whose name begins with latchstring: set enableServiceLinks: false in the pod, or name the Service otherwise`,
     ]
   const known = new Set<string>(VARIABLES.map(({ name }) => name))
   return Object.keys(environment)
