@@ -40,6 +40,7 @@ import { createLog } from './log.ts'
 import { createMetrics, type Metrics, type Shown } from './metrics.ts'
 import { createOAuth2Mode } from './modes/oauth2.ts'
 import { createNet, type NetOptions } from './net/fetch.ts'
+import { nameServers } from './net/lookup.ts'
 import { AWS_METADATA } from './seal/aws-credentials.ts'
 import { awsKmsKey } from './seal/aws-kms.ts'
 import { type BrokerKeys, loadBrokerKeys } from './seal/broker-keys.ts'
@@ -107,7 +108,10 @@ export async function openBroker(
       () => store.connections.countToTakeBack(),
     )
     const later = laterOn(log)
-    const net = createNet(config.httpsProxy === null ? {} : { proxy: config.httpsProxy })
+    const way = config.httpsProxy === null ? {} : { proxy: config.httpsProxy }
+    const net = createNet(way)
+    // Any tenant may name a webhook, and make name servers silent: that must keep no provider from being found.
+    const hooksNet = createNet({ ...way, publicLookup: nameServers() })
     const oauth2 = createOAuth2Mode({ net, now })
     const modes = new Map<string, Mode>()
     const journal = openJournalFor(config, keys.installation, log)
@@ -122,7 +126,7 @@ export async function openBroker(
       restored: restored.at,
       seal,
       registry,
-      courier: createCourier({ net, seal, now }),
+      courier: createCourier({ net: hooksNet, seal, now }),
       modeOf: (provider) => remembered(modes, provider.id, () => metrics.counted(oauth2, provider)),
       flights,
       ahead: new Ahead(Math.random),
@@ -166,6 +170,7 @@ export async function openBroker(
         await settleStranded(ports, true)
         await giveBackUnbegun(ports).catch(() => {})
         await net.close()
+        await hooksNet.close()
         await keyNet.close()
         await store.close()
       },

@@ -108,6 +108,30 @@ test('S-39 where private networks are allowed, loopback works and metadata servi
   }
 })
 
+test('F-45 many who ask one provider at once take up one lookup of its name', async (t) => {
+  const server = await untilDone(
+    t,
+    listening((_, response) => response.end()),
+  )
+  const found = Promise.withResolvers<LookupAddress[]>()
+  let lookups = 0
+  const net = await untilDone(
+    t,
+    opened({
+      lookup: () => {
+        lookups += 1
+        return found.promise
+      },
+    }),
+  )
+  const asked = Array.from({ length: 16 }, () => net.request(get(`http://provider.example:${server.port}/`)))
+  while (lookups === 0) await turn()
+  for (let turns = 0; turns < 20; turns++) await turn()
+  found.resolve(LOOPBACK)
+  for (const { status } of await Promise.all(asked)) assert.equal(status, 200)
+  assert.equal(lookups, 1)
+})
+
 test('S-39 a permission for one provider opens no door for another: connections are not shared', async (t) => {
   const server = await untilDone(
     t,

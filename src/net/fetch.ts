@@ -1,6 +1,5 @@
 /** The one way out: bounded requests, without redirects or decoding, to addresses that were checked and are then connected to as checked, or through the operator's proxy. */
 
-import { promises as dns, type LookupAddress } from 'node:dns'
 import type { IncomingHttpHeaders } from 'node:http'
 import { createRequire } from 'node:module'
 import type { LookupFunction } from 'node:net'
@@ -8,6 +7,7 @@ import { getCACertificates } from 'node:tls'
 import type * as undici from 'undici'
 import { type Net, type NetAnswer, NetError, type NetRequest } from '../core/ports.ts'
 import { literalAddress, type Reach, reachOf } from './address.ts'
+import { askSystem, type Lookup, together } from './lookup.ts'
 
 type Agent = undici.Agent | undici.ProxyAgent
 const load = createRequire(import.meta.url)
@@ -18,8 +18,10 @@ function agentClass(): typeof undici.Agent {
 }
 
 export interface NetOptions {
-  /** Resolves a name to all of its addresses. Default: the operating system's resolver. */
-  readonly lookup?: (hostname: string) => Promise<readonly LookupAddress[]>
+  /** Default: the operating system's. */
+  readonly lookup?: Lookup
+  /** For names on the internet, where they are chosen by others than the operator. Default: as all others. */
+  readonly publicLookup?: Lookup
   readonly connectTimeoutMs?: number
   /** From the call to the last byte of the answer, where a request does not say otherwise. */
   readonly timeoutMs?: number
@@ -115,7 +117,8 @@ function agentFor(way: Way, options: NetOptions): Agent {
       requestTls: { timeout, ...trust },
     })
   }
-  const lookup = pinnedLookup(way, options.lookup ?? ((hostname) => dns.lookup(hostname, { all: true })))
+  const ask = (way === 'public' ? options.publicLookup : undefined) ?? options.lookup ?? askSystem
+  const lookup = pinnedLookup(way, together(ask))
   return new (agentClass())({ ...pooled, connect: { timeout, lookup, ...trust } })
 }
 
@@ -130,7 +133,7 @@ function isOwnName(hostname: string): boolean {
 }
 
 /** What is checked here is what the socket connects to: the name is not resolved a second time, so an answer that changes gains nothing. */
-function pinnedLookup(way: Way, lookup: NonNullable<NetOptions['lookup']>): LookupFunction {
+function pinnedLookup(way: Way, lookup: Lookup): LookupFunction {
   return (hostname, { all }, callback) => {
     lookup(hostname).then(
       (found) => {

@@ -1,6 +1,7 @@
 /** Applications that are told: signed, in order, at least once, however unwell they or we are. */
 
 import assert from 'node:assert/strict'
+import { promises as dns } from 'node:dns'
 import { afterEach, beforeEach, describe, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import { readWebhook, WebhookError } from '../../sdk/src/sdk.ts'
@@ -256,6 +257,25 @@ for (const store of ['memory', 'sqlite'] as const) {
       const made = await ask('POST', '', { url: 'https://10.0.0.1/hooks' })
       const tried = await ask('POST', `/${String(made.body['id'])}/test`)
       assert.deepEqual(tried.body, { delivered: false, reason: 'address_refused' })
+    })
+
+    test('F-45 the name of a webhook takes up none of the threads that find providers, unless an operator made it', async (t) => {
+      const { lookup } = dns
+      const asked: string[] = []
+      t.mock.method(dns, 'lookup', async (hostname: string, options: { readonly all: true }) => {
+        if (!hostname.startsWith('hooks-')) return lookup(hostname, options)
+        asked.push(hostname)
+        return [{ address: '127.0.0.1', family: 4 }]
+      })
+      t.mock.method(dns.Resolver.prototype, 'resolve4', async () => ['127.0.0.1'])
+      t.mock.method(dns.Resolver.prototype, 'resolve6', async () => [])
+      const made = await ask('POST', '', { url: 'https://hooks-of-tenant.example/' })
+      const tried = await ask('POST', `/${String(made.body['id'])}/test`)
+      assert.deepEqual(tried.body, { delivered: false, reason: 'address_refused' })
+      assert.deepEqual(asked, [])
+      const id = await hooked({ url: receiver.url.replace('127.0.0.1', 'hooks-inside.example') })
+      assert.deepEqual((await ask('POST', `/${id}/test`)).body, { delivered: true, reason: null })
+      assert.deepEqual(asked, ['hooks-inside.example'])
     })
 
     test('a secret is shown once, when it was made, and is not in the list', async () => {
