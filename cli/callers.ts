@@ -104,6 +104,9 @@ function addCreate(callers: Command): void {
       }
       const { item, secret } = await asOperator(options, async (ports, operator) => {
         const wanted = await ports.checkCaller(definition).catch(ofCommand)
+        // A file may have one whose time is over; nobody makes a new one that is refused from the start.
+        if (wanted.expiresAt !== null && wanted.expiresAt <= ports.now())
+          throw new UsageError('--expires is over: a day ends a caller when it begins (UTC), so say a later one')
         const check = async () => {
           if (await ports.store.records.caller(clientId))
             throw new BrokerError('CONFLICT', `there is a caller ${clientId} already`)

@@ -116,13 +116,17 @@ describe('without a server', { concurrency: 3 }, () => {
     const create = ['callers', 'create', 'backend', '--scope', 'read:connected_apps', 'create:connected_apps', '--owner', 'ops']
     const first = await here.run(...create)
     assert.match(first.stdout, /^created backend\nclient_secret of backend, shown this once: [A-Za-z0-9]{48}\n$/)
-    const [again, endless, listed, unasked] = await Promise.all([
+    const today = new Date().toISOString().slice(0, 10)
+    const [again, over, endless, listed, unasked] = await Promise.all([
       here.run(...create),
+      here.run('callers', 'create', 'late', '--scope', 'read:connected_apps', '--owner', 'ops', '--expires', today),
       here.run('callers', 'create', 'console', '--scope', 'read:callers', '--owner', 'ops'),
       here.run('callers', 'list'),
       here.run('callers', 'remove', 'backend'),
     ])
     assert.deepEqual([again.code, again.stderr], [1, 'latchstring: there is a caller backend already\n'])
+    assert.deepEqual([over.code, over.stdout], [2, ''])
+    assert.match(over.stderr, /^latchstring: --expires is over: /)
     assert.equal(endless.code, 2)
     assert.match(endless.stderr, /^latchstring: expires: is missing: /)
     assert.match(
