@@ -266,6 +266,12 @@ const ADDED: readonly [string, string, string, string][] = [
     '    name: ${LOCAL_SECRET}',
     'f.yaml:6:11: apps[0].name: has ${LOCAL_SECRET}: write ${env:LOCAL_SECRET}',
   ],
+  [
+    'a variable as shells write it',
+    APP,
+    '    name: $CRM_SECRET',
+    'f.yaml:6:11: apps[0].name: is $CRM_SECRET, which is not replaced: write ${env:CRM_SECRET}',
+  ],
   ['a variable without a name', APP, '    name: ${env:}', 'f.yaml:6:11: apps[0].name: has ${env:}, which names no variable'],
   [
     'a secret of a caller that some clients refuse',
