@@ -75,7 +75,11 @@ async function write(handle: FileHandle, path: string, text: string): Promise<vo
   const { uid, gid, mode } = await stat(path)
   const mine = await handle.stat()
   // The administrator's hand must not take the file from the user that the broker runs as.
-  if (uid !== mine.uid || gid !== mine.gid) await handle.chown(uid, gid)
+  if (uid !== mine.uid || gid !== mine.gid) {
+    await handle.chown(uid, gid).catch((error: unknown) => {
+      throw new Error(`the key file ${path} is another user's: change it as that user, or as root`, { cause: error })
+    })
+  }
   // Nor from its group, where it reads it by that; whoever else could read it cannot any more.
   await handle.chmod(mode & 0o007 ? 0o600 : mode & 0o640)
   await handle.writeFile(text)

@@ -44,7 +44,8 @@ test('S-47 a key that is not 32 bytes is refused with how to make one, and not q
   ]
   for (const text of [...wrong, A.replace('A', '!'), A.replaceAll('A', '-'), '=']) {
     assert.throws(() => parseMasterKeys(`${B} ${text}`), {
-      message: 'master key 2 of 2 is not 32 bytes in base64: make one with `openssl rand -base64 32`',
+      message:
+        'master key 2 of 2 is not 32 bytes in base64: give it as it was made, or for a new vault make one with `openssl rand -base64 32`',
     })
   }
 })

@@ -49,7 +49,7 @@ function keyOf(part: string, which: string, services: KeyServices): MasterKey {
   const bytes = Buffer.from(part, 'base64')
   // Node skips what is not base64; only what comes back the same was.
   if (bytes.length === KEY_BYTES && bytes.toString('base64') === part) return localKey(bytes)
-  throw new Error(`${which} is not ${KEY_BYTES} bytes in base64: ${HOW_TO_MAKE}`)
+  throw new Error(`${which} is not ${KEY_BYTES} bytes in base64: give it as it was made, or for a new vault ${HOW_TO_MAKE}`)
 }
 
 function serviceKey(scheme: string, reference: string, which: string, services: KeyServices): MasterKey {
