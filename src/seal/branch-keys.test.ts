@@ -8,13 +8,17 @@ const MINUTE = 60_000
 const AWAY = { message: 'away' }
 
 /** A service that adds the tenant to what it wraps, and a clock. */
-function asked(): { branches: BranchKeys; service: { isAway: boolean; done: string[] }; clock: { now: number } } {
-  const service = { isAway: false, done: [] as string[] }
+function asked(): {
+  branches: BranchKeys
+  service: { isAway: boolean; opensNothing: boolean; done: string[] }
+  clock: { now: number }
+} {
+  const service = { isAway: false, opensNothing: false, done: [] as string[] }
   const clock = { now: 1_700_000_000_000 }
   async function serve<T>(operation: string, answer: () => T): Promise<T> {
     await Promise.resolve()
     service.done.push(operation)
-    if (service.isAway) throw new Error('away')
+    if (service.isAway || (service.opensNothing && operation === 'decrypt')) throw new Error('away')
     return answer()
   }
   const branches = branchKeys(
@@ -111,4 +115,15 @@ test('S-54 its time counts from the question, not from the answer', async () => 
   const late = branches.opened('acme', wrapped)
   clock.now += 10_000
   assert.equal((await late).until, clock.now - 10_000 + KEPT_MS)
+})
+
+test('one that the service opens no more keeps nothing new from being sealed', async () => {
+  const { branches, service, clock } = asked()
+  const { wrapped } = await branches.sealing('acme')
+  service.opensNothing = true
+  clock.now += KEPT_MS
+  const next = await branches.sealing('acme')
+  assert.notDeepEqual(next.wrapped, wrapped)
+  assert.equal(await branches.sealing('acme'), next)
+  await assert.rejects(async () => branches.opened('acme', wrapped), AWAY)
 })

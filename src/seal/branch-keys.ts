@@ -87,14 +87,18 @@ export function branchKeys({ encrypt, decrypt }: WrappingService, now: () => num
 
     sealing(tenant) {
       const known = sealing.get(tenant)
-      if (known && now() - known.since < SEALS_MS) return opened(tenant, known.wrapped)
-      return shared(`new ${tenant}`, async () => {
-        const since = now()
-        const key = randomBytes(KEY_BYTES)
-        const wrapped = await encrypt(key, tenant)
-        sealing.add(tenant, { wrapped, since })
-        return remember(nameOf(tenant, wrapped), wrapped, key, since)
-      })
+      const current = known && now() - known.since < SEALS_MS ? opened(tenant, known.wrapped) : null
+      if (current && !(current instanceof Promise)) return current
+      const anew = (): Promise<BranchKey> =>
+        shared(`new ${tenant}`, async () => {
+          const since = now()
+          const key = randomBytes(KEY_BYTES)
+          const wrapped = await encrypt(key, tenant)
+          sealing.add(tenant, { wrapped, since })
+          return remember(nameOf(tenant, wrapped), wrapped, key, since)
+        })
+      // One that the service opens no more, as when its older versions are switched off, keeps nothing new from being sealed.
+      return current ? current.catch(anew) : anew()
     },
   }
 }
