@@ -1,5 +1,6 @@
 /** The broker as it is served, in a process of its own, on whatever the environment says. Started by the bench. */
 
+import { giveBackMemory } from '../cli/give-back.ts'
 import { readConfig } from '../src/config.ts'
 import { HandOuts } from '../src/core/hand-outs.ts'
 import { openBroker, serve } from '../src/main.ts'
@@ -15,4 +16,5 @@ const config = readConfig()
 const opened = await openBroker(config)
 const broker = asked.has('unaudited') ? { ...opened, ports: { ...opened.ports, handOuts: new Forgetful() } } : opened
 const server = await serve(broker, config, { ahead: !asked.has('only-callers') })
+giveBackMemory()
 answering({ address: server.address }, () => server.stop())

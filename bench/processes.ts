@@ -16,7 +16,7 @@ export interface Measured {
 }
 
 /** As `bin/latchstring` has it. */
-export const HEAP = ['--min-semi-space-size=4', '--max-semi-space-size=4', '--heap-growing-percent=50']
+export const NURSERY = ['--min-semi-space-size=4', '--max-semi-space-size=4']
 
 export async function startProcess(
   file: string,
@@ -26,7 +26,7 @@ export async function startProcess(
   // By the launcher, as users start it.
   const child = fork(join(import.meta.dirname, '..', 'scripts', 'run.mjs'), [join(import.meta.dirname, file), ...args], {
     env: { ...process.env, ...environment },
-    execArgv: HEAP,
+    execArgv: NURSERY,
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   })
   const ask = async <T>(question: Question): Promise<T> => {

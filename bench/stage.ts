@@ -12,7 +12,7 @@ import { freePort } from '../cli/port.ts'
 import type { State } from './answering.ts'
 import { type PostgresServer, startPostgres } from './postgres-server.ts'
 import { treeState } from './process-tree.ts'
-import { HEAP, type Measured, startProcess } from './processes.ts'
+import { type Measured, NURSERY, startProcess } from './processes.ts'
 
 export type Kind = 'SQLite' | 'PostgreSQL'
 
@@ -100,7 +100,7 @@ export class Stage {
     const several = workers === 1 ? [] : ['--workers', String(workers)]
     const environment = this.#environment(url, await freePort('127.0.0.1'))
     const begin = performance.now()
-    const child = spawn(process.execPath, [...HEAP, ...LAUNCHER, 'serve', '--json', ...several], {
+    const child = spawn(process.execPath, [...NURSERY, ...LAUNCHER, 'serve', '--json', ...several], {
       env: { ...process.env, ...environment },
       stdio: ['ignore', 'pipe', 'pipe'],
     })
