@@ -1,6 +1,7 @@
 /** From names to addresses, so that a name whose servers are silent keeps no other waiting. */
 
 import { promises as dns, type LookupAddress } from 'node:dns'
+import { Flights } from '../core/flights.ts'
 
 /** Resolves a name to all of its addresses. */
 export type Lookup = (hostname: string) => Promise<readonly LookupAddress[]>
@@ -30,12 +31,6 @@ function addressesIn(answer: PromiseSettledResult<string[]>, family: 4 | 6): Loo
 
 /** Whoever asks for a name while it is looked up waits for that answer: a provider takes up one thread, and not one for each of its connections. */
 export function together(lookup: Lookup): Lookup {
-  const asking = new Map<string, ReturnType<Lookup>>()
-  return (hostname) => {
-    const known = asking.get(hostname)
-    if (known) return known
-    const asked = lookup(hostname).finally(() => asking.delete(hostname))
-    asking.set(hostname, asked)
-    return asked
-  }
+  const flights = new Flights()
+  return (hostname) => flights.join(hostname, () => lookup(hostname))
 }

@@ -4,6 +4,7 @@
  */
 
 import { type KeyObject, randomBytes } from 'node:crypto'
+import { Flights } from '../core/flights.ts'
 import { Remembered } from '../core/remembered.ts'
 import { KEY_BYTES, keyFrom } from './local-key.ts'
 
@@ -39,16 +40,7 @@ export interface WrappingService {
 export function branchKeys({ encrypt, decrypt }: WrappingService, now: () => number): BranchKeys {
   const remembered = new Remembered<BranchKey & { askAgainAt: number }>(REMEMBERED_MAX)
   const sealing = new Remembered<{ readonly wrapped: Uint8Array; readonly since: number }>(REMEMBERED_MAX)
-  const asking = new Map<string, Promise<BranchKey>>()
-
-  /** Whoever has the same question meanwhile shares it. */
-  function shared(question: string, ask: () => Promise<BranchKey>): Promise<BranchKey> {
-    const known = asking.get(question)
-    if (known) return known
-    const asked = ask().finally(() => asking.delete(question))
-    asking.set(question, asked)
-    return asked
-  }
+  const flights = new Flights()
 
   /** `at`: when the service was asked. It may have been told to refuse right after. */
   function remember(name: string, wrapped: Uint8Array, key: Buffer, at: number): BranchKey {
@@ -58,7 +50,7 @@ export function branchKeys({ encrypt, decrypt }: WrappingService, now: () => num
   }
 
   function ask(name: string, tenant: string, wrapped: Uint8Array): Promise<BranchKey> {
-    return shared(name, async () => {
+    return flights.join(name, async () => {
       const at = now()
       return remember(name, wrapped, await decrypt(wrapped, tenant), at)
     })
@@ -90,7 +82,7 @@ export function branchKeys({ encrypt, decrypt }: WrappingService, now: () => num
       const current = known && now() - known.since < SEALS_MS ? opened(tenant, known.wrapped) : null
       if (current && !(current instanceof Promise)) return current
       const anew = (): Promise<BranchKey> =>
-        shared(`new ${tenant}`, async () => {
+        flights.join(`new ${tenant}`, async () => {
           const since = now()
           const key = randomBytes(KEY_BYTES)
           const wrapped = await encrypt(key, tenant)

@@ -44,7 +44,7 @@ export function transitKey(reference: string, { net, environment, now }: KeyServ
     if (answer.status !== 200) {
       const errors = Array.isArray(said['errors']) ? said['errors'].map(String).join('; ') : ''
       const notOurs = operation === 'decrypt' && answer.status === 400 && NOT_OURS.test(errors)
-      throw notOurs ? new Error('not encrypted by this key for this row') : unavailable(service, `http_${answer.status}`)
+      throw notOurs ? new Error('not encrypted by this key for this tenant') : unavailable(service, `http_${answer.status}`)
     }
     const text = textIn((said['data'] ?? {}) as Record<string, unknown>, field)
     if (text === null) throw unavailable(service, 'malformed_answer')
