@@ -48,6 +48,21 @@ test('no two lists of parts make the same context', () => {
   assert(!contextOf('a').equals(contextOf('a', '')))
 })
 
+test('a context is each part after its length, whatever is in it and however long it is', () => {
+  const long = fc.constantFrom(127, 128, 255, 256, 65_535, 65_536 + 5).map((length) => 'a'.repeat(length))
+  const parts = fc.array(fc.oneof(fc.string({ unit: 'binary' }), fc.string(), long), { maxLength: 5 })
+  fc.assert(
+    fc.property(parts, (some) => {
+      const bytes = some.flatMap((part) => {
+        const length = Buffer.alloc(4)
+        length.writeUInt32BE(Buffer.byteLength(part))
+        return [length, Buffer.from(part)]
+      })
+      assert.deepEqual(contextOf(...some), Buffer.concat(bytes))
+    }),
+  )
+})
+
 function openByHand(key: Buffer, context: readonly string[], sealed: Buffer): Buffer {
   const decipher = createDecipheriv('aes-256-gcm', key, sealed.subarray(0, 12), { authTagLength: 16 })
   const parts = context.map((part) => [Buffer.of(0, 0, 0, Buffer.byteLength(part)), Buffer.from(part)])

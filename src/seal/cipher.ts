@@ -1,6 +1,6 @@
 /** AES-256-GCM with a random nonce, bound to a context: the only place that knows the cipher. */
 
-import { createCipheriv, createDecipheriv, type KeyObject, randomBytes } from 'node:crypto'
+import { type CipherKey, createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
 
 const CIPHER = 'aes-256-gcm'
 const NONCE_BYTES = 12
@@ -11,7 +11,7 @@ const OPTIONS = { authTagLength: TAG_BYTES }
 export const OVERHEAD_BYTES = NONCE_BYTES + TAG_BYTES
 
 /** Nonce, ciphertext, tag. */
-export function encrypt(key: KeyObject, context: Uint8Array, plain: Uint8Array): Buffer {
+export function encrypt(key: CipherKey, context: Uint8Array, plain: Uint8Array): Buffer {
   const nonce = randomBytes(NONCE_BYTES)
   const cipher = createCipheriv(CIPHER, key, nonce, OPTIONS).setAAD(context)
   const ciphertext = cipher.update(plain)
@@ -20,7 +20,7 @@ export function encrypt(key: KeyObject, context: Uint8Array, plain: Uint8Array):
 }
 
 /** Throws on anything but what `encrypt` made with this key for this context; no byte of it is seen before it is proved. */
-export function decrypt(key: KeyObject, context: Uint8Array, sealed: Uint8Array): Buffer {
+export function decrypt(key: CipherKey, context: Uint8Array, sealed: Uint8Array): Buffer {
   if (sealed.length < OVERHEAD_BYTES) throw new Error('too short to have been sealed')
   const decipher = createDecipheriv(CIPHER, key, sealed.subarray(0, NONCE_BYTES), OPTIONS)
   decipher.setAAD(context).setAuthTag(sealed.subarray(-TAG_BYTES))
@@ -31,15 +31,15 @@ export function decrypt(key: KeyObject, context: Uint8Array, sealed: Uint8Array)
 
 /** Each part is preceded by its length in four bytes, so that no two lists of parts make the same bytes. */
 export function contextOf(...parts: readonly string[]): Buffer {
-  // A character for each byte, and written once: a buffer that is written part by part takes five times as long.
-  let bytes = ''
-  for (const part of parts) {
-    const utf8 = Buffer.byteLength(part) === part.length ? part : Buffer.from(part).toString('latin1')
-    bytes += lengthOf(utf8) + utf8
-  }
-  return Buffer.from(bytes, 'latin1')
+  // Nearly always all is ASCII, each part shorter than 128: then a text written once is the same bytes in a quarter of the time.
+  let ascii = ''
+  for (const part of parts) ascii += `\0\0\0${String.fromCharCode(Math.min(part.length, 128))}${part}`
+  if (Buffer.byteLength(ascii) === ascii.length) return Buffer.from(ascii, 'latin1')
+  return Buffer.concat(parts.flatMap((part) => [lengthOf(part), Buffer.from(part)]))
 }
 
-function lengthOf({ length }: string): string {
-  return String.fromCharCode(length >>> 24, (length >>> 16) & 0xff, (length >>> 8) & 0xff, length & 0xff)
+function lengthOf(part: string): Buffer {
+  const length = Buffer.alloc(4)
+  length.writeUInt32BE(Buffer.byteLength(part))
+  return length
 }

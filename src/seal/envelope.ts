@@ -1,13 +1,12 @@
 /** Seals fields under a data key of their row, which a master key wraps. `docs/storage.md` has the bytes. */
 
-import { type KeyObject, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { BrokerError } from '../core/errors.ts'
 import type { Row, RowSeal, Seal } from '../core/ports.ts'
 import { Remembered } from '../core/remembered.ts'
 import { Secret } from '../core/secret.ts'
 import { contextOf, decrypt, encrypt, OVERHEAD_BYTES } from './cipher.ts'
 import { type Keyring, masterKeyOf, type Unwrapped, unwrap, wrap } from './keyring.ts'
-import { keyFrom } from './local-key.ts'
 
 /** Rows whose data key is remembered unwrapped. */
 const REMEMBERED_MAX = 10_000
@@ -25,7 +24,7 @@ export function createSeal({ masterKeys, now = Date.now }: SealOptions): Seal {
   const { primary } = masterKeys
   const remembered = new Remembered<Envelope>(REMEMBERED_MAX)
   const envelopeOf = (row: Row, wrapped: Uint8Array, { master, dataKey, until }: Unwrapped): Envelope =>
-    new Envelope(row, master.id, wrapped, keyFrom(dataKey), until)
+    new Envelope(row, master.id, wrapped, dataKey, until)
   const remember = (row: Row, wrapped: Uint8Array, unwrapped: Unwrapped): Envelope =>
     remembered.add(row.id, envelopeOf(row, kept(wrapped), unwrapped))
 
@@ -69,11 +68,12 @@ class Envelope implements RowSeal {
   readonly #keptUntil: number
   readonly #row: Row
   readonly #keyId: string
-  readonly #key: KeyObject
+  /** As bytes: making a `KeyObject` of them takes as long as opening a field does, and most are used once. */
+  readonly #key: Uint8Array
   /** Of the field that was asked for last, which is nearly always the same one. */
   #context: { readonly field: string; readonly format: number; readonly bytes: Uint8Array } | null = null
 
-  constructor(row: Row, keyId: string, wrapped: Uint8Array, key: KeyObject, keptUntil: number) {
+  constructor(row: Row, keyId: string, wrapped: Uint8Array, key: Uint8Array, keptUntil: number) {
     this.dataKey = wrapped
     this.#keptUntil = keptUntil
     this.#row = row
