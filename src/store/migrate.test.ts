@@ -9,6 +9,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { after, test } from 'node:test'
 import { promisify } from 'node:util'
 import { type Migration, migrate, readMigrations } from './migrate.ts'
+import { placeOf } from './places.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'latchstring-migrate-'))
 after(() => rmSync(folder, { recursive: true }))
@@ -178,6 +179,32 @@ test('events that happened before there were any are told of as far as their con
     about.map((row) => row['about']),
     [null, '{"app":"crm","provider":"sales","owner":{"userId":"ada","orgCode":null}}', null, null],
   )
+  db.close()
+})
+
+test('connections from before lie where their ids say, none is lost, and a place that two have is that of one', () => {
+  const ours = readMigrations(join(import.meta.dirname, 'migrations', 'sqlite'))
+  const db = new DatabaseSync(':memory:')
+  migrate(db, ours.slice(0, 10))
+  const ids = ['zzzzzzzz', 'ZkP0aaaa-first', 'ZkP0aaaa-second', 'S_-09aAzZ', 's1', '', 'é→😀 and more']
+  for (const [at, id] of ids.entries())
+    db.prepare(
+      `insert into connections (tenant, id, app, provider, user_id, requested_scopes, token_type, issued_at, state, version, fence, created_at, connected_at, used_at)
+        values ('acme', ?, 'crm', 'sales', 'ada', '[]', 'Bearer', 1, 'connected', 1, 0, 1, 1, ?)`,
+    ).run(id, at)
+  const before = db.prepare('select * from connections order by id').all()
+  const statement = db.prepare(`select * from connections where tenant = 'acme' and id = ?`)
+  assert(statement.get('s1'))
+  migrate(db, ours)
+  const after = db.prepare('select * from connections order by id').all()
+  assert.deepEqual(
+    after.map(({ place, ...row }) => row),
+    before.map((row) => ({ ...row })),
+  )
+  const places = new Map(after.map(({ id, place }) => [id, Number(place)]))
+  for (const id of ['', 's1', 'S_-09aAzZ', 'ZkP0aaaa-first', 'zzzzzzzz']) assert.equal(places.get(id), placeOf(id), id)
+  assert(places.get('ZkP0aaaa-second')! > placeOf('zzzzzzzz'))
+  assert(statement.get('s1'), 'a statement from before still works')
   db.close()
 })
 

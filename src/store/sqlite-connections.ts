@@ -21,6 +21,7 @@ import {
   WRITTEN_COLUMNS,
 } from './connection-rows.ts'
 import { listings, merged, NEWEST_FIRST } from './listing.ts'
+import { placeOf } from './places.ts'
 import type { SqliteFile } from './sqlite-file.ts'
 import { writeFacts } from './sqlite-history.ts'
 import { storable } from './storable.ts'
@@ -30,7 +31,8 @@ const NOTED_AT_ONCE = 20
 
 export function sqliteConnections(file: SqliteFile): ConnectionStore {
   // Each column costs about a quarter of a microsecond, and this is asked all day.
-  const glance = file.reading(`select ${GLANCE_COLUMNS} from connections where tenant = ? and id = ?`)
+  const glance = file.reading(`select ${GLANCE_COLUMNS} from connections where place = ? and tenant = ? and id = ?`)
+  const glanceElsewhere = file.reading(`select ${GLANCE_COLUMNS} from connections where tenant = ? and id = ?`)
   const find = file.prepare(`select ${CONNECTION_COLUMNS} from connections where tenant = ? and id = ?`)
   const claim = file.prepare(
     `update connections set version = version + 1, fence = fence + 1,
@@ -66,7 +68,7 @@ export function sqliteConnections(file: SqliteFile): ConnectionStore {
 
   return {
     glance(tenant, id) {
-      const row = glance(tenant, id)
+      const row = glance(placeOf(id), tenant, id) ?? glanceElsewhere(tenant, id)
       return row === undefined ? null : glanceFrom(tenant, row as unknown as GlanceRow)
     },
 
@@ -174,11 +176,13 @@ export function sqliteConnections(file: SqliteFile): ConnectionStore {
   }
 }
 
-const INSERT = `insert into connections (${INSERTED_COLUMNS.join(', ')}, version, fence)
-  select :${INSERTED_COLUMNS.join(', :')}, value + 1, value from counters where name = 'removed'`
+/** Whose place is taken lies after all others. */
+const INSERT = `insert into connections (place, ${INSERTED_COLUMNS.join(', ')}, version, fence)
+  select case when exists (select 1 from connections where place = :place) then null else :place end,
+    :${INSERTED_COLUMNS.join(', :')}, value + 1, value from counters where name = 'removed'`
 
 function written(connection: Connection): Record<string, SQLInputValue> {
-  return storable(insertedValues(connection))
+  return { ...storable(insertedValues(connection)), place: placeOf(connection.id) }
 }
 
 /**

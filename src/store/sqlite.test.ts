@@ -8,6 +8,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { after, test } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
 import { conformance } from './conformance.ts'
+import { placeOf } from './places.ts'
 import { connect } from './samples.ts'
 import { openSqliteStore } from './sqlite.ts'
 
@@ -46,6 +47,34 @@ test('others have their turn while it is noted which of many connections were us
   await done
   assert(seen.size > 4, `${[...seen].join(', ')} were noted when somebody looked`)
   assert.equal(await noted(), 110)
+  await store.close()
+})
+
+test('a connection lies where its id says, or is found elsewhere when another lies there', async () => {
+  const path = join(folder, 'places.db')
+  const store = await openSqliteStore(path)
+  const ids = ['ZkP0aaaa-first', 'ZkP0aaaa-second', 'ZkP0aaab', 'é', '']
+  for (const id of ids) await connect(store, { id })
+  await connect(store, { id: 'ZkP0aaaa-first', label: 'again' })
+  const other = new DatabaseSync(path)
+  const rows = other.prepare('select place, id from connections order by id').all()
+  // As an older version writes it.
+  other.exec(`update connections set place = (select max(place) + 1 from connections) where id = 'ZkP0aaaa-first'`)
+  other.close()
+  const behind = placeOf('ZkP0aaab')
+  assert.deepEqual(
+    rows.map(({ place, id }) => [id, place]),
+    [
+      ['', behind + 2],
+      ['ZkP0aaaa-first', placeOf('ZkP0aaaa')],
+      ['ZkP0aaaa-second', placeOf('ZkP0aaaa') + 1],
+      ['ZkP0aaab', behind + 1],
+      ['é', 0],
+    ],
+  )
+  for (const id of ids) assert.equal((await store.connections.glance('acme', id))?.id, id)
+  for (const id of ['ZkP0aaaa-third', 'nobody']) assert.equal(await store.connections.glance('acme', id), null)
+  assert.equal(await store.connections.glance('other', 'ZkP0aaaa-first'), null)
   await store.close()
 })
 

@@ -91,13 +91,20 @@ test('every index of the schema has a query in the document that needs it', () =
 /** All statements of the store, by how the document writes them: on one line, `*` for the columns. */
 async function queriesOf(file: ReturnType<typeof openSqliteFile>): Promise<Map<string, string>> {
   const own = new Map<string, string>()
-  const prepare = file.prepare.bind(file)
-  file.prepare = (sql) => {
+  const [prepare, reading] = [file.prepare.bind(file), file.reading.bind(file)]
+  const note = (sql: string): void => {
     const named = sql
-      .replace(/^select [a-z_., ]+ from (connections|attempts|history|checkpoints|deliveries d)/, 'select * from $1')
+      .replace(/^select [a-z_., ()]+ from (connections|attempts|history|checkpoints|deliveries d)/, 'select * from $1')
       .replace(/ returning [a-z_, ]+$/, ' returning *')
     own.set(named.replace(/\s+/g, ' '), sql)
+  }
+  file.prepare = (sql) => {
+    note(sql)
     return prepare(sql)
+  }
+  file.reading = (sql) => {
+    note(sql)
+    return reading(sql)
   }
   sqliteWebhooks(file)
   sqliteAudit(file)
@@ -117,7 +124,7 @@ async function queriesOf(file: ReturnType<typeof openSqliteFile>): Promise<Map<s
     await history.events('x', filter, { after: 0, limit: 1 })
   await attempts.pending('x', {}, NOW, first)
   await sqliteSealed(file).page('connections', { after: { tenant: 'x', id: 'x' }, limit: 1 })
-  file.prepare = prepare
+  Object.assign(file, { prepare, reading })
   return own
 }
 

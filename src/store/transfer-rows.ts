@@ -9,6 +9,8 @@ export interface Table {
   readonly name: string
   readonly key: readonly string[]
   readonly arrival?: Arrival
+  /** A column of the source that the target does not have. */
+  readonly left?: string
 }
 
 /** A column of the target that counts arrivals, and what the source has for it. */
@@ -19,17 +21,20 @@ export interface Arrival {
 
 export type Row = Readonly<Record<string, string | number | Uint8Array | null>>
 
-export function columnsOf(source: SqliteFile, { name }: Table): string[] {
+export function columnsOf(source: SqliteFile, { name, left }: Table): string[] {
   return source
     .prepare(`select name from pragma_table_info('${name}')`)
     .all()
     .map((column) => String(column['name']))
+    .filter((column) => column !== left)
 }
 
 /** All of a table, in the order of its key, with what it has for the arrival. */
 export function* pagesOf(source: SqliteFile, table: Table): Generator<Row[]> {
   const { name, key, arrival } = table
-  const read = arrival && arrival.source !== arrival.column ? `*, ${arrival.source} as ${arrival.column}` : '*'
+  const columns = columnsOf(source, table)
+  if (arrival && arrival.source !== arrival.column) columns.push(`${arrival.source} as ${arrival.column}`)
+  const read = columns.join(', ')
   const order = `order by ${key.join(', ')} limit ${PAGE}`
   const first = source.prepare(`select ${read} from ${name} ${order}`)
   const next = source.prepare(

@@ -68,7 +68,7 @@ async function filled(): Promise<string> {
   // More than a few pages, quickly.
   const db = new DatabaseSync(path)
   const columns = db
-    .prepare(`select name from pragma_table_info('connections') where name <> 'id'`)
+    .prepare(`select name from pragma_table_info('connections') where name not in ('place', 'id')`)
     .all()
     .map(({ name }) => String(name))
     .join(', ')

@@ -16,7 +16,7 @@ const TABLES: readonly Table[] = [
   { name: 'apps', key: ['tenant', 'key_code_ref'] },
   { name: 'trusted_issuers', key: ['tenant', 'issuer'] },
   { name: 'callers', key: ['client_id'] },
-  { name: 'connections', key: ['tenant', 'id'] },
+  { name: 'connections', key: ['tenant', 'id'], left: 'place' },
   { name: 'attempts', key: ['id'], arrival: { column: 'added', source: 'rowid' } },
   { name: 'history', key: ['seq'], arrival: { column: 'seq', source: 'seq' } },
   { name: 'webhooks', key: ['tenant', 'id'] },
