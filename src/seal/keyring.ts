@@ -71,7 +71,8 @@ export async function wrap(master: MasterKey, row: Row, dataKey: Uint8Array): Pr
 /** null: it is no wrapped data key. */
 export function masterKeyOf(wrapped: Uint8Array): string | null {
   const isOne = wrapped[0] === 1 ? wrapped.length === WRAPPED_BYTES : wrapped[0] === 2 && wrapped.length > 1 + ID_BYTES
-  return isOne ? Buffer.from(wrapped.subarray(1, 1 + ID_BYTES)).toString('hex') : null
+  // Looked at where they are: this is done for each row whose key is not remembered.
+  return isOne ? Buffer.from(wrapped.buffer, wrapped.byteOffset + 1, ID_BYTES).toString('hex') : null
 }
 
 export interface Unwrapped {
@@ -82,34 +83,41 @@ export interface Unwrapped {
 }
 
 /** Without a promise where nobody has to be asked. */
-export function unwrap({ all }: Keyring, row: Row, wrapped: Uint8Array): Unwrapped | Promise<Unwrapped> {
-  const whose = `the data key of ${row.table} ${row.id}`
-  const keyId = masterKeyOf(wrapped)
-  if (keyId === null) throw new BrokerError('INTEGRITY_FAILURE', `${whose} is not one`)
-  const master = all.find(({ id, format }) => id === keyId && format === wrapped[0])
-  if (!master) {
-    const present = all.map(({ id }) => id).join(', ')
-    const remedy = 'LATCHSTRING_MASTER_KEY, or its file, must have the key that was in it when this was stored'
-    throw new BrokerError(
-      'INTEGRITY_FAILURE',
-      `${whose} needs the master key ${keyId}, and only these are here: ${present}; ${remedy}`,
-    )
-  }
-  const failure = (cause: unknown): BrokerError =>
-    cause instanceof BrokerError
-      ? cause
-      : new BrokerError('INTEGRITY_FAILURE', `${whose} is damaged or belongs to another row`, { cause })
-  const named = ({ bytes, until }: Timed<Buffer>): Unwrapped => {
-    if (bytes.length !== KEY_BYTES) throw failure(new Error('a data key of another length'))
-    return { master, dataKey: bytes, until }
-  }
+export function unwrap(keyring: Keyring, row: Row, wrapped: Uint8Array): Unwrapped | Promise<Unwrapped> {
+  const master = masterOf(keyring, row, wrapped)
   try {
     const opened = master.unwrap(row, wrapped.subarray(1 + ID_BYTES))
-    if (!(opened instanceof Promise)) return named(opened)
-    return opened.then(named).catch((cause: unknown) => {
-      throw failure(cause)
-    })
+    if (!(opened instanceof Promise)) return named(master, opened)
+    return opened
+      .then((timed) => named(master, timed))
+      .catch((cause: unknown) => {
+        throw damaged(row, cause)
+      })
   } catch (cause) {
-    throw failure(cause)
+    throw damaged(row, cause)
   }
+}
+
+/** The one that wrapped it; throws when it is not here. */
+function masterOf({ all }: Keyring, row: Row, wrapped: Uint8Array): MasterKey {
+  const keyId = masterKeyOf(wrapped)
+  if (keyId === null) throw new BrokerError('INTEGRITY_FAILURE', `the data key of ${row.table} ${row.id} is not one`)
+  const master = all.find(({ id, format }) => id === keyId && format === wrapped[0])
+  if (master) return master
+  const present = all.map(({ id }) => id).join(', ')
+  const remedy = 'LATCHSTRING_MASTER_KEY, or its file, must have the key that was in it when this was stored'
+  throw new BrokerError(
+    'INTEGRITY_FAILURE',
+    `the data key of ${row.table} ${row.id} needs the master key ${keyId}, and only these are here: ${present}; ${remedy}`,
+  )
+}
+
+function named(master: MasterKey, { bytes, until }: Timed<Buffer>): Unwrapped {
+  if (bytes.length !== KEY_BYTES) throw new Error('a data key of another length')
+  return { master, dataKey: bytes, until }
+}
+
+function damaged({ table, id }: Row, cause: unknown): BrokerError {
+  if (cause instanceof BrokerError) return cause
+  return new BrokerError('INTEGRITY_FAILURE', `the data key of ${table} ${id} is damaged or belongs to another row`, { cause })
 }
