@@ -9,7 +9,9 @@ import { DatabaseSync } from 'node:sqlite'
 import { after, test } from 'node:test'
 import { promisify } from 'node:util'
 import { type Migration, migrate, readMigrations } from './migrate.ts'
+import { closeForWriting, moveOf } from './moved.ts'
 import { placeOf } from './places.ts'
+import { SqliteFile } from './sqlite-file.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'latchstring-migrate-'))
 after(() => rmSync(folder, { recursive: true }))
@@ -101,6 +103,26 @@ test('F-43 an older version works on what a newer one left, if that says so, and
     migrate(db, [...ours, added, more, { number: next + 2, name: 'other', sql: 'drop table novelties', needs: next + 1 }])
     assert.throws(() => migrate(db, ours), /schema version \d+ is newer than this Latchstring/)
     migrate(db, [...ours, added, more])
+  }))
+
+test('F-43 a file that was moved is closed for writing after a newer version has looked at it, too', () =>
+  withDatabase(':memory:', (db) => {
+    const ours = readMigrations(join(import.meta.dirname, 'migrations', 'sqlite'))
+    migrate(db, ours.slice(0, 10))
+    const insert = (id: string) =>
+      db.exec(
+        `insert into connections (tenant, id, app, provider, user_id, requested_scopes, token_type, issued_at, state, version, fence, created_at, connected_at)
+          values ('acme', '${id}', 'crm', 'sales', 'ada', '[]', 'Bearer', 1, 'connected', 1, 0, 1, 1)`,
+      )
+    insert('s1')
+    const file = new SqliteFile(db, null)
+    closeForWriting(file, ['connections', 'deliveries'], 7)
+    migrate(db, [...ours, { number: ours.length + 1, name: 'gone', sql: 'drop table deliveries' }])
+    const closed = /everything was moved to another database/
+    assert.throws(() => insert('s2'), closed)
+    assert.throws(() => db.exec('update connections set due_at = 1'), closed)
+    assert.throws(() => db.exec('delete from connections'), closed)
+    assert.equal(moveOf(file), 7)
   }))
 
 test('a migration that was changed after it was applied is noticed', () =>

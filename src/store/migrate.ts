@@ -100,13 +100,32 @@ function apply(db: DatabaseSync, migration: Migration): void {
     db.exec(
       'create table if not exists migrations (number integer primary key, name text not null, checksum text not null, applied_at integer not null) strict',
     )
+    const triggers = triggersOf(db)
     db.exec(sql)
+    for (const { sql: text } of lostOf(triggers, db)) db.exec(text)
     const entry = 'insert into migrations (number, name, checksum, applied_at) values (?, ?, ?, ?)'
     db.prepare(entry).run(number, name, checksum(migration), Date.now())
     if (needs !== undefined) db.prepare('update migrations set needs = ? where number = ?').run(needs, number)
   } catch (error) {
     throw new Error(`migration ${number} “${name}” failed and left no trace: ${(error as Error).message}`, { cause: error })
   }
+}
+
+interface Trigger {
+  readonly name: string
+  readonly table: string
+  readonly sql: string
+}
+
+function triggersOf(db: DatabaseSync): Trigger[] {
+  const found = db.prepare(`select name, tbl_name, sql from sqlite_schema where type = 'trigger'`).all()
+  return found.map(({ name, tbl_name: table, sql }) => ({ name: String(name), table: String(table), sql: String(sql) }))
+}
+
+/** A table that is made anew has lost its triggers, and with them that the file was moved (`moved.ts`): whoever still runs on it would write to it again. */
+function lostOf(triggers: readonly Trigger[], db: DatabaseSync): Trigger[] {
+  const there = db.prepare('select 1 from sqlite_schema where type = ? and name = ?')
+  return triggers.filter(({ name, table }) => there.get('table', table) && !there.get('trigger', name))
 }
 
 export function checksum({ sql }: Migration): string {
