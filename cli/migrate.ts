@@ -35,7 +35,7 @@ async function migrate({ from, to, abandon = false, json }: Options): Promise<vo
     if (to !== undefined) throw new UsageError('--abandon takes --from alone')
     if (source.kind !== 'sqlite') throw new UsageError('--from is sqlite:PATH')
     const { abandonTransfer } = await import('../src/store/transfer.ts')
-    const abandoned = abandonTransfer(source.path)
+    const abandoned = abandonTransfer(source.path, remark)
     if (json) return printJson({ abandoned })
     return print(abandoned ? `${from} can be written to again` : `nothing to do: ${from} was not moved`)
   }
@@ -44,7 +44,7 @@ async function migrate({ from, to, abandon = false, json }: Options): Promise<vo
   if (source.kind !== 'sqlite' || target.kind !== 'postgres') throw new UsageError('it goes from sqlite:PATH to postgres://…')
   const { transfer } = await import('../src/store/transfer.ts')
   const progress = (name: string, rows: number, of: number) => remark(`${name}: ${rows} of ${of}`)
-  const done = await transfer({ from: source.path, to: target.url, progress })
+  const done = await transfer({ from: source.path, to: target.url, progress, tell: remark })
   const tables: readonly Transferred[] = done === 'done before' ? [] : done
   if (json) return printJson({ moved: done !== 'done before', tables })
   if (done === 'done before') return print('nothing to do: this file was moved there before')

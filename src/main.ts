@@ -94,7 +94,7 @@ export async function openBroker(
   const services = keyServices({ net: keyNet, environment: config.environment, now })
   const masterKeys = masterKeysOf(config, services)
   const catalog = await loadCatalog(PROVIDERS_FOLDER)
-  const store = await openStore(config)
+  const store = await openStore(config, log)
   try {
     await clock.follow(store)
     const seal = createSeal({ masterKeys, now })
@@ -340,10 +340,11 @@ function withoutPen(records: RecordStore): RecordStore {
   }
 }
 
-async function openStore({ database }: Config): Promise<Store> {
+async function openStore({ database }: Config, log: Ports['log']): Promise<Store> {
   // Its driver is loaded by those who need it.
   if (database.kind === 'postgres') return (await import('./store/postgres.ts')).openPostgresStore(database.url)
-  return database.kind === 'memory' ? memoryStore() : openSqliteStore(database.path)
+  if (database.kind === 'memory') return memoryStore()
+  return openSqliteStore(database.path, (message) => log('info', message))
 }
 
 function openJournalFor(config: Config, store: string, log: Ports['log']): Journal {

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -22,6 +22,7 @@ const FIRST: Migration = {
   sql: `create table fruits (name text); insert into fruits values ('apple');`,
 }
 const SECOND: Migration = { number: 2, name: 'colours', sql: 'alter table fruits add column colour text;' }
+const LARGE: Migration = { number: 2, name: 'large', sql: 'create table large as select zeroblob(4500000) as bytes' }
 const FAILING: Migration = {
   number: 2,
   name: 'trouble',
@@ -66,6 +67,45 @@ test('F-43 whoever comes second waits as long as the first takes, and for other 
     migrate(db, [{ ...FIRST, sql: 'create table seen as select timeout from pragma_busy_timeout' }])
     assert.deepEqual({ ...db.prepare('select timeout from seen').get() }, { timeout: 600_000 })
     assert.equal(patience(), 5000)
+  }))
+
+test('F-43 what takes long is told before and after, a new file is not, and the log beside the file is no larger for it', () => {
+  const path = join(folder, 'told.db')
+  withDatabase(path, (db) =>
+    withDatabase(path, () => {
+      const told: string[] = []
+      const tell = (message: string) => told.push(message)
+      db.exec('pragma journal_mode = wal')
+      migrate(db, [FIRST], { tell })
+      migrate(db, [FIRST], { tell })
+      assert.deepEqual(told, [])
+      migrate(db, [FIRST, LARGE], { tell })
+      assert.deepEqual(told, [
+        'the database is brought up to date: where there are millions of connections, this takes minutes',
+        'the database is up to date',
+      ])
+      assert.equal(statSync(`${path}-wal`).size, 0)
+    }),
+  )
+})
+
+test('F-40 F-43 a disk that does not hold what a migration leaves is found before it is done', () =>
+  withDatabase(join(folder, 'large.db'), (db) => {
+    db.exec('pragma journal_mode = wal')
+    migrate(db, [FIRST])
+    const before = everything(db)
+    const asked: string[] = []
+    const freeBytes = (bytes: number) => (of: string) => {
+      asked.push(of)
+      return bytes
+    }
+    assert.throws(
+      () => migrate(db, [FIRST, LARGE], { freeBytes: freeBytes(2_000_000) }),
+      /^Error: to bring it up to date takes 3 MB more than the disk has left: make room. Nothing was changed$/,
+    )
+    assert.deepEqual(everything(db), before)
+    migrate(db, [FIRST, LARGE], { freeBytes: freeBytes(5_000_000) })
+    assert.deepEqual(new Set(asked), new Set([folder]))
   }))
 
 test('a first migration that fails leaves an empty file', () =>

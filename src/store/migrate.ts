@@ -1,8 +1,8 @@
 /** Brings a SQLite file to the schema that this version needs: numbered SQL files, each applied whole or not at all. */
 
 import { createHash } from 'node:crypto'
-import { readdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { readdirSync, readFileSync, statfsSync, statSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 
 export interface Migration {
@@ -13,7 +13,15 @@ export interface Migration {
   readonly needs?: number
 }
 
+export interface MigrateOptions {
+  /** Told before what may take long, and after it. */
+  readonly tell?: (message: string) => void
+  /** How many bytes the disk with that folder has left. */
+  readonly freeBytes?: (folder: string) => number
+}
+
 const PATIENCE_MS = 600_000
+const BYTES_IN_MB = 1e6
 
 /** From here on the table says what each needs. */
 const FIRST_WITH_NEEDS = 10
@@ -41,17 +49,32 @@ function needsOf(file: string, number: number, sql: string): { readonly needs?: 
 }
 
 /** Safe at any moment in any number of processes: whoever gets the write lock first does the work, the others find it done. */
-export function migrate(db: DatabaseSync, migrations: readonly Migration[]): void {
+export function migrate(
+  db: DatabaseSync,
+  migrations: readonly Migration[],
+  { tell = () => {}, freeBytes = bytesLeft }: MigrateOptions = {},
+): void {
   const applied = check(db, migrations)
   if (applied === migrations.length) return
+  // A new file is made at once.
+  if (applied > 0) tell('the database is brought up to date: where there are millions of connections, this takes minutes')
   const usual = Number(db.prepare('pragma busy_timeout').get()?.['timeout'])
   // Where there are millions of rows, whoever is first takes longer than any other write.
   db.exec(`pragma busy_timeout = ${PATIENCE_MS}`)
-  applyFrom(applied, db, migrations)
+  applyFrom(applied, db, migrations, freeBytes)
   db.exec(`pragma busy_timeout = ${usual}`)
+  if (applied === 0) return
+  // The log beside the file has become as large as what was written, and would stay so for as long as anybody has the file open.
+  db.exec('pragma wal_checkpoint(truncate)')
+  tell('the database is up to date')
 }
 
-function applyFrom(first: number, db: DatabaseSync, migrations: readonly Migration[]): void {
+function applyFrom(
+  first: number,
+  db: DatabaseSync,
+  migrations: readonly Migration[],
+  freeBytes: (folder: string) => number,
+): void {
   let applied = first
   while (applied < migrations.length) {
     db.exec('begin immediate')
@@ -60,12 +83,30 @@ function applyFrom(first: number, db: DatabaseSync, migrations: readonly Migrati
       applied = check(db, migrations)
       const next = migrations[applied]
       if (next) apply(db, next)
+      assertRoom(db, freeBytes)
       db.exec('commit')
     } catch (error) {
       if (db.isTransaction) db.exec('rollback')
       throw error
     }
   }
+}
+
+/** What was written is in the log beside the file by now, and comes into the file once it is committed: then it is too late to find the disk full. */
+function assertRoom(db: DatabaseSync, freeBytes: (folder: string) => number): void {
+  const file = String(db.prepare(`select file from pragma_database_list where name = 'main'`).get()?.['file'] ?? '')
+  if (file === '') return
+  const size = db.prepare('select page_count * page_size as bytes from pragma_page_count, pragma_page_size').get()?.['bytes']
+  const missing = Number(size) - statSync(file).size - freeBytes(dirname(file))
+  if (missing <= 0) return
+  throw new Error(
+    `to bring it up to date takes ${Math.ceil(missing / BYTES_IN_MB)} MB more than the disk has left: make room. Nothing was changed`,
+  )
+}
+
+function bytesLeft(folder: string): number {
+  const { bavail, bsize } = statfsSync(folder)
+  return bavail * bsize
 }
 
 /** How many of ours the file has; throws when they are others, or when a newer version left something that ours cannot work on. */

@@ -79,7 +79,8 @@ export class SqliteFile {
   }
 }
 
-export function openSqliteFile(path: string): SqliteFile {
+/** `tell`: what is told of work that may take long. */
+export function openSqliteFile(path: string, tell?: (message: string) => void): SqliteFile {
   if (path !== ':memory:') makePrivate(path)
   let db: DatabaseSync | null = null
   try {
@@ -87,7 +88,7 @@ export function openSqliteFile(path: string): SqliteFile {
     claimFile(db)
     // FULL: a commit is on the disk before it is acknowledged. A refresh token that was spent exists nowhere else.
     db.exec('pragma journal_mode = wal; pragma synchronous = full')
-    migrate(db, MIGRATIONS)
+    migrate(db, MIGRATIONS, { ...(tell && { tell }) })
     return new SqliteFile(db, path === ':memory:' ? null : new DatabaseSync(path, { timeout: BUSY_MS_MAX, readOnly: true }))
   } catch (error) {
     db?.close()

@@ -18,8 +18,8 @@ const PRIMARY = 0xff
 const PASSING = new Set([5, 6, 7, 8, 10, 13, 14, 15])
 
 /** `:memory:` makes one that ends with the process. SQLite answers at once: the methods are asynchronous for the port's sake. */
-export async function openSqliteStore(path: string): Promise<Store> {
-  const file = openSqliteFile(path)
+export async function openSqliteStore(path: string, tell?: (message: string) => void): Promise<Store> {
+  const file = openSqliteFile(path, tell)
   if (isClosed(file)) {
     file.close()
     const remedy = `set LATCHSTRING_DATABASE_URL to that one; if nothing ran there yet, latchstring migrate --abandon --from sqlite:${path} takes it back`

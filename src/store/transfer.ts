@@ -36,15 +36,17 @@ export interface TransferOptions {
   readonly to: string
   /** Called after each batch. */
   readonly progress: (table: string, rows: number, of: number) => void
+  /** Told of other work that may take long. */
+  readonly tell?: (message: string) => void
 }
 
 /**
  * From when the target is known to be good, nobody can write to the file any more: a broker that still runs on it reads. Killed at any
  * moment it can be started again; until it is done, no broker starts on the target. Once it is done, doing it again changes nothing.
  */
-export async function transfer({ from, to, progress }: TransferOptions): Promise<Transferred[] | 'done before'> {
+export async function transfer({ from, to, progress, tell }: TransferOptions): Promise<Transferred[] | 'done before'> {
   if (!existsSync(from)) throw new Error(`there is no database ${from}`)
-  const source = openSqliteFile(from)
+  const source = openSqliteFile(from, tell)
   try {
     const client = await preparePostgres(to).catch((error: unknown) => {
       throw explainOpening(to, error)
@@ -61,9 +63,9 @@ export async function transfer({ from, to, progress }: TransferOptions): Promise
 }
 
 /** The file is written to again, as if it had not been moved. Says whether it had. */
-export function abandonTransfer(from: string): boolean {
+export function abandonTransfer(from: string, tell?: (message: string) => void): boolean {
   if (!existsSync(from)) throw new Error(`there is no database ${from}`)
-  const source = openSqliteFile(from)
+  const source = openSqliteFile(from, tell)
   try {
     return openForWriting(source)
   } finally {
