@@ -159,8 +159,15 @@ export type Ending =
   | {
       readonly kind: 'refused'
       readonly attempt: Attempt
-      readonly error: { readonly code: string; readonly description: string | null }
+      readonly error: Refusal
     }
+
+interface Refusal {
+  readonly code: string
+  readonly description: string | null
+  /** The description is the provider's own words; else it is ours. */
+  readonly quoted?: boolean
+}
 
 /**
  * The browser is back. Whatever it brought, the state is spent: of any number of answers with one state, one goes further.
@@ -183,7 +190,7 @@ export async function comeBack(ports: Ports, answer: ProviderAnswer): Promise<En
   if (!issuerFits(attempt, answer.iss)) return burned(ports, attempt, 'wrong_issuer')
 
   if (answer.error !== null) {
-    return ended(ports, 'away', attempt, { code: errorCode(answer.error), description: answer.errorDescription })
+    return ended(ports, 'away', attempt, { code: errorCode(answer.error), description: answer.errorDescription, quoted: true })
   }
   const begun = await asBegun(ports, attempt)
   if ('reason' in begun) return ended(ports, 'away', attempt, { code: begun.reason, description: begun.detail })
@@ -234,7 +241,8 @@ async function redeemAtOnce(
   if (!(await ports.store.attempts.move('away', returned, []))) return { kind: 'lost', why: 'used' }
   const redeemed = await redeem(ports, returned, answer)
   if (redeemed.outcome === 'connected') return { kind: 'connected', attempt: returned, connection: redeemed.connection }
-  return { kind: 'refused', attempt: returned, error: { code: redeemed.reason, description: redeemed.detail } }
+  const { reason: code, detail: description, quoted = false } = redeemed
+  return { kind: 'refused', attempt: returned, error: { code, description, quoted } }
 }
 
 /** Keeps the code, sealed, until the app says who is logged in in the browser that brought it. */
@@ -290,12 +298,7 @@ async function burned(ports: Ports, attempt: Attempt, why: 'wrong_place' | 'othe
 }
 
 /** The provider, or the user, said no: the app hears of it. */
-async function ended(
-  ports: Ports,
-  from: 'begun' | 'away',
-  attempt: Attempt,
-  error: { code: string; description: string | null },
-): Promise<Ending> {
+async function ended(ports: Ports, from: 'begun' | 'away', attempt: Attempt, error: Refusal): Promise<Ending> {
   const denied = error.code === 'access_denied'
   const next = emptied({ ...attempt, stage: denied ? 'denied' : 'failed', reason: error.code })
   const told = [attemptFact(ports, attempt, 'browser', denied ? 'attempt.denied' : 'attempt.failed', error.code)]

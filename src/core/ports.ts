@@ -563,10 +563,17 @@ export type Exchanged =
       readonly outcome: 'refused' // the provider, or our checks, said no
       readonly reason: string
       readonly detail: string | null
+      /** The detail is the provider's own words; else it is ours. */
+      readonly quoted?: boolean
       /** What the provider gave before our checks said no, for whom it claims. It must not stay alive unused. */
       readonly granted?: Grant
     }
-  | { readonly outcome: 'uncertain'; readonly reason: string; readonly detail: string | null } // the code may have been spent
+  | {
+      readonly outcome: 'uncertain' // the code may have been spent
+      readonly reason: string
+      readonly detail: string | null
+      readonly quoted?: boolean
+    }
 
 /** A provider's answer to a renewal, sorted by who can act on it. `detail` is the provider's own text, shortened, no secret in it. */
 export type Renewed =

@@ -19,7 +19,7 @@ import { connectionRow, openRefreshToken, sealCredentials } from './vault.ts'
 
 export type Redeemed =
   | { readonly outcome: 'connected'; readonly connection: Connection }
-  | { readonly outcome: 'refused'; readonly reason: string; readonly detail: string | null }
+  | ({ readonly outcome: 'refused' } & Reason)
 
 /** `attempt` is at stage `returned`, which only one request can have brought it to; `ready` was had before that, where it matters. */
 export async function redeem(ports: Ports, attempt: Attempt, answer: Answer, ready?: Ready): Promise<Redeemed> {
@@ -229,19 +229,21 @@ async function notRedeemed(
 ): Promise<Redeemed> {
   const { tenant, session, app, provider } = attempt
   ports.log('warn', 'a code made no connection', { tenant, session, key_code_ref: app, provider, reason: answer.reason })
-  const { outcome, reason, detail } = answer
-  return refused(ports, attempt, { reason: outcome === 'uncertain' ? 'exchange_uncertain' : reason, detail })
+  const { outcome, reason, detail, quoted = false } = answer
+  return refused(ports, attempt, { reason: outcome === 'uncertain' ? 'exchange_uncertain' : reason, detail, quoted })
 }
 
 interface Reason {
   readonly reason: string
   readonly detail: string | null
+  /** The detail is the provider's own words; else it is ours. */
+  readonly quoted?: boolean
 }
 
-async function refused(ports: Ports, attempt: Attempt, { reason, detail }: Reason): Promise<Redeemed> {
+async function refused(ports: Ports, attempt: Attempt, { reason, detail, quoted = false }: Reason): Promise<Redeemed> {
   const failed = emptied({ ...attempt, stage: 'failed', reason })
   await ports.store.attempts.move('returned', failed, [attemptFact(ports, attempt, 'browser', 'attempt.failed', reason)])
-  return { outcome: 'refused', reason, detail }
+  return { outcome: 'refused', reason, detail, quoted }
 }
 
 function fresh(

@@ -238,7 +238,7 @@ function lost(why: Extract<Ending, { kind: 'lost' }>['why']): Page {
 /** What a provider says is told as its words, and only when they came with the right state from the right issuer. */
 function refusedPage(
   { providerName }: { providerName: string },
-  { code, description }: { code: string; description: string | null },
+  { code, description, quoted = false }: Extract<Ending, { kind: 'refused' }>['error'],
   ofTheApp: boolean,
 ): Page {
   if (code === 'access_denied') {
@@ -272,15 +272,15 @@ function refusedPage(
       reference: code,
     })
   }
-  const said = description === null ? undefined : { by: providerName, words: description }
-  if (ofTheApp) return misconfiguredPage(code, said)
-  return failedPage({ what: `${providerName} did not complete the connection.`, said, remedy: START_AGAIN, reference: code })
+  const told = description === null ? {} : quoted ? { said: { by: providerName, words: description } } : { seen: description }
+  if (ofTheApp) return misconfiguredPage(code, told)
+  return failedPage({ what: `${providerName} did not complete the connection.`, ...told, remedy: START_AGAIN, reference: code })
 }
 
-function misconfiguredPage(reference: string, said?: Failure['said']): Page {
+function misconfiguredPage(reference: string, told: Pick<Failure, 'said' | 'seen'> = {}): Page {
   return failedPage({
     what: 'The app cannot be connected, because it is not set up as the service wants it.',
-    said,
+    ...told,
     remedy: 'Tell the people who run the app: starting again does not help before they have looked at it.',
     reference,
   })

@@ -248,7 +248,10 @@ function anyPage(): fc.Arbitrary<Page> {
       .map((hostile) => confirmPage({ ...asked, ...hostile })),
     fc.record({ appName: text, providerName: text, accountLabel: fc.option(text) }).map(connectedPage),
     fc
-      .record({ title: text, what: text, remedy: text, said: fc.record({ by: text, words: text }), reference: text }, options)
+      .record(
+        { title: text, what: text, remedy: text, said: fc.record({ by: text, words: text }), reference: text, seen: text },
+        options,
+      )
       .map((failure: Failure) => failedPage(failure)),
     fc.record({ appName: fc.option(text) }).map(expiredPage),
     fc.constant(notFoundPage()),

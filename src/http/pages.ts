@@ -81,19 +81,22 @@ export interface Failure {
   readonly said?: { readonly by: string; readonly words: string } | undefined
   /** A code to quote to whoever helps. */
   readonly reference?: string | undefined
+  /** What we saw ourselves, for the same people. */
+  readonly seen?: string | undefined
 }
 
-export function failedPage({ title, what, remedy, said, reference }: Failure): Page {
+export function failedPage({ title, what, remedy, said, reference, seen }: Failure): Page {
   const headline = clean(title ?? '') || 'That did not work'
   const words = clean(said?.words ?? '', DESCRIPTION_MAX)
   const code = clean(reference ?? '')
+  const sight = clean(seen ?? '', DESCRIPTION_MAX)
   const body = html`
 <div class="emblem bad">${sign.failed}</div>
 <h1>${headline}</h1>
 <p>${clean(what, DESCRIPTION_MAX)}</p>
 ${words && html`<blockquote><p class="soft small">${name(clean(said?.by ?? '') || 'The provider')} said:</p><p><bdi>${words}</bdi></p></blockquote>`}
 <p>${clean(remedy, DESCRIPTION_MAX)}</p>
-${code && html`<p class="soft small">Reference: <code>${code}</code></p>`}`
+${code && html`<p class="soft small">Reference: <code>${code}</code>${sight && html` (${sight})`}</p>`}`
   return page({ title: headline, body })
 }
 

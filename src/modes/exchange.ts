@@ -67,9 +67,9 @@ function claimed(idToken: Secret | null): Account | null {
 }
 
 /** A server that failed, or said nothing that can be read, may have taken the code before. */
-function refused({ code, detail }: TokenAnswer & { outcome: 'refusal' }, status: number): Exchanged {
+function refused({ code, detail, quoted }: TokenAnswer & { outcome: 'refusal' }, status: number): Exchanged {
   const unreadable = code === 'malformed_answer' || code === 'no_access_token'
-  return { outcome: status >= 500 || unreadable ? 'uncertain' : 'refused', reason: code, detail }
+  return { outcome: status >= 500 || unreadable ? 'uncertain' : 'refused', reason: code, detail, quoted }
 }
 
 type Identity = { readonly account: Account | null } | { readonly reason: string; readonly detail: string | null }

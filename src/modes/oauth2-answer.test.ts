@@ -452,7 +452,14 @@ test('no text of a provider carries a token, a control character or more than 30
 
 test('a token in the place of an error code does not become one', () => {
   const judged = judge(json({ error: 'rt_9f8e7d6c5b4a39281706f5e4d3c2b1a0' }, 400))
-  assert.deepEqual(judged, { outcome: 'refusal', code: 'http_400', detail: '[redacted]', fault: 'unclear', retryAfterMs: null })
+  assert.deepEqual(judged, {
+    outcome: 'refusal',
+    code: 'http_400',
+    detail: '[redacted]',
+    quoted: true,
+    fault: 'unclear',
+    retryAfterMs: null,
+  })
 })
 
 test('words of a provider that are long but no token stay readable', () => {

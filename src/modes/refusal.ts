@@ -12,8 +12,10 @@ export type Fault = 'permanent' | 'app' | 'transient' | 'unclear'
 export interface Refusal {
   /** The provider's error code, or one of ours: `http_502` for a bare status, `malformed_answer`, `no_access_token`. */
   readonly code: string
-  /** The provider's own words, shortened, without any token. */
+  /** The provider's own words, shortened, without any token; or what was seen instead of any. */
   readonly detail: string | null
+  /** Whether the detail is its words. */
+  readonly quoted: boolean
   readonly fault: Fault
 }
 
@@ -79,7 +81,7 @@ export function refusalOf(
   const text = fields && firstScalar(fields, TEXT_PATHS, (value) => value !== code)
   const detail = text === null ? describedBody(answer, fields) : redacted(text, secrets)
   const words = [code, ...FINER_PATHS.flatMap((path) => scalarAt(fields, path) ?? [])]
-  return { code, detail, fault: listedFault(provider, words, text ?? '') ?? faultOf(status, code, fields) }
+  return { code, detail, quoted: text !== null, fault: listedFault(provider, words, text ?? '') ?? faultOf(status, code, fields) }
 }
 
 /** The provider's file wins. Where several of its lists match, the one that breaks least. */

@@ -325,6 +325,33 @@ describe('the way back', () => {
     assert.match(html.replaceAll(/<[^>]*>/g, ''), /Sandbox said:\s*files\.read is not for you/)
     assert.match(html, /invalid_scope/)
   })
+
+  for (const [preset, reference] of [
+    ['outage', 'exchange_uncertain (answered 503 with text/plain)'],
+    ['lost_answer', 'exchange_uncertain (127.0.0.1:PORT broke off (ECONNRESET))'],
+    ['empty_400', 'http_400 (answered 400 with text/plain)'],
+  ] as const) {
+    test(`${preset}: what we saw of a provider that said nothing is not shown as its words`, async () => {
+      const { back, browser } = await returning('bare')
+      world.sandbox.control.script('token', preset)
+      const text = (await assertPage(await browser.visit(back), 400))
+        .replaceAll(/<[^>]*>/g, '')
+        .replace(/(127\.0\.0\.1):\d+/, '$1:PORT')
+      assert.doesNotMatch(text, /said:/)
+      assert.ok(text.includes(`Reference: ${reference}`), text)
+    })
+  }
+
+  test('what a provider says when it does not redeem the code is shown as its words, also when it failed', async () => {
+    const { back, browser } = await returning('bare')
+    world.sandbox.control.script('token', {
+      status: 500,
+      body: { error: 'oops', error_description: 'The cat is on the keyboard' },
+    })
+    const text = (await assertPage(await browser.visit(back), 400)).replaceAll(/<[^>]*>/g, '')
+    assert.match(text, /Sandbox said:\s*The cat is on the keyboard/)
+    assert.match(text, /Reference: exchange_uncertain\s/)
+  })
 })
 
 test('a provider that calls the code something else in its requests does so when the browser is back, too', async (t) => {
