@@ -1,5 +1,6 @@
 /** The strongest way to finish: the app names the user it has logged in, and only then is the code redeemed. */
 
+import { connectFailed } from './app-fault.ts'
 import { type Attempt, attemptFact, attemptRow, emptied } from './attempt.ts'
 import { allow, allowApp, type Caller } from './caller.ts'
 import { type Connection, type Owner, sameOwner } from './connection.ts'
@@ -50,7 +51,7 @@ export async function complete(ports: Ports, caller: Caller, completion: Complet
   if (redeemed.outcome === 'connected') return redeemed.connection
   const { reason, detail } = redeemed
   if (reason === 'account_mismatch') throw new BrokerError('ACCOUNT_MISMATCH', detail ?? reason)
-  throw new BrokerError('CONNECT_FAILED', detail ? `${reason}: ${detail}` : reason)
+  throw await connectFailed(ports, { provider: attempt.provider, reason, detail })
 }
 
 interface Mismatch {

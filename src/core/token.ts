@@ -1,6 +1,6 @@
 /** Hands out an access token that works right now, renewing it first when it must be. The path that must be fast. */
 
-import { isOfTheApp } from './app-fault.ts'
+import { connectFailed } from './app-fault.ts'
 import { type Attempt, isPending } from './attempt.ts'
 import { allow, allowApp, type Caller } from './caller.ts'
 import { type Connection, type Glance, judge, scopesOf } from './connection.ts'
@@ -170,10 +170,7 @@ async function unfinished(ports: Ports, attempt: Attempt | null): Promise<Broker
     case 'burned':
       // Completed too late: what came too late is what went wrong.
       if (attempt.reason === 'expired') return expired()
-      return new BrokerError(
-        'CONNECT_FAILED',
-        `connecting failed (${attempt.reason ?? 'unknown'})${await remedy(ports, attempt)}`,
-      )
+      return connectFailed(ports, attempt)
     case 'connected':
       return new BrokerError(
         'INVALID_SESSION',
@@ -195,12 +192,6 @@ function pending({ stage }: Attempt): BrokerError {
       ? 'the user is back, and it waits for the application to call complete with the completion_code that came to its callback'
       : 'the user has not finished connecting yet'
   return new BrokerError('SESSION_PENDING', message)
-}
-
-async function remedy({ registry }: Ports, { reason, provider }: Attempt): Promise<string> {
-  return isOfTheApp(reason, await registry.provider(provider))
-    ? ': the provider refuses the app as it is set up, which an operator must correct before anybody starts again with auth_url'
-    : '; start again with auth_url'
 }
 
 function expired(): BrokerError {

@@ -124,14 +124,20 @@ describe('completing', () => {
     assert.equal((await world.complete({ ...right, ...OWNER })).status, 200)
   })
 
-  test('what the provider says to the code is what the caller is told', async () => {
-    const right = await held(world)
-    world.sandbox.control.script('token', 'invalid_grant')
-    const answer = await world.complete({ ...right, ...OWNER })
-    assert.equal(answer.code, 'CONNECT_FAILED')
-    assert.match(answer.text, /invalid_grant/)
-    assert.equal((await world.token(right.session_id)).code, 'CONNECT_FAILED')
-  })
+  for (const [preset, told] of [
+    ['invalid_grant', /invalid_grant: Token has been expired or revoked\.\); start again with auth_url/],
+    ['invalid_client', /invalid_client: The client secret is wrong\.\): .* an operator must correct/],
+    ['outage', /exchange_uncertain: answered 503 with text\/plain\); start again with auth_url/],
+  ] as const) {
+    test(`what the provider says to the code is what the caller is told, and who can help: ${preset}`, async () => {
+      const right = await held(world)
+      world.sandbox.control.script('token', preset)
+      const answer = await world.complete({ ...right, ...OWNER })
+      assert.equal(answer.code, 'CONNECT_FAILED')
+      assert.match(answer.text, told)
+      assert.equal((await world.token(right.session_id)).code, 'CONNECT_FAILED')
+    })
+  }
 
   test('a held session that is revoked before it is completed stays without a token', async () => {
     const [right, redeemed] = [await held(world), world.redeemed]
