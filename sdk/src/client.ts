@@ -97,7 +97,8 @@ export class ConnectedAppsApi implements AsyncDisposable {
   /**
    * A request to the provider's API, as the runtime's `fetch` makes it, with the connection's token as its bearer. When the provider refuses the token (401),
    * the broker is asked for another one, once, and the request is sent again if its body can be: not if it is a stream. Any other answer is yours as it
-   * is, and so is a 401 from where a redirect led. Rejects as {@link getConnectedAppToken} does, and as `fetch`.
+   * is, and so is a 401 from where a redirect led, or where there is no other token: one that never ends has no successor, and the
+   * user must connect again. Rejects as {@link getConnectedAppToken} does, and as `fetch`.
    *
    * The token goes wherever `url` says: **never take that from outside**. The client's `timeout` is for the broker; give the request a `signal` of its own.
    *

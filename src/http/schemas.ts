@@ -61,7 +61,8 @@ export const TokenQuery = Type.Object({
   ),
   force_refresh: Type.Optional(
     Type.Enum(['true', 'false'], {
-      description: '`true`: a new token, because the old one was refused; one that came in the last 30 seconds counts as new.',
+      description:
+        '`true`: a new token, because the old one was refused; one that came in the last 30 seconds counts as new. Without a refresh token there is none: the old one is the answer.',
     }),
   ),
   purpose: Type.Optional(

@@ -109,6 +109,25 @@ test('F-19 a forced renewal that fails leaves the token that works, with a warni
   assert.equal(renewals(world), 1)
 })
 
+test('F-24 a token that never ends has no successor: a new one is not to be had, and connecting again brings it under the same id', async (t) => {
+  const world = await opened(t)
+  const unending = { edit: { remove: ['expires_in', 'refresh_token'] } }
+  world.sandbox.control.script('token', unending)
+  const session = await world.connect('none')
+  const { body: first } = await world.token(session)
+  assert.deepEqual(Object.keys(first), ['access_token'])
+  world.sandbox.control.revokeEverything()
+  world.pass(HOUR)
+  assert.deepEqual((await tokenWith(world, session, { force_refresh: 'true' })).body, first)
+  assert.deepEqual([(await world.connection(session)).body['state'], renewals(world)], ['connected', 0])
+
+  world.sandbox.control.script('token', unending)
+  const again = await world.authUrl({ key_code_ref: 'none', user_id: 'user-1', session_id: session })
+  const arrived = await world.arrive(String(again.body['url']))
+  assert.equal(arrived.searchParams.get('session_id'), session)
+  assert(world.sandbox.control.alive(String((await world.token(session)).body['access_token'])))
+})
+
 test('S-68 what is wanted must be said right', async (t) => {
   const world = await opened(t)
   const session = await world.connect()
