@@ -42,7 +42,7 @@ async function serving(t: Ending, workers: number, variables: Readonly<Record<st
       apps: [{ ...sandbox.app(), user_binding: 'none' }],
       callers: [
         { client_id: 'backend', client_secret: SECRET, scopes: SCOPES, owner: 'ops' },
-        { client_id: 'operator', client_secret: SECRET, scopes: ['write:callers'], owner: 'ops', expires: '2100-01-01' },
+        { client_id: 'manager', client_secret: SECRET, scopes: ['write:callers'], owner: 'ops', expires: '2100-01-01' },
         { client_id: 'generated', scopes: SCOPES, owner: 'ops' },
         { client_id: 'bound', client_secret: SECRET, scopes: SCOPES, owner: 'ops', dpop: 'required' },
       ],
@@ -189,7 +189,7 @@ describe('four workers', () => {
     for (let i = 0; i < 8; i++) assert.notEqual((await ask(url, { authorization })).status, 403)
     const { statusCode } = await request(`${address}/api/v1/callers/backend`, {
       method: 'PATCH',
-      headers: { authorization: `Bearer ${await bearerOf(address, 'operator')}`, 'content-type': 'application/json' },
+      headers: { authorization: `Bearer ${await bearerOf(address, 'manager')}`, 'content-type': 'application/json' },
       body: '{"disabled": true}',
     })
     assert.equal(statusCode, 200)

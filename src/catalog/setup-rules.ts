@@ -27,12 +27,18 @@ export function appRules(
   return [...told, mistakeAt(source, [...base, 'provider'], `is neither in the catalogue nor under providers: ${hint}`)]
 }
 
+/** Who else acts, in the history: a caller of that name could not be told from them. */
+const NOT_CALLERS = ['browser', 'broker', 'operator']
+
 export function callerRules(caller: Partial<CallerDefinition>, source: Source, base: Path): Mistake[] {
+  const name = NOT_CALLERS.includes(caller.client_id ?? '')
+    ? [mistakeAt(source, [...base, 'client_id'], `must not be one of ${NOT_CALLERS.join(', ')}: the history calls others so`)]
+    : []
   const ranges = (caller.pins?.ip ?? []).flatMap((range, index) => {
     const problem = rangeProblem(range)
     return problem ? [mistakeAt(source, [...base, 'pins', 'ip', index], problem)] : []
   })
-  return [...ranges, ...endRules(caller, source, base)]
+  return [...name, ...ranges, ...endRules(caller, source, base)]
 }
 
 export function issuerRules(issuer: Partial<IssuerDefinition>, source: Source, base: Path): Mistake[] {

@@ -173,6 +173,17 @@ describe('scopes', () => {
     assert.equal((await ask(headers, { client_id: 'app', scopes: ['read:connected_apps'], expires: '2100-01-01' })).status, 200)
   })
 
+  test('S-80 nobody who manages callers can act under a name that the history gives to others', async () => {
+    const headers = await bearerWith(['write:callers'])
+    for (const client_id of ['browser', 'broker', 'operator']) {
+      const json = { client_id, scopes: ['write:callers'], ...made }
+      const refused = await world.ask('POST', '/api/v1/callers', { as: null, headers, json })
+      assert.deepEqual([refused.status, refused.code], [400, 'INVALID_REQUEST'])
+      assert.match(refused.text, /the history calls others so/)
+      assert.equal((await world.ask('PATCH', `/api/v1/callers/${client_id}`, { json: { disabled: true } })).status, 404)
+    }
+  })
+
   test('S-68 an unknown field in any body is refused, and nothing is written', async () => {
     const about = await targets()
     for (const route of ROUTES.filter(({ body }) => body)) {
