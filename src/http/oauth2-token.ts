@@ -97,7 +97,8 @@ function decoded(text: string): string {
 
 /** An unknown id, a wrong secret, a disabled caller: the same words after the same work. */
 async function authenticated(ports: Ports, id: string, secret: Secret): Promise<CallerRecord> {
-  const record = await ports.registry.caller(id)
+  // Not what is remembered: an id that nobody has is not, and being looked for would tell it from one that somebody has.
+  const record = await ports.store.records.caller(id)
   const matches = sameDigest(record?.secretHash ?? 'none', ports.hashOf(secret))
   if (!record || !matches || !isActive(record, ports.now())) throw invalidClient()
   return record

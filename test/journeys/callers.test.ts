@@ -133,6 +133,16 @@ describe('a caller is refused', () => {
     }
   })
 
+  test('S-71 after as many looks into the store, also where its id has been used before', async (t) => {
+    const wrong = { ...GRANT, client_secret: 'w'.repeat(44) }
+    assert.equal((await grant({ ...GRANT, ...CREDENTIALS })).status, 200)
+    const { mock } = t.mock.method(world.broker.ports.store.records, 'caller')
+    for (const [looks, client_id] of ['backend', 'nobody', 'backend', 'nobody'].entries()) {
+      refusedAs(await grant({ ...wrong, client_id }), 401, 'invalid_client')
+      assert.equal(mock.callCount(), looks + 1, client_id)
+    }
+  })
+
   const MISTAKES: Readonly<Record<string, readonly [Form, string]>> = {
     'no grant type': [CREDENTIALS, 'invalid_request'],
     'the grant of a user': [{ ...CREDENTIALS, grant_type: 'authorization_code', code: 'x' }, 'unsupported_grant_type'],
