@@ -26,6 +26,12 @@ interface Identified {
 const ID_TOKENS: readonly Identified[] = [
   { title: 'a valid ID token names the account', account: { id: 'u-1', label: 'ada@example.com' } },
   { title: 'a label without an address', claims: { email: undefined }, account: { id: 'u-1', label: 'Ada' } },
+  {
+    title: 'S-42 a label longer than anybody reads is cut, and not within a character',
+    claims: { email: `${'a'.repeat(199)}😀`.padEnd(10_000, 'b') },
+    account: { id: 'u-1', label: 'a'.repeat(199) },
+  },
+  { title: 'S-42 a subject longer than any is: it identifies nobody', claims: { sub: 'u'.repeat(1025) }, account: null },
   { title: 'S-23 another nonce', claims: { nonce: 'of another attempt' }, reason: 'id_token_invalid' },
   { title: 'S-23 another audience', audience: 'another-client', reason: 'id_token_invalid' },
   {
@@ -124,6 +130,7 @@ test('the account is found in a list, and one that cannot be read costs no conne
   for (const [answer, account] of [
     [{ json: [{ id: 'first' }, { id: 'second' }] }, { id: 'first', label: null }],
     [{ status: 500, json: [{ id: 'first' }] }, null],
+    [{ json: [{ id: 'i'.repeat(1025) }] }, null],
     [{ text: '<html>' }, null],
     ['break', null],
   ] as const) {

@@ -8,6 +8,7 @@ import { type Net, NetError } from '../core/ports.ts'
 import type { Secret } from '../core/secret.ts'
 import { unverifiedClaims } from './jwt-claims.ts'
 import { netFetch } from './net-fetch.ts'
+import { accountOf } from './oauth2-answer.ts'
 
 /**
  * ignored: it cannot tell us who it is, and claims nothing wrong. unverifiable: the provider's keys cannot be had now.
@@ -42,7 +43,8 @@ export function createIdTokenJudge({ net, now }: { readonly net: Net; readonly n
     if (unverifiedClaims(idToken.reveal())?.['nonce'] === undefined) return { verdict: 'ignored' }
     try {
       const claims = await validated(registration, from, idToken, nonce)
-      return claims ? { verdict: 'valid', account: accountOf(claims) } : { verdict: 'ignored' }
+      const account = claims && accountIn(claims)
+      return account ? { verdict: 'valid', account } : { verdict: 'ignored' }
     } catch (error) {
       return failed(error)
     }
@@ -97,11 +99,11 @@ function algorithmOf(idToken: Secret): string {
   return (JSON.parse(Buffer.from(header, 'base64url').toString()) as { alg: string }).alg
 }
 
-function accountOf(claims: oauth.IDToken): Account {
+function accountIn(claims: oauth.IDToken): Account | null {
   const label = [claims['email'], claims['preferred_username'], claims['name']].find(
     (claim) => typeof claim === 'string' && claim !== '',
   )
-  return { id: claims.sub, label: typeof label === 'string' ? label : null }
+  return accountOf(claims.sub, typeof label === 'string' ? label : null)
 }
 
 /** The library's messages name the claim that is wrong and quote no value. */

@@ -110,6 +110,16 @@ const ACCEPTED: readonly Accepted[] = [
     answer: json({ ...without('scope'), scopes: ['a'] }),
     gives: { scopes: ['a'] },
   },
+  {
+    title: 'S-42 more scopes than anybody asks for: the first of them',
+    answer: json({ ...TOKENS, scope: 'a '.repeat(1001) }),
+    gives: { scopes: Array.from({ length: 1000 }, () => 'a') },
+  },
+  {
+    title: 'S-42 scopes longer than anybody asks for, as a list: the first of them',
+    answer: json({ ...TOKENS, scope: ['a'.repeat(20_000), 'b'.repeat(20_000), 'c'] }),
+    gives: { scopes: ['a'.repeat(20_000)] },
+  },
   { title: 'F-25 no scopes', answer: json(without('scope')), gives: { scopes: null } },
   { title: 'F-25 empty scopes say nothing', answer: json({ ...TOKENS, scope: ' ' }), gives: { scopes: null } },
 

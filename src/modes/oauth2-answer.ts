@@ -32,6 +32,13 @@ export interface Tokens {
   readonly account: Account | null
 }
 
+/** More than anybody asks for. All of them stand in each entry of the audit that tells of a token. */
+const SCOPES_MAX = 1000
+const SCOPES_LENGTH_MAX = 32_000
+/** OpenID Connect Core section 2 has 255 at most. */
+const ACCOUNT_ID_LENGTH_MAX = 1024
+const ACCOUNT_LABEL_LENGTH_MAX = 200
+
 /** `secrets`: what the request carried, so that no refusal can quote it back. */
 export function judgeTokenAnswer(
   provider: Provider,
@@ -67,8 +74,13 @@ export function accountAt(
   fields: unknown,
   { id: idPath, label }: { readonly id: string; readonly label?: string },
 ): Account | null {
-  const id = scalarAt(fields, idPath)
-  return id === null ? null : { id, label: label === undefined ? null : scalarAt(fields, label) }
+  return accountOf(scalarAt(fields, idPath), label === undefined ? null : scalarAt(fields, label))
+}
+
+/** null: there is no id, or one that is longer than ids are. Cut short, those of two accounts could be the same. */
+export function accountOf(id: string | null, label: string | null): Account | null {
+  if (id === null || id.length > ACCOUNT_ID_LENGTH_MAX) return null
+  return { id, label: label && label.slice(0, ACCOUNT_LABEL_LENGTH_MAX).replace(/[\uD800-\uDBFF]$/, '') }
 }
 
 /** The object that holds the token. Providers that nest it in one answer leave it at the top in another. */
@@ -94,9 +106,15 @@ function tokenTypeOf(fields: Fields): string {
 
 /** Spaces are the standard and commas the habit. A plus belongs to a scope's name unless the provider's file says that it separates. */
 function scopesOf(value: unknown, separator: string | undefined): string[] | null {
-  if (Array.isArray(value)) return value.filter((scope) => typeof scope === 'string')
+  if (Array.isArray(value)) return bounded(value.filter((scope) => typeof scope === 'string'))
   if (typeof value !== 'string' || value.trim() === '') return null
-  return value.split(separator === '+' ? /[\s,+]+/ : /[\s,]+/).filter((scope) => scope !== '')
+  return bounded(value.split(separator === '+' ? /[\s,+]+/ : /[\s,]+/).filter((scope) => scope !== ''))
+}
+
+/** The first of them, up to the one with which it is too much. */
+function bounded(scopes: readonly string[]): string[] {
+  let left = SCOPES_LENGTH_MAX
+  return scopes.slice(0, SCOPES_MAX).filter((scope) => (left -= scope.length) >= 0)
 }
 
 function entries<T>(pairs: readonly (readonly [string, T | null])[]): Record<string, T> {
