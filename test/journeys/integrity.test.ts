@@ -116,3 +116,16 @@ test('S-48 an app’s secret in the place of another app’s connects nobody', a
   const refused = await world.authUrl({ key_code_ref: 'second', user_id: 'u' })
   assert.deepEqual([refused.status, refused.code], [500, 'INTEGRITY_FAILURE'])
 })
+
+test('S-29 where the database leads elsewhere than the setup file a dry run tells of it', async () => {
+  const differing = async () => {
+    const { changes = [] } = (await world.broker.applySetup(undefined, { dryRun: true })) ?? {}
+    return changes.flatMap(({ change, id, fields }) => (change === 'unchanged' ? [] : [`${id} ${fields.join(' ')}`]))
+  }
+  assert.deepEqual(await differing(), [])
+  const { id } = world.sandbox.provider()
+  const moved = `update providers set document = json_set(document, '$.token_url', 'https://elsewhere.example') where id = ?`
+  tamper(moved, id)
+  tamper(`update callers set scopes = '["read:audit"]' where client_id = 'reader'`)
+  assert.deepEqual(await differing(), [`${id} token_url`, 'reader scopes'])
+})
