@@ -33,6 +33,7 @@ import { Guesses } from './http/guesses.ts'
 import { createServer } from './http/server.ts'
 import { TrustedIssuers } from './http/trusted-issuers.ts'
 import { startJobs } from './jobs/jobs.ts'
+import { syncFolder } from './journal/durable.ts'
 import { openJournal } from './journal/journal.ts'
 import { markIn } from './journal/mark.ts'
 import { memoryJournal } from './journal/memory.ts'
@@ -155,7 +156,7 @@ export async function openBroker(
       keys,
       metrics,
       net,
-      keyFile: config.masterKeyFile === null ? null : { path: config.masterKeyFile, services },
+      keyFile: config.masterKeyFile === null ? null : { path: config.masterKeyFile, services, syncFolder },
       async applySetup(path = config.setupFile ?? undefined, { dryRun = false, ...options } = {}) {
         if (path === undefined) return null
         const setup = await readSetup(path, config.environment, catalog)

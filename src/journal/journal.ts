@@ -11,9 +11,10 @@
 
 import { createHash, randomBytes } from 'node:crypto'
 import { closeSync, mkdirSync, openSync, rmSync } from 'node:fs'
-import { open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
+import { readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Claimed, Journal, JournalEntry } from '../core/ports.ts'
+import { syncFolder, writeDurably } from './durable.ts'
 
 const FORMAT = 'latchstring answer 1'
 const WHOLE = '.answer'
@@ -161,26 +162,6 @@ function isBytesAsText(value: unknown): value is BytesAsText {
 
 function digest(bytes: Buffer): string {
   return createHash('sha256').update(bytes).digest('hex')
-}
-
-async function writeDurably(path: string, bytes: Buffer): Promise<void> {
-  const file = await open(path, 'wx', 0o600)
-  try {
-    await file.writeFile(bytes)
-    await file.sync()
-  } finally {
-    await file.close()
-  }
-}
-
-/** The name of a file is on the disk when its folder is. */
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
 }
 
 function unlessMissing(error: NodeJS.ErrnoException): null {

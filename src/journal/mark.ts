@@ -4,9 +4,10 @@
  */
 
 import { randomBytes } from 'node:crypto'
-import { open, readFile, rename, rm } from 'node:fs/promises'
+import { readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Mark } from '../core/ports.ts'
+import { writeDurably } from './durable.ts'
 import { nameFor } from './journal.ts'
 
 /** Earlier versions have this one for all stores, which holds the mark of whichever wrote last. */
@@ -44,13 +45,7 @@ export function markIn(folder: string, { store, proofOf }: MarkOptions): Mark {
     async write(lived) {
       const draft = `${path}.${randomBytes(6).toString('hex')}`
       try {
-        const file = await open(draft, 'wx', 0o600)
-        try {
-          await file.writeFile(lineOf(lived))
-          await file.sync()
-        } finally {
-          await file.close()
-        }
+        await writeDurably(draft, lineOf(lived))
         await rename(draft, path)
       } catch (error) {
         await rm(draft, { force: true })

@@ -11,6 +11,8 @@ import type { MasterKey } from './master-key.ts'
 export interface KeyFile {
   readonly path: string
   readonly services: KeyServices
+  /** Puts on the disk what a file in the folder is called now. */
+  readonly syncFolder: (folder: string) => Promise<void>
 }
 
 /** Adds a key that every process can open with and none seals with: a new one, or a reference to one in a key service. Resolves to its id. */
@@ -36,7 +38,7 @@ export async function dropKey(file: KeyFile, id: string): Promise<void> {
 type Change = (entries: readonly string[], keyring: Keyring) => { readonly entries: readonly string[]; readonly tried: number }
 
 /** Resolves to the id of the key that was tried. */
-async function changed({ path: named, services }: KeyFile, change: Change): Promise<string> {
+async function changed({ path: named, services, syncFolder }: KeyFile, change: Change): Promise<string> {
   // A link stays one.
   const path = await realpath(named)
   // Its name is the lock: of two commands at once one is refused.
@@ -84,15 +86,6 @@ async function write(handle: FileHandle, path: string, text: string): Promise<vo
   await handle.chmod(mode & 0o007 ? 0o600 : mode & 0o640)
   await handle.writeFile(text)
   await handle.sync()
-}
-
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
 }
 
 function refusal(path: string, draft: string, { code, message }: NodeJS.ErrnoException): string {
