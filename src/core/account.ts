@@ -1,10 +1,11 @@
 /** Whose account at the provider a grant is for: the one that was connected before, if there was one; and what becomes of a grant that is not wanted. */
 
+import { aliveOf } from './alive.ts'
 import type { App, Registration } from './app.ts'
 import type { Attempt } from './attempt.ts'
-import { type Account, type Connection, missingScopes, type Owner, sameOwner, scopesOf } from './connection.ts'
+import { type Account, type Connection, missingScopes, scopesOf } from './connection.ts'
 import { keepNewest } from './newest.ts'
-import type { ConnectionFilter, Cursor, Grant, Ports } from './ports.ts'
+import type { Grant, Ports } from './ports.ts'
 import type { Provider } from './provider.ts'
 import { openCredentials } from './vault.ts'
 
@@ -15,7 +16,6 @@ export interface Objection {
 }
 
 const ASK_AGAIN_MS = 20_000
-const PAGE_ROWS = 100
 
 /** The grant, with what more was found out about its account, and all that was granted; or why it is refused. */
 export async function accepted(
@@ -85,33 +85,14 @@ async function isShared(
 ): Promise<boolean> {
   if (account === null && renews(attempt)) return true
   // Nobody knows whose it is: most likely that of the account which the same owner connected before.
-  const whose = account ? { account: account.id } : ownedBy(attempt.owner)
-  const fits = (one: Connection) => one.health.state !== 'revoked' && (account !== null || sameOwner(one.owner, attempt.owner))
+  const whose = account ? { tenant } : { tenant, owner: attempt.owner }
   for (const app of await ports.store.records.apps(tenant)) {
     // To the provider several of ours with one registration are one app.
-    const isSame = app.provider === provider && app.clientId === clientId
-    if (isSame && (await isThere(ports, { ...whose, app: app.keyCodeRef }, tenant, fits))) return true
+    if (app.provider !== provider || app.clientId !== clientId) continue
+    const found = await aliveOf(ports, { ...whose, app: app.keyCodeRef }, account?.id).next()
+    if (!found.done) return true
   }
   return false
-}
-
-async function isThere(
-  { store }: Ports,
-  filter: ConnectionFilter,
-  tenant: string,
-  fits: (one: Connection) => boolean,
-): Promise<boolean> {
-  for (let after: Cursor | null = null; ; ) {
-    const page: Connection[] = await store.connections.list(tenant, filter, { after, limit: PAGE_ROWS })
-    if (page.some(fits)) return true
-    const last = page.at(-1)
-    if (page.length < PAGE_ROWS || !last) return false
-    after = { createdAt: last.createdAt, id: last.id }
-  }
-}
-
-function ownedBy({ userId, orgCode }: Owner): Pick<ConnectionFilter, 'userId' | 'orgCode'> {
-  return { ...(userId !== null && { userId }), ...(orgCode !== null && { orgCode }) }
 }
 
 function renews({ reconnects, accountOf }: Pick<Attempt, 'reconnects' | 'accountOf'>): boolean {

@@ -4,12 +4,11 @@
  * revoked there.
  */
 
+import { aliveOf } from './alive.ts'
 import type { App } from './app.ts'
-import { type Connection, sameOwner } from './connection.ts'
+import type { Connection } from './connection.ts'
 import { connectionFact } from './event.ts'
-import type { Cursor, Fact, Ports } from './ports.ts'
-
-const PAGE_ROWS = 100
+import type { Fact, Ports } from './ports.ts'
 
 type Wish = Pick<App, 'onePerOwner' | 'onePerAccount'>
 type Whose = Pick<Connection, 'tenant' | 'app' | 'owner'>
@@ -25,7 +24,8 @@ export async function isReplaced(ports: Ports, gone: Whose & Pick<Connection, 'a
   const wish = await ports.registry.app(gone.tenant, gone.app)
   const account = wish && accountIn(wish, gone)
   if (account === null) return false
-  return (await aliveOf(ports, gone, account)).some(({ connectedAt }) => connectedAt >= gone.connectedAt)
+  for await (const other of aliveOf(ports, gone, account)) if (other.connectedAt >= gone.connectedAt) return true
+  return false
 }
 
 /** Whose account it is that one connection is wanted of; undefined: of whatever account. null: any number is. */
@@ -35,7 +35,8 @@ function accountIn({ onePerOwner, onePerAccount }: Wish, { account }: Pick<Conne
 }
 
 async function supersede(ports: Ports, made: Whose, account: string | undefined): Promise<void> {
-  const alive = await aliveOf(ports, made, account)
+  const alive: Connection[] = []
+  for await (const one of aliveOf(ports, made, account)) alive.push(one)
   const newest = alive.reduce((a, b) => (isNewer(b, a) ? b : a), alive[0]!)
   for (const other of alive) {
     if (other.id === newest.id) continue
@@ -53,23 +54,6 @@ async function supersede(ports: Ports, made: Whose, account: string | undefined)
 
 function isNewer(a: Connection, b: Connection): boolean {
   return a.connectedAt === b.connectedAt ? a.id > b.id : a.connectedAt > b.connectedAt
-}
-
-async function aliveOf(ports: Ports, { tenant, app, owner }: Whose, account: string | undefined): Promise<Connection[]> {
-  const filter = {
-    app,
-    ...(account !== undefined && { account }),
-    ...(owner.userId !== null && { userId: owner.userId }),
-    ...(owner.orgCode !== null && { orgCode: owner.orgCode }),
-  }
-  const alive: Connection[] = []
-  for (let after: Cursor | null = null; ; ) {
-    const page: Connection[] = await ports.store.connections.list(tenant, filter, { after, limit: PAGE_ROWS })
-    alive.push(...page.filter((one) => sameOwner(one.owner, owner) && one.health.state !== 'revoked'))
-    const last = page.at(-1)
-    if (page.length < PAGE_ROWS || !last) return alive
-    after = { createdAt: last.createdAt, id: last.id }
-  }
 }
 
 function superseded({ now }: Ports, connection: Connection): Fact {
