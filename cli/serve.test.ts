@@ -72,6 +72,24 @@ describe('latchstring serve', { concurrency: 4 }, () => {
       await assert.rejects(fetch(`${address}/healthz`))
     })
 
+  for (const [workers, processes] of [
+    ['1', 1],
+    ['2', 3],
+  ] as const) {
+    test(`once it has started it collects garbage early, in every process: --workers ${workers}`, async (t) => {
+      const tells = `
+        import { syncBuiltinESMExports } from 'node:module'
+        import v8 from 'node:v8'
+        const set = v8.setFlagsFromString
+        v8.setFlagsFromString = (flag) => void (set(flag), process.stderr.write(\`told the engine \${flag}\\n\`))
+        syncBuiltinESMExports()`
+      const here = shell(t, { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(tells)}` })
+      const server = here.start('serve', '--workers', workers)
+      await server.waitFor(/listening on/)
+      await server.waitForLog(new RegExp(`(told the engine --heap-growing-percent=[^]*){${processes}}`))
+    })
+  }
+
   for (const workers of ['1', '2']) {
     test(`F-48 two signals at once are one, as where a launcher passes on what everybody was sent: --workers ${workers}`, async (t) => {
       const server = shell(t).start('serve', '--workers', workers)
