@@ -1,8 +1,19 @@
 /** `latchstring keys`, as whoever replaces a master key would run it. */
 
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { chmodSync, lstatSync, readFileSync, renameSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  chownSync,
+  lstatSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
 import { transitFake } from '../test/key-services/fake.ts'
@@ -18,6 +29,9 @@ interface Status {
   }[]
   readonly signing_keys: readonly { kid: string; role: string }[]
 }
+
+const NOT_ROOT = process.getuid?.() !== 0 && 'platform: only root can give a file away, and be somebody else'
+const NOBODY = 65_534
 
 const newKey = () => randomBytes(32).toString('base64')
 
@@ -46,6 +60,27 @@ describe('latchstring keys', { concurrency: 2 }, () => {
     assert(lstatSync(path).isSymbolicLink())
     assert.equal(readFileSync(real, 'utf8').trim().split('\n').length, 2)
     assert.equal(statSync(real).mode & 0o777, 0o640)
+  })
+
+  test("S-53 the file stays the user's that the broker runs as, when root changes it", { skip: NOT_ROOT }, async (t) => {
+    const { json, path } = withKeyFile(t)
+    chownSync(path, NOBODY, NOBODY)
+    await json('keys', 'rotate')
+    const { uid, gid, mode } = statSync(path)
+    assert.deepEqual([uid, gid, mode & 0o777], [NOBODY, NOBODY, 0o600])
+  })
+
+  test('S-53 who is neither root nor the user whose file it is changes nothing, and is told who can', { skip: NOT_ROOT }, (t) => {
+    const { path, folder, lines } = withKeyFile(t)
+    const before = lines()
+    chownSync(folder, NOBODY, NOBODY)
+    const file = JSON.stringify(join(import.meta.dirname, '../src/seal/key-file.ts'))
+    const stage = `import(${file}).then(({ stageKey }) => stageKey({ path: ${JSON.stringify(path)}, services: () => null }, null))`
+    const { status, stderr } = spawnSync(process.execPath, ['-e', stage], { encoding: 'utf8', env: {}, uid: NOBODY, gid: NOBODY })
+    assert.notEqual(status, 0)
+    assert.match(stderr, /the key file \S+master\.key is another user's: change it as that user, or as root/)
+    assert.deepEqual(lines(), before)
+    assert.deepEqual(readdirSync(folder), ['master.key'], 'no draft is left, which would refuse the next one')
   })
 
   test('S-53 a key in a file is staged, promoted, everything is put under it, and the old one is retired', async (t) => {
