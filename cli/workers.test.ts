@@ -309,6 +309,16 @@ describe('two workers', { concurrency: 2 }, () => {
     assert.equal((await server.ended).code, 0)
   })
 
+  test('are begun as the environment says, and the command line goes before it', async (t) => {
+    const here = shell(t, { LATCHSTRING_WORKERS: '2' })
+    const two = here.start('serve')
+    await two.waitFor(/listening on/)
+    assert.equal((await childrenOf(two.pid)).length, 2)
+    const alone = here.start('serve', '--workers', '1')
+    await alone.waitFor(/listening on/)
+    assert.deepEqual(await childrenOf(alone.pid), [])
+  })
+
   test('are not begun on a port that is taken', async (t) => {
     const here = shell(t)
     const alone = here.start('serve')
