@@ -1,21 +1,14 @@
 /** Webhooks and deliveries in PostgreSQL. */
 
-import type { ConnectionEvent, EventType } from '../core/event.ts'
 import type { WebhookStore } from '../core/ports.ts'
-import type { Delivery, SealedSigning, Webhook } from '../core/webhook.ts'
-import { factOf } from './fact-rows.ts'
 import type { PostgresDatabase } from './postgres-database.ts'
 import { changeWithFacts, writeFacts } from './postgres-history.ts'
 import type { Ask, Values } from './postgres-statement.ts'
-
-type Row = Record<string, unknown>
+import { DELIVERY_COLUMNS, deliveryFrom, signingValues, webhookFrom } from './webhook-rows.ts'
 
 // Columns by name: a statement that is prepared for all of them fails once a newer version has added one.
 const WEBHOOKS =
   'select tenant, id, url, types, allow_private_network, data_key, secret, previous_secret, previous_until, created_at from webhooks'
-const DELIVERY_COLUMNS =
-  'd.webhook, d.state, d.attempts, d.retry_at, d.reason as why, d.fence, d.created_at, h.seq, h.tenant, h.at, h.actor, h.action, h.subject, h.reason, h.about'
-
 // Events only, since they alone are written one transaction after the other: another fact may be ahead of an event on its way.
 const ADD = `insert into webhooks (tenant, id, url, types, allow_private_network, data_key, secret, previous_secret, previous_until, position, created_at)
   values (:tenant, :id, :url, :types, :allow_private_network, :data_key, :secret, :previous_secret, :previous_until,
@@ -141,41 +134,5 @@ function turns(database: PostgresDatabase): Pick<WebhookStore, 'claim' | 'settle
       const retry_at = settled.state === 'waiting' ? settled.retryAt : null
       return (await database.ask(LATER, { ...asked, state, reason, retry_at })).count > 0
     },
-  }
-}
-
-function signingValues({ dataKey, secret, previous }: SealedSigning): Values {
-  const values = { previous_secret: previous?.secret ?? null, previous_until: previous?.until ?? null }
-  return { data_key: dataKey, secret, ...values }
-}
-
-function webhookFrom(row: Row): Webhook {
-  const previous = row['previous_secret'] as Uint8Array | null
-  return {
-    id: String(row['id']),
-    tenant: String(row['tenant']),
-    url: String(row['url']),
-    types: row['types'] === null ? null : (JSON.parse(row['types'] as string) as EventType[]),
-    allowPrivateNetwork: row['allow_private_network'] === 1,
-    sealed: {
-      dataKey: row['data_key'] as Uint8Array,
-      secret: row['secret'] as Uint8Array,
-      previous: previous && { secret: previous, until: Number(row['previous_until']) },
-    },
-    createdAt: Number(row['created_at']),
-  }
-}
-
-function deliveryFrom({ webhook, state, attempts, retry_at, why, fence, created_at, ...event }: Row): Delivery {
-  return {
-    tenant: String(event['tenant']),
-    webhook: String(webhook),
-    event: factOf(event) as ConnectionEvent,
-    state: state as Delivery['state'],
-    attempts: Number(attempts),
-    retryAt: Number(retry_at),
-    reason: why as string | null,
-    fence: Number(fence),
-    createdAt: Number(created_at),
   }
 }

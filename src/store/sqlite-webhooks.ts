@@ -1,18 +1,10 @@
 /** Webhooks and deliveries in the SQLite file. */
 
-import type { SQLOutputValue } from 'node:sqlite'
-import type { ConnectionEvent, EventType } from '../core/event.ts'
 import type { WebhookStore } from '../core/ports.ts'
-import type { Delivery, Webhook } from '../core/webhook.ts'
-import { factOf } from './fact-rows.ts'
 import type { SqliteFile } from './sqlite-file.ts'
 import { writeFacts } from './sqlite-history.ts'
 import { storable } from './storable.ts'
-
-type Row = Readonly<Record<string, SQLOutputValue>>
-
-const DELIVERY_COLUMNS =
-  'd.webhook, d.state, d.attempts, d.retry_at, d.reason as why, d.fence, d.created_at, h.seq, h.tenant, h.at, h.actor, h.action, h.subject, h.reason, h.about'
+import { DELIVERY_COLUMNS, deliveryFrom, signingValues, webhookFrom } from './webhook-rows.ts'
 
 export function sqliteWebhooks(file: SqliteFile): WebhookStore {
   const list = file.prepare('select * from webhooks where :tenant is null or tenant = :tenant order by tenant, id')
@@ -175,41 +167,5 @@ function turns(file: SqliteFile): Pick<WebhookStore, 'claim' | 'settle'> {
       const retry_at = settled.state === 'waiting' ? settled.retryAt : null
       return file.transaction(() => later.run({ ...asked, state, reason, retry_at }).changes > 0)
     },
-  }
-}
-
-function signingValues({ dataKey, secret, previous }: Webhook['sealed']) {
-  const values = { previous_secret: previous?.secret ?? null, previous_until: previous?.until ?? null }
-  return { data_key: dataKey, secret, ...values }
-}
-
-function webhookFrom(row: Row): Webhook {
-  const previous = row['previous_secret'] as Uint8Array | null
-  return {
-    id: String(row['id']),
-    tenant: String(row['tenant']),
-    url: String(row['url']),
-    types: row['types'] === null ? null : (JSON.parse(String(row['types'])) as EventType[]),
-    allowPrivateNetwork: row['allow_private_network'] === 1,
-    sealed: {
-      dataKey: row['data_key'] as Uint8Array,
-      secret: row['secret'] as Uint8Array,
-      previous: previous && { secret: previous, until: Number(row['previous_until']) },
-    },
-    createdAt: Number(row['created_at']),
-  }
-}
-
-function deliveryFrom({ webhook, state, attempts, retry_at, why, fence, created_at, ...event }: Row): Delivery {
-  return {
-    tenant: String(event['tenant']),
-    webhook: String(webhook),
-    event: factOf(event) as ConnectionEvent,
-    state: state as Delivery['state'],
-    attempts: Number(attempts),
-    retryAt: Number(retry_at),
-    reason: why as string | null,
-    fence: Number(fence),
-    createdAt: Number(created_at),
   }
 }
