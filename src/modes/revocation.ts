@@ -41,13 +41,16 @@ async function revokeGrant(means: Means, registration: Registration, credentials
   const url = endpoints?.find('revoke_url') ?? null
   if (endpoints === null || url === null) return { outcome: 'unsupported' }
   const all = registration.provider.revoke?.token === 'both'
-  const secrets = [credentials.accessToken, ...(credentials.refreshToken ? [credentials.refreshToken] : [])]
+  const { accessToken, refreshToken } = credentials
+  const secrets = [accessToken, ...(refreshToken ? [refreshToken] : [])]
   let said: Revoked = KNOWS_NO_SUCH_TOKEN
   for (const kind of kindsToTry(registration, credentials)) {
-    const token = kind === 'refresh' ? credentials.refreshToken : credentials.accessToken
+    const token = kind === 'refresh' ? refreshToken : accessToken
     // Imported without one, a connection has an empty access token.
     if (!token?.reveal()) continue
-    const answer = await net.request(await revocationRequest(registration, endpoints, url, credentials, token, kind, now()))
+    const answer = await net.request(
+      await revocationRequest(registration, endpoints, { url, kind, token, accessToken, now: now() }),
+    )
     const fields = readFields(answer)
     const refusal = refusalOf(registration.provider, answer, fields, secrets)
     // With both to be revoked, one of them alone leaves the other alive.
@@ -55,7 +58,7 @@ async function revokeGrant(means: Means, registration: Registration, credentials
       if (all) return KNOWS_NO_SUCH_TOKEN
       continue
     }
-    if (!isGone(registration, credentials, kind, answer.status, fields, refusal.code)) {
+    if (!isGone(registration, credentials, kind, { status: answer.status, fields, code: refusal.code })) {
       return { outcome: 'failed', reason: refusal.code, retryAfterMs: retryAfterMs(answer, now()), final: false }
     }
     said = { outcome: 'confirmed' }
@@ -82,9 +85,7 @@ function isGone(
   { provider }: Registration,
   { refreshToken }: Credentials,
   kind: Kind,
-  status: number,
-  fields: Fields | null,
-  code: string,
+  { status, fields, code }: { readonly status: number; readonly fields: Fields | null; readonly code: string },
 ): boolean {
   if (fields && saysError(provider, fields)) {
     if (provider.revoke?.gone?.includes(code)) return true
@@ -94,14 +95,20 @@ function isGone(
   return provider.revoke?.ok?.includes(status) ?? (status >= 200 && status <= 299)
 }
 
+interface Revocation {
+  readonly url: string
+  readonly kind: Kind
+  /** What is to be revoked. */
+  readonly token: Secret
+  /** What some providers want to be shown for it. */
+  readonly accessToken: Secret
+  readonly now: number
+}
+
 async function revocationRequest(
   registration: Registration,
   endpoints: Endpoints,
-  url: string,
-  { accessToken }: Credentials,
-  token: Secret,
-  kind: Kind,
-  now: number,
+  { url, kind, token, accessToken, now }: Revocation,
 ): Promise<NetRequest> {
   const { provider } = registration
   const { method = 'POST', body = 'form', token_param = 'token' } = provider.revoke ?? {}
