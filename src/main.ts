@@ -37,6 +37,7 @@ import { syncFolder } from './journal/durable.ts'
 import { openJournal } from './journal/journal.ts'
 import { markIn } from './journal/mark.ts'
 import { memoryJournal } from './journal/memory.ts'
+import { laterOn } from './later.ts'
 import { createLog } from './log.ts'
 import { createMetrics, type Metrics, type Shown } from './metrics.ts'
 import { createOAuth2Mode } from './modes/oauth2.ts'
@@ -298,28 +299,6 @@ function masterKeysOf({ masterKeys }: Config, services: KeyServices): Keyring {
     return parseMasterKeys(masterKeys, services)
   } catch (error) {
     throw new ConfigError([(error as Error).message])
-  }
-}
-
-/** What can wait, and need not be done at all when the process stops before. */
-function laterOn(log: Ports['log']): { do: Ports['later']; stop(): Promise<void> } {
-  const waiting = new Set<NodeJS.Timeout>()
-  const running = new Set<Promise<void>>()
-  return {
-    do(ms, work) {
-      const timer = setTimeout(() => {
-        waiting.delete(timer)
-        const run = work()
-          .catch((error: unknown) => log('warn', 'what was put off could not be done', { error }))
-          .finally(() => running.delete(run))
-        running.add(run)
-      }, ms).unref()
-      waiting.add(timer)
-    },
-    async stop() {
-      for (const timer of waiting) clearTimeout(timer)
-      await Promise.all(running)
-    },
   }
 }
 
