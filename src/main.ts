@@ -302,7 +302,7 @@ function masterKeysOf({ masterKeys }: Config, services: KeyServices): Keyring {
   }
 }
 
-/** The same records, which whoever only wants to know what would change cannot write. */
+/** The same records, to be read only: a dry run goes the whole way of a real one and writes nothing. */
 function withoutPen(records: RecordStore): RecordStore {
   return {
     version: () => records.version(),

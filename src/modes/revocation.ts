@@ -30,7 +30,7 @@ export async function revoke(means: Means, registration: Registration, credentia
   }
 }
 
-/** Said of every token that we hold. Time does not teach a server another kind. */
+/** The server refused the type of every token that we hold. It will later, too, so it is not asked again. */
 const KNOWS_NO_SUCH_TOKEN: Revoked = { outcome: 'failed', reason: UNSUPPORTED_TYPE, retryAfterMs: null, final: true }
 
 async function revokeGrant(means: Means, registration: Registration, credentials: Credentials): Promise<Revoked> {
@@ -67,7 +67,7 @@ async function revokeGrant(means: Means, registration: Registration, credentials
   return said
 }
 
-/** No discovery document, where the file names its URLs itself, only means that there is no more to know. */
+/** Where the provider's file names its URLs itself, a discovery document that cannot be had is no failure: there is no address for revoking, then. */
 function nowhere({ provider }: Registration, error: unknown): null {
   const named = provider.revoke_url === undefined && provider.token_url !== undefined
   if (named && error instanceof BrokerError && error.code === 'CONNECT_FAILED') return null
