@@ -31,11 +31,26 @@ export function decrypt(key: CipherKey, context: Uint8Array, sealed: Uint8Array)
 
 /** Each part is preceded by its length in four bytes, so that no two lists of parts make the same bytes. */
 export function contextOf(...parts: readonly string[]): Buffer {
-  // Nearly always all is ASCII, each part shorter than 128: then a text written once is the same bytes in a quarter of the time.
-  let ascii = ''
-  for (const part of parts) ascii += `\0\0\0${String.fromCharCode(Math.min(part.length, 128))}${part}`
-  if (Buffer.byteLength(ascii) === ascii.length) return Buffer.from(ascii, 'latin1')
-  return Buffer.concat(parts.flatMap((part) => [lengthOf(part), Buffer.from(part)]))
+  return shortAscii(parts) ?? Buffer.concat(parts.flatMap((part) => [lengthOf(part), Buffer.from(part)]))
+}
+
+/** As nearly all are: then a loop is done in a quarter of the time. null: they are not. */
+function shortAscii(parts: readonly string[]): Buffer | null {
+  let length = 0
+  for (const part of parts) length += 4 + part.length
+  const bytes = Buffer.allocUnsafe(length)
+  let at = 0
+  for (const part of parts) {
+    if (part.length > 0xff) return null
+    bytes[at++] = bytes[at++] = bytes[at++] = 0
+    bytes[at++] = part.length
+    for (let i = 0; i < part.length; i++) {
+      const code = part.charCodeAt(i)
+      if (code > 0x7f) return null
+      bytes[at++] = code
+    }
+  }
+  return bytes
 }
 
 function lengthOf(part: string): Buffer {

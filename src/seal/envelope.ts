@@ -72,6 +72,7 @@ class Envelope implements RowSeal {
   readonly #key: Uint8Array
   /** Of the field that was asked for last, which is nearly always the same one. */
   #context: { readonly field: string; readonly format: number; readonly bytes: Uint8Array } | null = null
+  #used = false
 
   constructor(row: Row, keyId: string, wrapped: Uint8Array, key: Uint8Array, keptUntil: number) {
     this.dataKey = wrapped
@@ -112,8 +113,10 @@ class Envelope implements RowSeal {
   #contextOf(field: string, format: number): Uint8Array {
     if (this.#context?.field === field && this.#context.format === format) return this.#context.bytes
     const { tenant, table, id } = this.#row
-    const bytes = kept(contextOf('field', String(format), this.#keyId, tenant, table, id, field))
-    this.#context = { field, format, bytes }
+    const bytes = contextOf('field', String(format), this.#keyId, tenant, table, id, field)
+    // From the second time on: most envelopes that are not remembered open one field and are gone.
+    if (this.#used) this.#context = { field, format, bytes: kept(bytes) }
+    this.#used = true
     return bytes
   }
 

@@ -65,14 +65,16 @@ function serviceKey(scheme: string, reference: string, which: string, services: 
 /** Format, id of the master key, and the data key as it wrapped it for the row. */
 export async function wrap(master: MasterKey, row: Row, dataKey: Uint8Array): Promise<Timed<Buffer>> {
   const { bytes, until } = await master.wrap(row, dataKey)
-  return { bytes: Buffer.concat([Buffer.of(master.format), Buffer.from(master.id, 'hex'), bytes]), until }
+  return { bytes: Buffer.concat([Buffer.of(master.format), master.idBytes, bytes]), until }
 }
 
 /** null: it is no wrapped data key. */
 export function masterKeyOf(wrapped: Uint8Array): string | null {
-  const isOne = wrapped[0] === 1 ? wrapped.length === WRAPPED_BYTES : wrapped[0] === 2 && wrapped.length > 1 + ID_BYTES
-  // Looked at where they are: this is done for each row whose key is not remembered.
-  return isOne ? Buffer.from(wrapped.buffer, wrapped.byteOffset + 1, ID_BYTES).toString('hex') : null
+  return isWrapped(wrapped) ? Buffer.from(wrapped.buffer, wrapped.byteOffset + 1, ID_BYTES).toString('hex') : null
+}
+
+function isWrapped(bytes: Uint8Array): boolean {
+  return bytes[0] === 1 ? bytes.length === WRAPPED_BYTES : bytes[0] === 2 && bytes.length > 1 + ID_BYTES
 }
 
 export interface Unwrapped {
@@ -100,16 +102,23 @@ export function unwrap(keyring: Keyring, row: Row, wrapped: Uint8Array): Unwrapp
 
 /** The one that wrapped it; throws when it is not here. */
 function masterOf({ all }: Keyring, row: Row, wrapped: Uint8Array): MasterKey {
+  const master = all.find((one) => wrappedIt(one, wrapped))
+  if (master && isWrapped(wrapped)) return master
   const keyId = masterKeyOf(wrapped)
   if (keyId === null) throw new BrokerError('INTEGRITY_FAILURE', `the data key of ${row.table} ${row.id} is not one`)
-  const master = all.find(({ id, format }) => id === keyId && format === wrapped[0])
-  if (master) return master
   const present = all.map(({ id }) => id).join(', ')
   const remedy = 'LATCHSTRING_MASTER_KEY, or its file, must have the key that was in it when this was stored'
   throw new BrokerError(
     'INTEGRITY_FAILURE',
     `the data key of ${row.table} ${row.id} needs the master key ${keyId}, and only these are here: ${present}; ${remedy}`,
   )
+}
+
+/** Byte by byte: this is done for each row whose data key is not remembered, and a text made of them would cost several times as much. */
+function wrappedIt({ format, idBytes }: MasterKey, wrapped: Uint8Array): boolean {
+  if (wrapped[0] !== format) return false
+  for (let i = 0; i < ID_BYTES; i++) if (wrapped[1 + i] !== idBytes[i]) return false
+  return true
 }
 
 function named(master: MasterKey, { bytes, until }: Timed<Buffer>): Unwrapped {
