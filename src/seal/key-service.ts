@@ -45,7 +45,7 @@ export function masterKeyIn({ scheme, reference, ...key }: KeyInService, now: ()
   )
   const dataContextFor = ({ tenant, table, id: row }: Row): Buffer => contextOf('data key', '2', id, tenant, table, row)
   return {
-    ...{ id, idBytes: Uint8Array.from(Buffer.from(id, 'hex')), service, format: 2 },
+    ...{ id, service, format: 2 },
     async wrap(row, dataKey) {
       const branch = await branches.sealing(row.tenant)
       const length = Buffer.alloc(LENGTH_BYTES)

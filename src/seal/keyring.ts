@@ -65,7 +65,7 @@ function serviceKey(scheme: string, reference: string, which: string, services: 
 /** Format, id of the master key, and the data key as it wrapped it for the row. */
 export async function wrap(master: MasterKey, row: Row, dataKey: Uint8Array): Promise<Timed<Buffer>> {
   const { bytes, until } = await master.wrap(row, dataKey)
-  return { bytes: Buffer.concat([Buffer.of(master.format), master.idBytes, bytes]), until }
+  return { bytes: Buffer.concat([Buffer.of(master.format), Buffer.from(master.id, 'hex'), bytes]), until }
 }
 
 /** null: it is no wrapped data key. */
@@ -114,11 +114,17 @@ function masterOf({ all }: Keyring, row: Row, wrapped: Uint8Array): MasterKey {
   )
 }
 
-/** Byte by byte: this is done for each row whose data key is not remembered, and a text made of them would cost several times as much. */
-function wrappedIt({ format, idBytes }: MasterKey, wrapped: Uint8Array): boolean {
+/** Where the bytes are: this is done for each row whose data key is not remembered, and a text made of them would cost several times as much. */
+function wrappedIt({ format, id }: MasterKey, wrapped: Uint8Array): boolean {
   if (wrapped[0] !== format) return false
-  for (let i = 0; i < ID_BYTES; i++) if (wrapped[1 + i] !== idBytes[i]) return false
+  for (let i = 0; i < ID_BYTES; i++) if (wrapped[1 + i] !== ((digitAt(id, 2 * i) << 4) | digitAt(id, 2 * i + 1))) return false
   return true
+}
+
+/** Of a text in hexadecimal, with small letters. */
+function digitAt(text: string, at: number): number {
+  const code = text.charCodeAt(at)
+  return code < 0x3a ? code - 0x30 : code - 0x57
 }
 
 function named(master: MasterKey, { bytes, until }: Timed<Buffer>): Unwrapped {

@@ -16,7 +16,7 @@ export function localKey(bytes: Buffer): MasterKey {
   const contextFor = ({ tenant, table, id: row }: Parameters<MasterKey['wrap']>[0]): Buffer =>
     contextOf('data key', '1', id, tenant, table, row)
   return {
-    ...{ id, idBytes: Uint8Array.from(Buffer.from(id, 'hex')), service: null, format: 1 },
+    ...{ id, service: null, format: 1 },
     wrap: (row, dataKey) => ({ bytes: encrypt(key, contextFor(row), dataKey), until: Number.POSITIVE_INFINITY }),
     unwrap: (row, sealed) => ({ bytes: decrypt(key, contextFor(row), sealed), until: Number.POSITIVE_INFINITY }),
   }

@@ -7,8 +7,6 @@ export const ID_BYTES = 8
 export interface MasterKey {
   /** 16 hex digits that name the key and say nothing about it. */
   readonly id: string
-  /** The same, as it stands in what the key wrapped. */
-  readonly idBytes: Uint8Array
   /** The first byte of what it wrapped: 1 a key of 32 bytes that we hold, 2 a key service. */
   readonly format: 1 | 2
   /** What the operator calls it, of a key in a service; null: we hold it. */
