@@ -60,12 +60,12 @@ export function sqliteConnections(file: SqliteFile): ConnectionStore {
   const walkOn = file.prepare(
     `select ${CONNECTION_COLUMNS} from connections where (tenant, id) > (:tenant, :id) order by tenant, id limit :limit`,
   )
-  const IF_NOT_YET = '(used_at is null or used_at < :day)'
+  const notYet = '(used_at is null or used_at < :day)'
   const noteUsed = file.prepare(
-    `update connections set used_at = :day where place = :place and tenant = :tenant and id = :id and ${IF_NOT_YET}`,
+    `update connections set used_at = :day where place = :place and tenant = :tenant and id = :id and ${notYet}`,
   )
   const noteUsedElsewhere = file.prepare(
-    `update connections set used_at = :day where tenant = :tenant and id = :id and ${IF_NOT_YET}`,
+    `update connections set used_at = :day where tenant = :tenant and id = :id and ${notYet}`,
   )
   const add = file.prepare(`${INSERT} on conflict (tenant, id) do nothing`)
   const remember = file.prepare(`update counters set value = max(value, ?) where name = 'removed'`)

@@ -75,6 +75,12 @@ test('a connection lies where its id says, or is found elsewhere when another li
   for (const id of ids) assert.equal((await store.connections.glance('acme', id))?.id, id)
   for (const id of ['ZkP0aaaa-third', 'nobody']) assert.equal(await store.connections.glance('acme', id), null)
   assert.equal(await store.connections.glance('other', 'ZkP0aaaa-first'), null)
+
+  const used = ids.map((id) => ({ tenant: 'acme', id }))
+  await store.connections.noteUsed([...used, { tenant: 'acme', id: 'nobody' }], 86_400_000)
+  for (const id of ids) assert.equal((await store.connections.find('acme', id))?.usedAt, 86_400_000, id)
+  await store.connections.noteUsed([{ tenant: 'other', id: 'ZkP0aaab' }], 2 * 86_400_000)
+  assert.equal((await store.connections.find('acme', 'ZkP0aaab'))?.usedAt, 86_400_000)
   await store.close()
 })
 
