@@ -73,7 +73,7 @@ test('a batch at a time, the oldest first, so that writing it never takes long',
   const { usage, noted, store } = gathering()
   for (let i = 0; i < 1200; i++) usage.used(used(`c${i}`))
   await noteSomeUsage({ store } as never, usage)
-  assert.equal(noted.length, 500)
+  assert.equal(noted.length, 200)
   assert.equal(noted[0], 't c0 20000')
 })
 

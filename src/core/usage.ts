@@ -10,7 +10,7 @@ export const DAY_MS = 86_400_000
 /** Past it, a connection is noted the next time that it is used. */
 const WAITING_MAX = 10_000
 /** Rows in one transaction: others want to write too. */
-const BATCH = 500
+const BATCH = 200
 
 type Key = Pick<Connection, 'tenant' | 'id'>
 
