@@ -1,15 +1,26 @@
 /** What must still be there after the power went: when one of these resolves, it is on the disk. */
 
-import { open } from 'node:fs/promises'
+import { randomBytes } from 'node:crypto'
+import { open, rename, rm } from 'node:fs/promises'
 
-/** A new file, readable for its owner alone. */
-export async function writeDurably(path: string, text: Uint8Array | string): Promise<void> {
-  const file = await open(path, 'wx', 0o600)
+/** How files end that are not whole yet, or never will be. */
+export const DRAFT = '.draft'
+
+/** In the place of what has that name, readable for its owner alone, and never seen in part. What a crash leaves half done has the same name and `DRAFT` at its end. */
+export async function writeWhole(path: string, text: Uint8Array | string): Promise<void> {
+  const draft = `${path}.${randomBytes(6).toString('hex')}${DRAFT}`
   try {
-    await file.writeFile(text)
-    await file.sync()
-  } finally {
-    await file.close()
+    const file = await open(draft, 'wx', 0o600)
+    try {
+      await file.writeFile(text)
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    await rename(draft, path)
+  } catch (error) {
+    await rm(draft, { force: true })
+    throw error
   }
 }
 

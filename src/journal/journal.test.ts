@@ -1,13 +1,15 @@
 /** Both journals keep what they are given; the one on disk also survives what a crash leaves of a file. */
 
 import assert from 'node:assert/strict'
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
+import fs, { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
+import { syncBuiltinESMExports } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import type { Connection } from '../core/connection.ts'
 import type { Journal, JournalEntry } from '../core/ports.ts'
 import { type JournalOptions, openJournal } from './journal.ts'
+import { markIn } from './mark.ts'
 import { memoryJournal } from './memory.ts'
 
 const NEXT: Connection = {
@@ -173,16 +175,34 @@ test('F-07 S-84 what a process that died left half done goes after a minute; wha
   const journal = openedIn(folder, { foreign: () => {} })
   await journal.add(entryOf(1))
   const ours = readdirSync(folder).find((file) => file !== theirs)
-  const drafts = [`${ours}.00.draft`, `${ours}.01.draft`, `${theirs}.00.draft`] as const
+  await markIn(folder, { store: 'ours', proofOf: () => 'proof' }).write(1)
+  const mark = readdirSync(folder).find((file) => file.endsWith('.mark'))
+  const drafts = [`${ours}.00.draft`, `${ours}.01.draft`, `${theirs}.00.draft`, `${mark}.00.draft`] as const
   for (const file of drafts) writeFileSync(join(folder, file), '')
   const now = Date.now() / 1000
-  for (const file of [ours!, drafts[0], drafts[2]]) utimesSync(join(folder, file), now, now - 61)
+  for (const file of [ours!, mark!, drafts[0], drafts[2], drafts[3]]) utimesSync(join(folder, file), now, now - 61)
   assert.deepEqual(await journal.entries(), [entryOf(1)])
-  assert.deepEqual(readdirSync(folder).toSorted(), [ours!, theirs!, drafts[1], drafts[2]].toSorted())
+  assert.deepEqual(readdirSync(folder).toSorted(), [ours!, theirs!, mark!, drafts[1], drafts[2]].toSorted())
 })
 
 test('a folder that cannot be made is told of with what to do', (t) => {
   const file = join(folderFor(t), 'file')
   writeFileSync(file, '')
-  assert.throws(() => openedIn(join(file, 'journal')), /cannot create the journal .*LATCHSTRING_JOURNAL_DIR/)
+  assert.throws(() => openedIn(join(file, 'journal')), /cannot create the journal .*give the user .*LATCHSTRING_JOURNAL_DIR/)
+})
+
+test('a folder that a full disk keeps from being made is told of as that', (t) => {
+  t.mock.method(fs, 'mkdirSync', () => {
+    throw Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' })
+  })
+  syncBuiltinESMExports()
+  try {
+    assert.throws(
+      () => openedIn('/anywhere'),
+      /cannot create the journal .*ENOSPC.*; make room there, or set LATCHSTRING_JOURNAL_DIR/,
+    )
+  } finally {
+    t.mock.restoreAll()
+    syncBuiltinESMExports()
+  }
 })

@@ -11,14 +11,13 @@
 
 import { createHash, randomBytes } from 'node:crypto'
 import { closeSync, mkdirSync, openSync, rmSync } from 'node:fs'
-import { readdir, readFile, rename, rm, stat } from 'node:fs/promises'
+import { readdir, readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Claimed, Journal, JournalEntry } from '../core/ports.ts'
-import { syncFolder, writeDurably } from './durable.ts'
+import { DRAFT, syncFolder, writeWhole } from './durable.ts'
 
 const FORMAT = 'latchstring answer 1'
 const WHOLE = '.answer'
-const DRAFT = '.draft'
 /** Longer than writing one takes. What is a draft for longer was left by a process that died: nobody reads it, and it says whose tokens are in it. */
 const DRAFT_MS_MAX = 60_000
 
@@ -57,7 +56,8 @@ export function openJournal(folder: string, { store, damaged, foreign }: Journal
   }
 
   async function sweep(files: readonly string[]): Promise<void> {
-    for (const file of files.filter((one) => one.startsWith(ours) && one.endsWith(DRAFT))) {
+    // Those of the mark, too.
+    for (const file of files.filter((one) => one.startsWith(nameFor(store)) && one.endsWith(DRAFT))) {
       const found = await stat(join(folder, file)).catch(unlessMissing)
       if (found && Date.now() - found.mtimeMs > DRAFT_MS_MAX) await rm(join(folder, file), { force: true })
     }
@@ -65,16 +65,8 @@ export function openJournal(folder: string, { store, damaged, foreign }: Journal
 
   return {
     async add(entry) {
-      const file = nameOf(entry.claimed)
-      const draft = join(folder, `${file}.${randomBytes(6).toString('hex')}${DRAFT}`)
-      try {
-        await writeDurably(draft, encode(entry))
-        await rename(draft, join(folder, file))
-        await syncFolder(folder)
-      } catch (error) {
-        await rm(draft, { force: true })
-        throw error
-      }
+      await writeWhole(join(folder, nameOf(entry.claimed)), encode(entry))
+      await syncFolder(folder)
     },
 
     find: (claimed) => read(nameOf(claimed)),
@@ -116,7 +108,8 @@ function assertWritable(folder: string): void {
 const FULL: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT'])
 
 function unusable(verb: 'create' | 'write', folder: string, cause: unknown): Error {
-  const remedy = 'give the user that runs Latchstring a folder it can write, or set LATCHSTRING_JOURNAL_DIR to another place'
+  const isFull = FULL.has((cause as NodeJS.ErrnoException).code ?? '')
+  const remedy = `${isFull ? 'make room there' : 'give the user that runs Latchstring a folder it can write'}, or set LATCHSTRING_JOURNAL_DIR to another place`
   return new Error(`cannot ${verb} the journal ${folder}: ${(cause as Error).message}; ${remedy}`, { cause })
 }
 

@@ -3,11 +3,10 @@
  * those of answers do: databases side by side have one folder.
  */
 
-import { randomBytes } from 'node:crypto'
-import { readFile, rename, rm } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Mark } from '../core/ports.ts'
-import { writeDurably } from './durable.ts'
+import { writeWhole } from './durable.ts'
 import { nameFor } from './journal.ts'
 
 /** Earlier versions have this one for all stores, which holds the mark of whichever wrote last. */
@@ -43,14 +42,7 @@ export function markIn(folder: string, { store, proofOf }: MarkOptions): Mark {
     },
 
     async write(lived) {
-      const draft = `${path}.${randomBytes(6).toString('hex')}`
-      try {
-        await writeDurably(draft, lineOf(lived))
-        await rename(draft, path)
-      } catch (error) {
-        await rm(draft, { force: true })
-        throw error
-      }
+      await writeWhole(path, lineOf(lived))
     },
   }
 }
