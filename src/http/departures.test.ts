@@ -19,3 +19,15 @@ test('answers that are ready in one turn leave at its end, in their order, and n
   await nextTurn()
   assert.deepEqual(left, ['first', 'second', 'third'])
 })
+
+test('a dozen leave without waiting for the end of the turn, and those after them at its end', async () => {
+  const left: string[] = []
+  const response = { end: (body: string) => void left.push(body) } as unknown as ServerResponse
+  const bodies = Array.from({ length: 26 }, (_, i) => String(i))
+  for (const body of bodies.slice(0, 11)) depart(response, body)
+  assert.deepEqual(left, [])
+  for (const body of bodies.slice(11)) depart(response, body)
+  assert.deepEqual(left, bodies.slice(0, 24))
+  await nextTurn()
+  assert.deepEqual(left, bodies)
+})
