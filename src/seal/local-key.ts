@@ -16,7 +16,9 @@ export function localKey(bytes: Buffer): MasterKey {
   const contextFor = ({ tenant, table, id: row }: Parameters<MasterKey['wrap']>[0]): Buffer =>
     contextOf('data key', '1', id, tenant, table, row)
   return {
-    ...{ id, service: null, format: 1 },
+    id,
+    format: 1,
+    service: null,
     wrap: (row, dataKey) => ({ bytes: encrypt(key, contextFor(row), dataKey), until: Number.POSITIVE_INFINITY }),
     unwrap: (row, sealed) => ({ bytes: decrypt(key, contextFor(row), sealed), until: Number.POSITIVE_INFINITY }),
   }
