@@ -179,6 +179,14 @@ describe('the database', () => {
     })
 })
 
+test('a proxy whose password has a bare % is refused before anything is sent, and the password is not repeated', () => {
+  for (const wrong of ['http://me:100%@proxy:3128', 'http://me:p%ff@proxy:3128', 'http://m%zz:secret@proxy:3128']) {
+    const mistake = mistakeOf('LATCHSTRING_HTTPS_PROXY', wrong)
+    assert.match(mistake, /^LATCHSTRING_HTTPS_PROXY must be .*%25 for a %/)
+    assert.doesNotMatch(mistake, /100|p%ff|secret/)
+  }
+})
+
 for (const [name, wrong] of [
   ['LATCHSTRING_PORT', ['-1', '65536', '1.5', '0x10', '1e3', 'http']],
   ['LATCHSTRING_REQUESTS_PER_MINUTE', ['0', 'many']],

@@ -210,7 +210,19 @@ function proxyOf(value: string): string {
   const plain = url && /^https?:$/.test(url.protocol) && url.pathname === '/' && !url.search && !url.hash
   if (!plain || (url.username === '') !== (url.password === ''))
     throw new Error('must be http://proxy:3128, with user:password@ before the host where it asks for them')
+  if (!isEncoded(url.username) || !isEncoded(url.password))
+    throw new Error('must be http://proxy:3128, with special characters of user and password encoded: %25 for a %')
   return value
+}
+
+/** What does not decode fails with the first request, when it is too late: a renewal would count as sent, and its refresh token as spent. */
+function isEncoded(text: string): boolean {
+  try {
+    decodeURIComponent(text)
+    return true
+  } catch {
+    return false
+  }
 }
 
 function listed(value: string): string[] {
