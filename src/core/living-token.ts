@@ -39,8 +39,9 @@ export function hasLife({ expiresAt }: Pick<Connection, 'expiresAt'>, now: numbe
   return expiresAt === null || expiresAt > now
 }
 
-function takesLivingOnly({ revoke_url, revoke }: Provider): boolean {
-  return revoke_url !== undefined && (revoke?.token === 'access' || revoke?.auth === 'bearer')
+/** Where to revoke may stand in the metadata of its issuer. */
+function takesLivingOnly({ revoke_url, issuer, revoke }: Provider): boolean {
+  return (revoke_url ?? issuer) !== undefined && (revoke?.token === 'access' || revoke?.auth === 'bearer')
 }
 
 /** Refused at the first try, there is nothing left. After one that failed, here or before, a successor that never arrived may live: then nobody can take it back. */

@@ -371,6 +371,16 @@ test('F-50 where a grant is taken back by a living access token only, one that h
   assert.deepEqual([renewals(world), revocations(world)], [1, 2])
 })
 
+test('F-50 so it is where the provider’s metadata, and not its file, says where to revoke', async (t) => {
+  const discovered = { ...BY_ACCESS_TOKEN, revoke_url: undefined }
+  const world = await untilDone(t, startWorld({ provider: discovered }))
+  const session = await world.connect()
+  world.pass(2 * HOUR)
+  assert.equal((await world.revoke(session)).body['result'], 'revoked; upstream: confirmed')
+  assert.deepEqual([renewals(world), revocations(world)], [1, 1], 'with a token that had ended, the refresh token would live on')
+  assert((await shown(world, session)).proved_at !== null)
+})
+
 test('F-50 what a renewal before a revocation brought is what the next attempt goes on with', async (t) => {
   const world = await untilDone(t, startWorld({ store: 'sqlite', provider: BY_ACCESS_TOKEN }))
   const session = await world.connect()
