@@ -26,7 +26,10 @@ const METADATA_FIELD = {
   jwks_url: 'jwks_uri',
 } as const satisfies Record<Exclude<Endpoint, 'refresh_url'>, keyof Metadata>
 
-/** Asks for metadata only when the file lacks one of `wanted`: whoever names every URL depends on no discovery document. */
+/**
+ * Whoever names where browsers go and where codes are redeemed depends on no discovery document, unless the file lacks one of `wanted`. All others are
+ * described by theirs, also where a URL is named: how clients authenticate there, and what an answer has to carry, stands in it.
+ */
 export async function endpointsOf(
   { provider, clientId, config }: Registration,
   metadataOf: MetadataSource,
@@ -34,7 +37,8 @@ export async function endpointsOf(
 ): Promise<Endpoints> {
   const values = { ...config, [CLIENT_ID]: clientId }
   const issuer = provider.issuer === undefined ? null : expandUrl(provider, provider.issuer, values)
-  const complete = wanted.every((endpoint) => provider[endpoint] !== undefined)
+  const needed: readonly Endpoint[] = ['authorize_url', 'token_url', ...wanted]
+  const complete = needed.every((endpoint) => provider[endpoint] !== undefined)
   const metadata = issuer === null || complete ? null : await metadataOf(issuer, provider.allow_private_network ?? false)
 
   const find = (endpoint: Endpoint): string | null => {
