@@ -1,6 +1,7 @@
 /** What an operator is told about latchstring.yaml, and what comes of one that is right. */
 
 import assert from 'node:assert/strict'
+import { generateKeyPairSync } from 'node:crypto'
 import { test } from 'node:test'
 import { inspect } from 'node:util'
 import type { Provider } from '../core/provider.ts'
@@ -8,7 +9,9 @@ import { checkApp, checkCaller, readSetup, readSetupText } from './file.ts'
 import { CatalogError } from './mistake.ts'
 
 const SECRET = 'a'.repeat(40)
-const ENV = { LOCAL_SECRET: 'hush-1', BACKEND_SECRET: SECRET, KEY: '-----BEGIN PRIVATE KEY-----\nhush-2\n', EMPTY: '' }
+const { privateKey, publicKey } = generateKeyPairSync('ed25519')
+const KEY = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
+const ENV = { LOCAL_SECRET: 'hush-1', BACKEND_SECRET: SECRET, KEY, EMPTY: '' }
 
 const catalog = new Map<string, Provider>(
   [
@@ -157,6 +160,27 @@ test('an app without a secret is fine where the provider wants none, and one wit
   assert.equal(read('apps: [{key_code_ref: a, provider: public, client_id: x}]').apps[0]?.clientSecret, null)
   const signed = read('apps: [{key_code_ref: a, provider: signed, client_id: x, private_key: "${env:KEY}"}]').apps[0]
   assert.equal(signed?.privateKey?.reveal(), ENV.KEY)
+})
+
+test('a private key that cannot be read is told before its users meet it, and nothing of it is shown', () => {
+  const text = 'apps: [{key_code_ref: a, provider: signed, client_id: x, private_key: "${env:KEY}"}]'
+  const unreadable = {
+    'only its first line, as files of variables leave of it': KEY.split('\n')[0]!,
+    'with the two characters \\n where lines end': KEY.replaceAll('\n', '\\n'),
+    'cut short': KEY.slice(0, -40),
+    'the public half': JSON.stringify(publicKey.export({ format: 'jwk' })),
+    'a JWK with nothing in it': '{"kty":"OKP","crv":"Ed25519","d":"hush-3","x":""}',
+  }
+  for (const [how, key] of Object.entries(unreadable)) {
+    const told = (error: unknown) =>
+      error instanceof CatalogError &&
+      /private_key: must be PKCS #8 PEM/.test(error.message) &&
+      !error.message.includes('hush-3') &&
+      !error.message.includes(KEY.split('\n')[1]!)
+    assert.throws(() => readSetupText(text, 'f.yaml', { KEY: key }, catalog), told, how)
+  }
+  const jwk = JSON.stringify(privateKey.export({ format: 'jwk' }))
+  assert.equal(readSetupText(text, 'f.yaml', { KEY: jwk }, catalog).apps[0]?.privateKey?.reveal(), jwk)
 })
 
 test('a variable may be a part of a value, and what it holds is taken as it is', () => {

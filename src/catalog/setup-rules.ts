@@ -1,5 +1,6 @@
 /** What must be true of apps and callers beyond their shape. */
 
+import { createPrivateKey, type JsonWebKey } from 'node:crypto'
 import { isManaging } from '../core/caller.ts'
 import { momentOf } from '../core/moment.ts'
 import { rangeProblem } from '../core/pins.ts'
@@ -122,8 +123,14 @@ function secrets(app: Partial<AppDefinition>, { id, client_auth = 'basic' }: Pro
       mistakeAtKey(source, [...base, 'private_key'], `is of no use: ${id} has client_auth: ${client_auth}, not private_key_jwt`),
     )
   }
-  if (app.private_key !== undefined && !looksLikeKey(app.private_key)) {
-    told.push(mistakeAt(source, [...base, 'private_key'], 'must be PKCS #8 PEM (-----BEGIN PRIVATE KEY-----) or a JWK as JSON'))
+  if (app.private_key !== undefined && !isKey(app.private_key)) {
+    told.push(
+      mistakeAt(
+        source,
+        [...base, 'private_key'],
+        'must be PKCS #8 PEM (-----BEGIN PRIVATE KEY-----, all of its lines) or a private JWK as JSON',
+      ),
+    )
   }
   return told
 }
@@ -156,11 +163,14 @@ export function tenantOf({ tenant }: { tenant?: string }): string {
   return tenant ?? DEFAULT_TENANT
 }
 
-function looksLikeKey(text: string): boolean {
-  if (text.trimStart().startsWith('-----BEGIN PRIVATE KEY-----')) return true
+/** Read as whoever signs with it reads it: a key that lost its lines on the way through the environment would else be found out by users. */
+function isKey(text: string): boolean {
+  const written = text.trim()
   try {
-    const key: unknown = JSON.parse(text)
-    return typeof key === 'object' && key !== null && 'kty' in key && 'd' in key
+    if (written.startsWith('{')) createPrivateKey({ key: JSON.parse(written) as JsonWebKey, format: 'jwk' })
+    else if (written.startsWith('-----BEGIN PRIVATE KEY-----')) createPrivateKey(written)
+    else return false
+    return true
   } catch {
     return false
   }
