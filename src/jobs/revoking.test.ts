@@ -72,6 +72,18 @@ test('F-50 a provider that is down, with however many connections, is asked rare
   assert(count(asked, 'down') > 4, 'it is looked at now and then')
 })
 
+test('F-50 a provider that answers at once and has very many to take back keeps no other from its turn', async () => {
+  const { add, look, asked, store } = scene({
+    busy: async () => ({ outcome: 'confirmed' }),
+    well: async () => ({ outcome: 'confirmed' }),
+  })
+  for (let i = 0; i < 200; i++) await add(`busy ${i}`, 'busy', NOW - 1000)
+  await add('well', 'well')
+  await look()
+  assert.equal((await store.connections.find('acme', 'well'))?.sealed, null)
+  assert.equal(count(asked, 'busy'), 4, 'no more of it at once than before')
+})
+
 test('F-50 when it is well again the rest follows, a few at a time', async () => {
   let well = false
   const { add, look, asked, clock, store, mostAtOnce } = scene({

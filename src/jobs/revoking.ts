@@ -30,10 +30,16 @@ export class Revoking {
   async look(): Promise<void> {
     const { store, now } = this.#ports
     const full = [...this.#queues].filter(([, queue]) => this.#room(queue) === 0).map(([provider]) => provider)
-    for (const connection of await store.connections.toTakeBack(now(), DUE_MAX, full)) {
-      const queue = this.#queues.get(connection.provider) ?? { running: 0, failures: 0, restsUntil: 0 }
-      this.#queues.set(connection.provider, queue)
-      if (this.#room(queue) > 0) this.#begin(connection, queue)
+    for (;;) {
+      const due = await store.connections.toTakeBack(now(), DUE_MAX, full)
+      for (const connection of due) {
+        const queue = this.#queues.get(connection.provider) ?? { running: 0, failures: 0, restsUntil: 0 }
+        this.#queues.set(connection.provider, queue)
+        if (this.#room(queue) > 0) this.#begin(connection, queue)
+      }
+      if (due.length < DUE_MAX) return
+      // Behind those of a provider that has very many, the others have theirs.
+      full.push(...new Set(due.map(({ provider }) => provider)))
     }
   }
 
