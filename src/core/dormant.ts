@@ -3,7 +3,7 @@
 import type { Connection } from './connection.ts'
 import type { Ports } from './ports.ts'
 import { endHere } from './revoke.ts'
-import { DAY_MS, lastUse } from './usage.ts'
+import { DAY_MS, isUnusedSince } from './usage.ts'
 
 /** Read at a time: others want the store, too. */
 const PAGE_ROWS = 200
@@ -29,7 +29,8 @@ export async function revokeUnused(ports: Ports, stopped: AbortSignal): Promise<
     const days = limits.get(keyOf(connection.tenant, connection.app))
     if (days === undefined || connection.health.state === 'revoked') continue
     // A store that was put back does not know what was used until then.
-    if (Math.max(lastUse(connection), ports.restored ?? 0) > ports.now() - days * DAY_MS) continue
+    const since = ports.now() - days * DAY_MS
+    if ((ports.restored ?? 0) > since || !isUnusedSince(connection, since)) continue
     // Somebody wrote in between: then it is in use, or looked at again tomorrow.
     await endHere(ports, 'broker', connection, 'unused')
   }

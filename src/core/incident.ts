@@ -8,7 +8,7 @@ import { everyConnection } from './dormant.ts'
 import type { Ports } from './ports.ts'
 import { isOutage, takeBack } from './revocation.ts'
 import { endHere } from './revoke.ts'
-import { lastUse } from './usage.ts'
+import { isUnusedSince } from './usage.ts'
 
 /** Which connections; whatever is left out narrows nothing. */
 export interface IncidentScope {
@@ -44,7 +44,7 @@ export function isMeant(
     (tenant === undefined || connection.tenant === tenant) &&
     (app === undefined || connection.app === app) &&
     (createdBefore === undefined || connection.createdAt < createdBefore) &&
-    (lastUsedBefore === undefined || lastUse(connection) < lastUsedBefore)
+    (lastUsedBefore === undefined || isUnusedSince(connection, lastUsedBefore))
   )
 }
 

@@ -81,7 +81,15 @@ export function dayOf(now: number): number {
   return Math.floor(now / DAY_MS) * DAY_MS
 }
 
-/** When it was last of use: consenting counts. */
+/**
+ * Whether nobody was handed a token of it since then, for certain: of a use only the day is known, and it may have been that day's last minute.
+ * Consenting is a use.
+ */
+export function isUnusedSince({ usedAt, connectedAt }: Pick<Connection, 'usedAt' | 'connectedAt'>, since: number): boolean {
+  return connectedAt < since && (usedAt === null || usedAt + DAY_MS <= since)
+}
+
+/** When it was last of use, by the day: consenting counts. */
 export function lastUse({ usedAt, connectedAt }: Pick<Connection, 'usedAt' | 'connectedAt'>): number {
   return Math.max(usedAt ?? 0, connectedAt)
 }
