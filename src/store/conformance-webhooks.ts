@@ -185,6 +185,38 @@ export function checkWebhooks(check: Check): void {
     assert.equal((await store.webhooks.deliveries(webhook, 'waiting', ALL)).length, 2)
   })
 
+  check(
+    'what waits behind a failed event of its connection is due when that is, so that nobody goes over it meanwhile',
+    async (store) => {
+      const webhook = await added(store)
+      const record = (subject: string) => store.record([sampleFact({ subject })])
+      for (const subject of ['one', 'one', 'two']) await record(subject)
+      await store.webhooks.spread(NOW, 99)
+      const lease = { holder: 'p', now: NOW, until: NOW + 60 }
+      const [first] = await store.webhooks.claim(webhook, lease, 1)
+      const failed = { state: 'waiting', retryAt: NOW + 500, reason: 'http_500' } as const
+      assert.equal(await store.webhooks.settle(first!, failed), true)
+      assert.equal(await store.webhooks.settle(first!, { ...failed, retryAt: NOW + 900 }), false, 'it was given back')
+      for (const subject of ['one', 'two']) await record(subject)
+      await store.webhooks.spread(NOW + 1, 99)
+      const waiting = async () =>
+        (await store.webhooks.deliveries(webhook, 'waiting', ALL)).map(({ event, retryAt }) => [event.subject, retryAt - NOW])
+      assert.deepEqual(await waiting(), [
+        ['one', 500],
+        ['one', 500],
+        ['two', 0],
+        ['one', 500],
+        ['two', 1],
+      ])
+      const [again] = await store.webhooks
+        .claim(webhook, { ...lease, now: NOW + 500, until: NOW + 560 }, 9)
+        .then((claimed) => claimed.filter(({ event }) => event.subject === 'one'))
+      await store.webhooks.settle(again!, DELIVERED)
+      const next = await store.webhooks.claim(webhook, { ...lease, now: NOW + 500, until: NOW + 560 }, 9)
+      assert.deepEqual(subjects(next), ['one'], 'then it is its turn at once')
+    },
+  )
+
   check('removing takes what waits along, and changes nothing of others', async (store) => {
     const [mine, other] = [await added(store, { id: 'a' }), await added(store, { id: 'b' })]
     await store.record([sampleFact()])

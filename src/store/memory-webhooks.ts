@@ -29,9 +29,14 @@ export function webhookStore(tell: Tell, recorded: Recorded, shelves: Shelves): 
     (delivery: Delivery): boolean =>
       delivery.tenant === tenant && delivery.webhook === id
   const inOrder = (): void => void deliveries.sort((a, b) => a.event.seq - b.event.seq)
-  const fresh = ({ tenant, id }: Webhook, event: ConnectionEvent, now: number): Held => ({
-    ...{ tenant, webhook: id, event, state: 'waiting', attempts: 0, retryAt: now, reason: null, fence: now, createdAt: now },
-    leaseUntil: null,
+  /** Not before those of the same connection that wait already. */
+  const firstDue = (webhook: Webhook, { seq, subject }: ConnectionEvent, now: number): number =>
+    deliveries
+      .filter((one) => isFor(webhook)(one) && one.state === 'waiting' && one.event.subject === subject && one.event.seq < seq)
+      .reduce((latest, { retryAt }) => Math.max(latest, retryAt), now)
+  const fresh = (webhook: Webhook, event: ConnectionEvent, now: number): Held => ({
+    ...{ tenant: webhook.tenant, webhook: webhook.id, event, state: 'waiting', attempts: 0, reason: null },
+    ...{ retryAt: firstDue(webhook, event, now), fence: now, createdAt: now, leaseUntil: null },
   })
   const isWanted = ({ types }: Webhook, { action }: ConnectionEvent): boolean => types === null || types.includes(action)
   const replaced = (one: Held, by: Held | null): void => {
@@ -101,6 +106,9 @@ export function webhookStore(tell: Tell, recorded: Recorded, shelves: Shelves): 
       if (!found || found.leaseUntil === null) return false
       if (settled.state === 'delivered') replaced(found, null)
       else replaced(found, { ...found, ...settled, attempts: found.attempts + 1, leaseUntil: null })
+      if (settled.state !== 'waiting') return true
+      const { retryAt } = settled
+      deliveries = deliveries.map((one) => (isBehind(one, found) && one.retryAt < retryAt ? { ...one, retryAt } : one))
       return true
     },
     async deliveries(webhook, state, { after, limit }) {
@@ -133,6 +141,11 @@ export function webhookStore(tell: Tell, recorded: Recorded, shelves: Shelves): 
 
 function sealedWebhook({ tenant, id, sealed: { dataKey, secret, previous } }: Webhook): SealedRow {
   return shelved({ tenant, table: 'webhooks', id }, dataKey, { secret, previous_secret: previous?.secret ?? null })
+}
+
+function isBehind(one: Held, { tenant, webhook, event }: Held): boolean {
+  const isOfTheSame = one.tenant === tenant && one.webhook === webhook && one.event.subject === event.subject
+  return isOfTheSame && one.state === 'waiting' && one.event.seq > event.seq
 }
 
 function shown({ leaseUntil: _, ...delivery }: Held): Delivery {

@@ -69,8 +69,10 @@ export function postgresWebhooks(database: PostgresDatabase): WebhookStore {
 
 const BEHIND = `select tenant, id from webhooks w where exists (select 1 from history h where h.tenant = w.tenant and h.about is not null and h.seq > w.position)`
 const UP_TO = `select max(seq) as seq, count(*) as count from (select seq from history where tenant = :tenant and about is not null and seq > (select position from webhooks where tenant = :tenant and id = :id) order by seq limit :limit) next`
+/** Not before those of the same connection that wait already: what is due and not in turn would be gone over at each look. */
+const FIRST_DUE = `greatest(cast(:now as bigint), (select max(e.retry_at) from deliveries e where e.tenant = w.tenant and e.webhook = w.id and e.session = h.subject and e.state = 'waiting' and e.event < h.seq))`
 const FRESH = `insert into deliveries (tenant, webhook, event, session, state, attempts, retry_at, fence, created_at)
-  select h.tenant, w.id, h.seq, h.subject, 'waiting', 0, cast(:now as bigint), cast(:now as bigint), cast(:now as bigint)
+  select h.tenant, w.id, h.seq, h.subject, 'waiting', 0, ${FIRST_DUE}, cast(:now as bigint), cast(:now as bigint)
   from webhooks w join history h on h.tenant = w.tenant and h.about is not null`
 const WANTED = 'w.tenant = :tenant and w.id = :id and (w.types is null or cast(w.types as jsonb) ? h.action)'
 const MAKE = `${FRESH} and h.seq > w.position and h.seq <= :seq where ${WANTED} on conflict do nothing`
@@ -118,6 +120,7 @@ const CLAIM = `with due as materialized (select d.event from deliveries d where 
 const WHICH = 'where tenant = :tenant and webhook = :webhook and event = :event and fence = :fence and lease_holder is not null'
 const LATER = `update deliveries set state = :state, attempts = attempts + 1, retry_at = coalesce(cast(:retry_at as bigint), retry_at), reason = :reason,
   lease_holder = null, lease_until = null ${WHICH}`
+const BEHIND_IT = `update deliveries set retry_at = :retry_at where tenant = :tenant and webhook = :webhook and session = :session and state = 'waiting' and event > :event and retry_at < :retry_at`
 
 /** Who sends what, and what became of it. */
 function turns(database: PostgresDatabase): Pick<WebhookStore, 'claim' | 'settle'> {
@@ -127,12 +130,16 @@ function turns(database: PostgresDatabase): Pick<WebhookStore, 'claim' | 'settle
       return rows.map(deliveryFrom).sort((a, b) => a.retryAt - b.retryAt || a.event.seq - b.event.seq)
     },
 
-    async settle({ tenant, webhook, event: { seq: event }, fence }, settled) {
+    async settle({ tenant, webhook, event: { seq: event, subject: session }, fence }, settled) {
       const asked = { tenant, webhook, event, fence }
       if (settled.state === 'delivered') return (await database.ask(`delete from deliveries ${WHICH}`, asked)).count > 0
       const { state, reason } = settled
       const retry_at = settled.state === 'waiting' ? settled.retryAt : null
-      return (await database.ask(LATER, { ...asked, state, reason, retry_at })).count > 0
+      return database.transaction(async (ask) => {
+        if ((await ask(LATER, { ...asked, state, reason, retry_at })).count === 0) return false
+        if (retry_at !== null) await ask(BEHIND_IT, { tenant, webhook, session, event, retry_at })
+        return true
+      })
     },
   }
 }

@@ -81,6 +81,9 @@ export function sqliteWebhooks(file: SqliteFile): WebhookStore {
   }
 }
 
+/** Not before those of the same connection that wait already: what is due and not in turn would be gone over at each look. */
+const FIRST_DUE = `max(:now, coalesce((select max(e.retry_at) from deliveries e where e.tenant = w.tenant and e.webhook = w.id and e.session = h.subject and e.state = 'waiting' and e.event < h.seq), 0))`
+
 /** From the history to deliveries. */
 function spreader(file: SqliteFile): Pick<WebhookStore, 'spread' | 'replay'> {
   const behind = file.prepare(
@@ -91,7 +94,7 @@ function spreader(file: SqliteFile): Pick<WebhookStore, 'spread' | 'replay'> {
   )
   const make = file.prepare(
     `insert into deliveries (tenant, webhook, event, session, state, attempts, retry_at, fence, created_at)
-     select h.tenant, w.id, h.seq, h.subject, 'waiting', 0, :now, :now, :now
+     select h.tenant, w.id, h.seq, h.subject, 'waiting', 0, ${FIRST_DUE}, :now, :now
      from webhooks w join history h on h.tenant = w.tenant and h.about is not null and h.seq > w.position and h.seq <= :seq
      where w.tenant = :tenant and w.id = :id and (w.types is null or h.action in (select value from json_each(w.types)))
      on conflict do nothing`,
@@ -99,10 +102,10 @@ function spreader(file: SqliteFile): Pick<WebhookStore, 'spread' | 'replay'> {
   const advance = file.prepare('update webhooks set position = :seq where tenant = :tenant and id = :id')
   const again = file.prepare(
     `insert into deliveries (tenant, webhook, event, session, state, attempts, retry_at, fence, created_at)
-     select h.tenant, w.id, h.seq, h.subject, 'waiting', 0, :now, :now, :now
+     select h.tenant, w.id, h.seq, h.subject, 'waiting', 0, ${FIRST_DUE}, :now, :now
      from webhooks w join history h on h.tenant = w.tenant and h.about is not null and h.seq > :after and h.seq <= w.position
      where w.tenant = :tenant and w.id = :id and h.at >= :since and (w.types is null or h.action in (select value from json_each(w.types)))
-     on conflict do update set state = 'waiting', attempts = 0, retry_at = :now, reason = null, fence = fence + 1, created_at = :now
+     on conflict do update set state = 'waiting', attempts = 0, retry_at = excluded.retry_at, reason = null, fence = fence + 1, created_at = :now
        where state = 'dead'`,
   )
   return {
@@ -146,6 +149,9 @@ function turns(file: SqliteFile): Pick<WebhookStore, 'claim' | 'settle'> {
     `update deliveries set state = :state, attempts = attempts + 1, retry_at = coalesce(:retry_at, retry_at), reason = :reason,
        lease_holder = null, lease_until = null ${which}`,
   )
+  const behind = file.prepare(
+    `update deliveries set retry_at = :retry_at where tenant = :tenant and webhook = :webhook and session = :session and state = 'waiting' and event > :event and retry_at < :retry_at`,
+  )
   return {
     async claim({ tenant, id }, { holder, now, until }, limit) {
       const asked = { tenant, webhook: id, now, limit }
@@ -160,12 +166,16 @@ function turns(file: SqliteFile): Pick<WebhookStore, 'claim' | 'settle'> {
       )
     },
 
-    async settle({ tenant, webhook, event: { seq: event }, fence }, settled) {
+    async settle({ tenant, webhook, event: { seq: event, subject: session }, fence }, settled) {
       const asked = { tenant, webhook, event, fence }
       if (settled.state === 'delivered') return file.transaction(() => done.run(asked).changes > 0)
       const { state, reason } = settled
       const retry_at = settled.state === 'waiting' ? settled.retryAt : null
-      return file.transaction(() => later.run({ ...asked, state, reason, retry_at }).changes > 0)
+      return file.transaction(() => {
+        if (later.run({ ...asked, state, reason, retry_at }).changes === 0) return false
+        if (retry_at !== null) behind.run({ tenant, webhook, session, event, retry_at })
+        return true
+      })
     },
   }
 }
