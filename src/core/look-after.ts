@@ -60,11 +60,17 @@ export class LookingAfter {
     this.#underWay.add(working)
   }
 
+  /** While it waited it was due again, so that somebody else may have seen to it: a provider that is slow is not asked twice for that. */
+  async #lookAfter({ tenant, id, version }: Connection): Promise<void> {
+    const current = await this.#ports.store.connections.find(tenant, id)
+    if (current?.version === version) await renew(this.#ports, current, { anyway: true })
+  }
+
   async #work({ waiting }: Queue): Promise<void> {
     for (let one = waiting.shift(); one && !this.#stopped; one = waiting.shift()) {
       const { tenant, id: session } = one
       // The provider's state is told of where it is found out. All else is the operator's to know; the others go on.
-      await renew(this.#ports, one, { anyway: true }).catch((error: unknown) => {
+      await this.#lookAfter(one).catch((error: unknown) => {
         if (error instanceof BrokerError) return
         this.#ports.log('warn', 'a connection that was due could not be renewed', { tenant, session, error })
       })

@@ -103,6 +103,29 @@ test('F-08 F-45 a provider that does not answer keeps no connection of another w
   await looking.stop()
 })
 
+test('at a provider that is so slow that many are due again while they wait, each is renewed once', async (t) => {
+  const world = await opened(t, { provider: { refresh_token_idle: '60d' } })
+  for (let i = 0; i < 12; i++) await world.connect('none', `user-${i}`)
+  world.pass(50 * DAY)
+  const { ports } = world.broker
+  const begun = Promise.withResolvers<void>()
+  const modeOf: Ports['modeOf'] = (provider) => ({
+    ...ports.modeOf(provider),
+    async prepareRenewal(...asked) {
+      await begun.promise
+      world.pass(40 * SECOND)
+      return ports.modeOf(provider).prepareRenewal(...asked)
+    },
+  })
+  const looking = new LookingAfter({ ...ports, modeOf, flights: new Flights() })
+  await looking.look()
+  world.pass(MINUTE)
+  await looking.look()
+  begun.resolve()
+  await looking.done()
+  assert.equal(renewals(world), 12)
+})
+
 for (const store of ['sqlite', 'postgres'] as const) {
   test(`F-04 F-08 an answer that died with its process is asked for again by another while it is still given, on ${store}`, async (t) => {
     const world = await opened(t, { store, sandbox: { replay_window: 30 } })
