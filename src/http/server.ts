@@ -33,6 +33,7 @@ const BODY_BYTES_MAX = 64 * 1024
 const URL_LENGTH_MAX = 8 * 1024
 const HEADER_BYTES_MAX = 16 * 1024
 const HEADERS_WITHIN_MS = 15_000
+const HANGS_UP_WITHIN_MS = 2_000
 const WATCHED = new Set<string>(WATCHED_PATHS)
 
 declare module 'fastify' {
@@ -294,4 +295,6 @@ function clientErrorHandler(error: NodeJS.ErrnoException, socket: Socket): void 
   socket.end(
     `HTTP/1.1 ${status} ${reason}\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
   )
+  // Closed on our side only, it would be kept for as long as they like. Not at once: what they still send would take the answer from them.
+  setTimeout(() => socket.destroy(), HANGS_UP_WITHIN_MS).unref()
 }

@@ -1,6 +1,7 @@
 /** Whom requests are meant for and who speaks for whom: hosts, proxies, other origins, and clients that take their time. */
 
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { request as ask } from 'node:http'
 import { connect } from 'node:net'
 import { text } from 'node:stream/consumers'
@@ -164,6 +165,24 @@ test('S-42 headers that never end are cut off, and meanwhile others are served',
   assert.match(await answered, /^HTTP\/1\.1 408 /)
   clearInterval(drip)
 })
+
+for (const [what, said] of [
+  ['headers never end', 'GET /healthz HTTP/1.1\r\nhost: localhost\r\n'],
+  ['request is none', 'hello?\r\n\r\n'],
+] as const) {
+  test(`S-42 whose ${what} cannot keep the connection by not hanging up`, { timeout: 10_000 }, async (t) => {
+    const { hostname, port } = new URL(await impatient(t, 300))
+    const staying = connect({ port: Number(port), host: hostname, allowHalfOpen: true })
+    t.after(() => staying.destroy())
+    staying.on('error', () => {})
+    staying.write(said)
+    await once(staying.resume(), 'end')
+    // Only who goes on talking learns that nobody is there any more.
+    const drip = setInterval(() => staying.write('x-drip: 1\r\n'), 20)
+    t.after(() => clearInterval(drip))
+    await new Promise((gone) => staying.once('close', gone))
+  })
+}
 
 /** A server that waits less for headers than one in use; resolves to where it listens. */
 async function impatient(t: TestContext, headersWithinMs: number): Promise<string> {
