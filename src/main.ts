@@ -104,7 +104,7 @@ export async function openBroker(
     const keys = await loadBrokerKeys(store.records, seal, now)
     registry.watch(() => keys.refresh())
     const name = `${process.pid}-${randomBytes(6).toString('base64url')}`
-    const flights = new Flights()
+    const [flights, redemptions] = [new Flights(), new Flights()]
     const metrics = createMetrics(
       () => flights.size,
       () => store.connections.countToTakeBack(),
@@ -131,6 +131,7 @@ export async function openBroker(
       courier: createCourier({ net: hooksNet, seal, now }),
       modeOf: (provider) => remembered(modes, provider.id, () => metrics.counted(oauth2, provider)),
       flights,
+      redemptions,
       ahead: new Ahead(Math.random),
       usage: new Usage(now),
       revocationEnded: metrics.revocationEnded,
@@ -167,6 +168,7 @@ export async function openBroker(
         return { changes, generated: new Map() }
       },
       async close() {
+        await redemptions.landed()
         await later.stop()
         await flights.landed()
         await settleStranded(ports, true)

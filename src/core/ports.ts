@@ -33,6 +33,8 @@ export interface Ports {
   readonly courier: Courier
   /** Renewals under way in this process. */
   readonly flights: Flights
+  /** Codes that are with their providers: each was spent by then, whether or not anybody waits for what comes of it. */
+  readonly redemptions: Flights
   readonly pacing: Pacing
   /** Tokens that this process handed out, to be renewed before they end. */
   readonly ahead: Ahead

@@ -22,7 +22,12 @@ export type Redeemed =
   | ({ readonly outcome: 'refused' } & Reason)
 
 /** `attempt` is at stage `returned`, which only one request can have brought it to; `ready` was had before that, where it matters. */
-export async function redeem(ports: Ports, attempt: Attempt, answer: Answer, ready?: Ready): Promise<Redeemed> {
+export function redeem(ports: Ports, attempt: Attempt, answer: Answer, ready?: Ready): Promise<Redeemed> {
+  // Whoever brought the code may hang up, and then nothing but this keeps a process that stops from leaving its answer behind.
+  return ports.redemptions.join(attempt.id, () => toTheEnd(ports, attempt, answer, ready))
+}
+
+async function toTheEnd(ports: Ports, attempt: Attempt, answer: Answer, ready: Ready | undefined): Promise<Redeemed> {
   try {
     return await redeemed(ports, attempt, answer, ready ?? (await readyFor(ports, attempt)))
   } catch (error) {

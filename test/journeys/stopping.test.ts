@@ -89,6 +89,50 @@ test('F-48 a store that takes its time to write the answer is waited for', async
   assert.equal(world.sandbox.control.count('refresh'), 1)
 })
 
+for (const binding of ['none', 'complete'] as const) {
+  test(`F-48 ${binding}: a code that is with the provider becomes a connection before the store is closed, though who brought it hung up`, async (t) => {
+    const world = await opened(t)
+    const { body } = await world.authUrl({ key_code_ref: binding, user_id: 'u' })
+    const session = String(body['session_id'])
+    const back = await world.consent(String(body['url']), new Browser())
+    const bring = binding === 'none' ? async () => new Request(back) : () => completion(world, back)
+    const request = await bring()
+    const { attempts } = world.broker.ports.store
+    const finish = attempts.finish.bind(attempts)
+    t.mock.method(attempts, 'finish', async (...write: Parameters<typeof finish>) => {
+      for (let turns = 0; turns < 100; turns++) await turn()
+      return finish(...write)
+    })
+    const reload = new AbortController()
+    world.sandbox.control.script('token', { hold: true })
+    const brought = fetch(request, { redirect: 'manual', signal: reload.signal })
+    await world.sandbox.control.waitFor(({ endpoint }) => endpoint === 'token')
+    reload.abort()
+    await assert.rejects(brought)
+
+    const restarted = world.restart()
+    // By then it waits for nobody but the provider.
+    await assert.rejects(async () => {
+      for (;;) await (await fetch(`${world.url}/readyz`)).text()
+    })
+    world.sandbox.control.release()
+    await restarted
+    const { status, text: said } = await world.token(session)
+    assert.equal(status, 200, said)
+    assert.equal(world.redeemed, 1)
+  })
+}
+
+async function completion(world: World, back: URL): Promise<Request> {
+  const arrived = new URL((await new Browser().visit(back)).headers.get('location') ?? '').searchParams
+  const [session_id, completion_code] = [arrived.get('session_id'), arrived.get('completion_code')]
+  return new Request(`${world.url}/api/v1/connected_apps/complete`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${await world.bearer()}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ session_id, completion_code, user_id: 'u' }),
+  })
+}
+
 test('F-48 who is connected and asks nothing, as browsers do that expect to ask soon, keeps no process from ending', async (t) => {
   const world = await opened(t)
   const { hostname, port } = new URL(world.url)
