@@ -328,7 +328,8 @@ export async function postCaller(
   const excess = body.scopes.filter((scope) => !caller.scopes.has(scope))
   if (excess.length > 0) throw new BrokerError('INSUFFICIENT_SCOPE', `nobody can give what they do not have: ${excess.join(' ')}`)
   const { expires, ...rest } = body
-  const wanted = await ports.checkCaller({ ...rest, ...(expires && { expires }), tenant: caller.tenant })
+  // Only null says never: an empty text is a mistake, and is told as one.
+  const wanted = await ports.checkCaller({ ...rest, ...(expires != null && { expires }), tenant: caller.tenant })
   assertNoWider(caller, wanted.pins)
   assertNoLonger(caller, wanted)
   const { generated } = await apply(ports, caller.name, { providers: [], apps: [], callers: [wanted] })

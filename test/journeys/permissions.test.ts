@@ -173,6 +173,15 @@ describe('scopes', () => {
     assert.equal((await ask(headers, { client_id: 'app', scopes: ['read:connected_apps'], expires: '2100-01-01' })).status, 200)
   })
 
+  test('S-82 an end that is empty, as a variable that was not set leaves it, is no leave to go on for ever', async () => {
+    const json = { ...made, client_id: 'endless', scopes: ['read:connected_apps'], expires: '' }
+    const refused = await world.ask('POST', '/api/v1/callers', { json })
+    assert.deepEqual([refused.status, refused.code], [400, 'INVALID_REQUEST'], refused.text)
+    assert.match(refused.text, /expires/)
+    const never = await world.ask('POST', '/api/v1/callers', { json: { ...json, expires: null } })
+    assert.deepEqual([never.status, never.body['expires']], [200, null])
+  })
+
   test('S-80 nobody who manages callers can act under a name that the history gives to others', async () => {
     const headers = await bearerWith(['write:callers'])
     for (const client_id of ['browser', 'broker', 'operator']) {
