@@ -90,8 +90,13 @@ async function owned(): Promise<Running> {
   return {
     fresh: () => create(admin, `test_${++databases}`),
     async crash() {
-      process.kill(pid, 'SIGKILL')
-      // Its processes leave once they notice; until then it may still answer.
+      const workers = await inDatabase(admin, async (client) => {
+        process.kill(pid, 'SIGSTOP') // It starts no others meanwhile.
+        const { rows } = await client.query<{ pid: number }>('select pid from pg_stat_activity')
+        return rows.map((row) => row.pid)
+      })
+      // Left to themselves they would go once they notice that it is gone, and answer until then.
+      for (const each of [pid, ...workers]) kill(each)
       while (await inDatabase(admin, async () => true).catch(() => false));
     },
     async recover() {
@@ -102,6 +107,14 @@ async function owned(): Promise<Running> {
       keeper.stdin.end()
       await gone
     },
+  }
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
   }
 }
 
