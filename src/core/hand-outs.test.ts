@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { setImmediate as turn } from 'node:timers/promises'
 import type { Caller } from './caller.ts'
 import { HandOuts } from './hand-outs.ts'
 import type { Fact, HandOutFact } from './ports.ts'
@@ -38,6 +39,34 @@ test('one fact for what a caller got of one app with the same scopes, whether th
       ['sibling', 'crm', ['read'], ['5']],
     ],
   )
+})
+
+test('who asks for it to be written while it is being written waits until it is, and a failure is told to the one whose it is', async () => {
+  const handOuts = new HandOuts()
+  const answers: PromiseWithResolvers<void>[] = []
+  const store = {
+    record() {
+      const answer = Promise.withResolvers<void>()
+      answers.push(answer)
+      return answer.promise
+    },
+  }
+  const ended: string[] = []
+  const write = (name: string) =>
+    handOuts.write({ store } as never).then(
+      () => ended.push(name),
+      () => ended.push(`${name} failed`),
+    )
+  handOuts.note({ caller, session: '1', at: 1, purpose: null, app: 'crm', scopes: ['read'] })
+  const writes = [write('first'), write('second')]
+  await turn()
+  assert.deepEqual([answers.length, ended], [1, []])
+  answers[0]?.reject(new Error('disk full'))
+  await turn()
+  assert.deepEqual([answers.length, ended], [2, ['first failed']])
+  answers[1]?.resolve()
+  await Promise.all(writes)
+  assert.deepEqual([ended, handOuts.size], [['first failed', 'second'], 0])
 })
 
 test('a fact holds so many tokens, and the next one goes on', async () => {

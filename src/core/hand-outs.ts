@@ -51,6 +51,8 @@ export class HandOuts {
   #waiting: Noted[] = []
   /** Of those that wait, as many are being written just now. */
   #writing = 0
+  /** Ends when nobody writes any more; never rejects. */
+  #written: Promise<void> = Promise.resolve()
   readonly #waitingMax: number
 
   constructor({ waitingMax = WAITING_MAX }: { waitingMax?: number } = {}) {
@@ -72,8 +74,14 @@ export class HandOuts {
     this.#waiting.push(noted)
   }
 
-  /** One call at a time. What the store does not take goes on waiting, and the failure is thrown. */
-  async write({ store }: Pick<Ports, 'store'>): Promise<void> {
+  /** One after the other: when it resolves, all that was noted before the call is written. What the store does not take goes on waiting, and the failure is thrown. */
+  write(ports: Pick<Ports, 'store'>): Promise<void> {
+    const turn = this.#written.then(() => this.#write(ports))
+    this.#written = turn.catch(() => {})
+    return turn
+  }
+
+  async #write({ store }: Pick<Ports, 'store'>): Promise<void> {
     const writing = this.#waiting
     if (writing.length === 0) return
     this.#waiting = []

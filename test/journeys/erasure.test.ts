@@ -89,6 +89,7 @@ for (const store of STORES) {
           .toSorted(),
         dry.pseudonyms.toSorted(),
       )
+      await ports.handOuts.write(ports)
       await sealHistory(ports)
       const { problem, unsealed } = await verifyHistory(stretchesOf(ports), ports.notary)
       assert.deepEqual({ problem, unsealed }, { problem: null, unsealed: 0 })
