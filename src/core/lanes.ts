@@ -31,7 +31,8 @@ export class Lanes {
     this.#providers.set(provider, lane)
     return new Promise((begin) => {
       const queue = lane.queues.get(app) ?? []
-      lane.queues.set(app, [...queue, begin])
+      queue.push(begin)
+      lane.queues.set(app, queue)
       this.#next(provider, limit)
     })
   }
@@ -49,9 +50,10 @@ export class Lanes {
     const lane = this.#providers.get(provider)
     const first = lane?.queues.entries().next().value
     if (!lane || !first || lane.running >= limit) return
-    const [app, [begin, ...others]] = first
+    const [app, queue] = first
+    const begin = queue.shift()
     lane.queues.delete(app)
-    if (others.length > 0) lane.queues.set(app, others)
+    if (queue.length > 0) lane.queues.set(app, queue)
     lane.running += 1
     begin?.()
   }
