@@ -383,6 +383,15 @@ for (const [name, open] of Object.entries(GROUNDS)) {
       assert(acknowledged.size > 160 && facts === there.length)
       await store.close()
     })
+
+    test('S-79 a checkpoint with the last number there is, put in by somebody, is told of, and keeps nobody busy', async () => {
+      const { sql, store, seal, verify } = await filled(open)
+      await sql(`update checkpoints set number = ${Number.MAX_SAFE_INTEGER} where number = 3`)
+      await store.record([sampleFact({ subject: 'session-11', at: NOW })])
+      for (const _ of [1, 2]) await assert.rejects(seal(), /checkpoint 9007199254740991 .* was put into the database/)
+      assert.notEqual((await verify()).problem, null)
+      await store.close()
+    })
   })
 }
 

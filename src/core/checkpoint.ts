@@ -93,12 +93,16 @@ function nextCheckpoint(
   late: readonly HistoryRow[],
   rows: readonly HistoryRow[],
 ): Checkpoint {
+  const number = (head?.number ?? 0) + 1
+  // Behind it there is no other number: the next would be taken for this one, again and again.
+  if (!Number.isSafeInteger(number))
+    throw new Error(`checkpoint ${number - 1} of the history was put into the database by somebody else`)
   const at = now()
   const seqs = [...late, ...rows].map(({ seq }) => seq)
   const seq = rows.at(-1)?.seq ?? head?.seq ?? 0
   const unseen = [...(head?.missing ?? []), { from: (head?.seq ?? 0) + 1, to: seq, since: at }]
   const bare = {
-    number: (head?.number ?? 0) + 1,
+    number,
     at,
     seq,
     late: late.map((row) => row.seq),
