@@ -171,6 +171,9 @@ describe('the database', () => {
     test(`may not be ${wrong}`, () =>
       assert.match(mistakeOf('LATCHSTRING_DATABASE_URL', wrong), /must be sqlite:PATH or postgres:/))
 
+  test('may not be in memory by another name, since much goes by whether it is', () =>
+    assert.match(mistakeOf('LATCHSTRING_DATABASE_URL', 'sqlite::memory:'), /must be memory: where nothing is to be kept/))
+
   for (const wrong of ['postgres://me:p/w@db:5432/vault', 'postgres://me:secret@db', 'postgres://me:secret@db/'])
     test(`may not be ${wrong}, and the password is not repeated`, () => {
       const mistake = mistakeOf('LATCHSTRING_DATABASE_URL', wrong)

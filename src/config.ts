@@ -247,6 +247,8 @@ function publicUrlOf(value: string): string {
 export function databaseOf(value: string): Config['database'] {
   if (value === 'memory:') return { kind: 'memory' }
   const path = /^sqlite:(?:\/\/)?(.+)$/.exec(value)?.[1]
+  if (path === ':memory:')
+    throw new Error('must be memory: where nothing is to be kept, and otherwise name a file, such as sqlite:data/latchstring.db')
   if (path) return { kind: 'sqlite', path }
   if (/^postgres(ql)?:/.test(value)) {
     // Never named back: there is a password in it.
