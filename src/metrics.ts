@@ -43,7 +43,6 @@ export function left(counts: readonly Counts[]): Counts {
 /** `revocationsWaiting` is asked of the store whenever somebody looks. */
 export function createMetrics(renewalsRunning: () => number, revocationsWaiting: () => Promise<number> = async () => 0): Metrics {
   const registry = new Registry()
-  collectDefaultMetrics({ register: registry, prefix: 'latchstring_' })
   const registers = [registry]
   const duration = new Histogram({
     name: 'latchstring_http_request_duration_seconds',
@@ -93,6 +92,7 @@ export function createMetrics(renewalsRunning: () => number, revocationsWaiting:
   })
   new Gauge({ name: 'latchstring_workers', help: 'Processes that serve.', registers }).set(1)
 
+  const all = Registry.merge([ofProcess(), registry])
   return {
     answers(route, method) {
       const key = `${method} ${route}`
@@ -137,13 +137,24 @@ export function createMetrics(renewalsRunning: () => number, revocationsWaiting:
     },
     async show() {
       for (const tally of tallies.values()) tally.count()
-      return { contentType: registry.contentType, text: await registry.metrics() }
+      return { contentType: all.contentType, text: await all.metrics() }
     },
     counts() {
       for (const tally of tallies.values()) tally.count()
-      return registry.getMetricsAsJSON()
+      return all.getMetricsAsJSON()
     },
   }
+}
+
+let ofThisProcess: Registry | null = null
+
+/** Memory, garbage and the event loop. However many brokers a process has, it is watched once: the library never ends the timers that it watches with. */
+function ofProcess(): Registry {
+  if (ofThisProcess === null) {
+    ofThisProcess = new Registry()
+    collectDefaultMetrics({ register: ofThisProcess, prefix: 'latchstring_' })
+  }
+  return ofThisProcess
 }
 
 /** So many at a time: counting one finds nothing of the library in the processor's caches, and counting a hundred hardly takes longer. */
