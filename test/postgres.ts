@@ -24,10 +24,16 @@ export interface Running extends PostgresServer {
 let running: Promise<Running> | null = null
 let databases = 0
 
-after(async () => {
-  await (await running?.catch(() => null))?.stop()
-  running = null
-})
+/** Hundreds of databases are taken away at the end, which a busy machine takes longer for than any one test may last. */
+const STOPPING_MS_MAX = 600_000
+
+after(
+  async () => {
+    await (await running?.catch(() => null))?.stop()
+    running = null
+  },
+  { timeout: STOPPING_MS_MAX },
+)
 
 /** The one of this run of tests. */
 export function postgres(): Promise<PostgresServer> {
